@@ -1,0 +1,145 @@
+"""A configuration as it is loaded: the text, its hash, the typed values, the warnings.
+
+The hash is SHA-256 over canonical JSON of the data *before* `${NAME}` is replaced:
+comments and layout do not change it, secrets in the environment do not enter it.
+
+`parse` is pure but for looking whether named certificate files exist; `load` reads
+the file. The environment is a parameter of both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from gateway.config import relations, source
+from gateway.config.problems import Problems
+from gateway.config.schema import Config
+from gateway.config.shape import build
+from gateway.config.source import Node
+from gateway.errors import ConfigError, Problem
+
+_UNDER_BACKEND = ("timeout", "breaker")
+_UNDER_ROUTE = ("retry", "queue")
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """One valid configuration."""
+
+    config: Config  # typed, defaults filled in, variables replaced
+    hash: str  # names it; 64 hexadecimal digits
+    text: str  # the YAML as written, variables not replaced
+    warnings: tuple[Problem, ...]
+    literal_secrets: tuple[str, ...]  # paths of secrets written into the file itself
+
+
+def load(path: Path | str, environ: Mapping[str, str]) -> Document:
+    """The configuration in a file; ConfigError tells every problem of it."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(source.MAX_TEXT_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError((Problem(f"cannot read {path}: {error.strerror}"),)) from None
+    except UnicodeDecodeError:
+        raise ConfigError((Problem(f"{path} is not UTF-8 text"),)) from None
+    return parse(text, environ)
+
+
+def parse(text: str, environ: Mapping[str, str]) -> Document:
+    """The configuration in a text; ConfigError tells every problem of it."""
+    problems = Problems()
+    root = source.read(text, environ, problems)
+    if root is None:
+        problems.raise_if_any()
+        raise AssertionError("no tree and no problem")
+    merged = _with_defaults(root)
+    config = build(Config, merged, problems)
+    problems.raise_if_any()
+    found = relations.check(config, merged)
+    found.problems.raise_if_any()
+    secrets = tuple(_literal_secrets(root))
+    for node in secrets:
+        found.doubtful("a secret is written here; better `${NAME}` from the environment", node.path)
+    return Document(
+        config=config,
+        hash=hash_of(source.plain(root)),
+        text=text,
+        warnings=tuple(found.warnings.found),
+        literal_secrets=tuple(node.path for node in secrets),
+    )
+
+
+def hash_of(data: object) -> str:
+    """SHA-256 of the canonical JSON of plain data."""
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _with_defaults(root: Node) -> Node:
+    """The tree with `defaults` laid under each backend and route, key by key.
+
+    Why on the tree: each value keeps its own path and line, so a wrong default is
+    reported where it stands, once.
+    """
+    members = _members(root)
+    defaults = _members(members.get("defaults"))
+    return msgspec.structs.replace(
+        root,
+        value={
+            **members,
+            **_each("backends", members, {k: defaults[k] for k in _UNDER_BACKEND if k in defaults}),
+            **_each("routes", members, {k: defaults[k] for k in _UNDER_ROUTE if k in defaults}),
+        },
+    )
+
+
+def _members(node: Node | None) -> dict[str, Node]:
+    return node.value if node is not None and isinstance(node.value, dict) else {}
+
+
+def _each(key: str, members: dict[str, Node], defaults: dict[str, Node]) -> dict[str, Node]:
+    """`backends` (or `routes`) with the defaults under each entry; {} if there is nothing to do."""
+    section = members.get(key)
+    if section is None or not isinstance(section.value, dict) or not defaults:
+        return {}
+    entries = {
+        name: msgspec.structs.replace(entry, value=_laid_under(_members(entry), defaults))
+        if isinstance(entry.value, dict)
+        else entry
+        for name, entry in section.value.items()
+    }
+    return {key: msgspec.structs.replace(section, value=entries)}
+
+
+def _laid_under(own: dict[str, Node], defaults: dict[str, Node]) -> dict[str, Node]:
+    result = dict(own)
+    for key, default in defaults.items():
+        if key not in own or own[key].value is None:
+            result[key] = default
+        elif isinstance(own[key].value, dict) and isinstance(default.value, dict):
+            value = {**_members(default), **_members(own[key])}
+            result[key] = msgspec.structs.replace(own[key], value=value)
+    return result
+
+
+def _literal_secrets(root: Node) -> list[Node]:
+    """Secrets that stand in the file itself."""
+    members = _members(root)
+    candidates = [_members(members.get("admin")).get("token")]
+    for backend in _members(members.get("backends")).values():
+        candidates.append(_members(backend).get("api_key"))
+        headers = _members(_members(backend).get("headers"))
+        candidates += [node for name, node in headers.items() if is_credential(name)]
+    return [node for node in candidates if node and node.value and not node.is_expanded]
+
+
+def is_credential(header: str) -> bool:
+    """Whether a header of this name usually holds a secret."""
+    name = header.lower()
+    return any(word in name for word in ("auth", "key", "token", "secret", "cookie", "password"))

@@ -1,0 +1,340 @@
+"""What the fields of a configuration say about each other: references, orders, conflicts.
+
+One function a rule or a small group of them; `check` calls all, so that all problems
+are told at once. Warnings are things that work but are probably not meant.
+
+Rule: no message holds a value that came from the environment or that is a secret.
+
+Knows no YAML; `Located` finds the line for a path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from gateway.config.address import address_of, is_loopback
+from gateway.config.problems import Problems, meant
+from gateway.config.schema import (
+    Backend,
+    Config,
+    FallbackStep,
+    Route,
+    Slo,
+    WeightedBackend,
+)
+from gateway.config.source import Node, join
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_STICKY = re.compile(r"|user|client|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+|pointer:(/.*)?", re.ASCII)
+_FRAMING = frozenset(
+    "host connection content-length transfer-encoding te trailer upgrade keep-alive "
+    "proxy-connection expect content-encoding accept-encoding".split()
+)
+FALLBACK_WORDS = ("cached", "unavailable")
+
+
+class Findings:
+    """Problems and warnings, with the line of each path."""
+
+    def __init__(self, root: Node) -> None:
+        self.problems = Problems()
+        self.warnings = Problems()
+        self._lines = dict(_lines(root))
+
+    def wrong(self, message: str, path: str) -> None:
+        self.problems.add(message, path, self._line(path))
+
+    def doubtful(self, message: str, path: str) -> None:
+        self.warnings.add(message, path, self._line(path))
+
+    def is_written(self, path: str) -> bool:
+        """Whether the file says it, rather than a default of ours."""
+        return path in self._lines
+
+    def _line(self, path: str) -> int:
+        while path and path not in self._lines:  # a default: the line of what surrounds it
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self._lines.get(path, 0) if path else 0
+
+
+def _lines(node: Node) -> Iterator[tuple[str, int]]:
+    yield node.path, node.line
+    for child in node.children():
+        yield from _lines(child)
+
+
+def check(config: Config, root: Node) -> Findings:
+    """Everything that is wrong or doubtful about a configuration whose shape is right."""
+    found = Findings(root)
+    _check_ports(config, found)
+    _check_networks(config, found)
+    if not config.backends:
+        found.wrong("at least one backend is needed", "backends")
+    if not config.routes:
+        found.wrong("at least one route is needed", "routes")
+    for name, backend in config.backends.items():
+        _check_backend(name, backend, join("backends", name), found)
+    for name, route in config.routes.items():
+        _check_route(name, route, config, found)
+    _check_route_loops(config, found)
+    if config.default_route and config.default_route not in config.routes:
+        hint = meant(config.default_route, config.routes)
+        found.wrong(f"no route `{config.default_route}`{hint}", "default_route")
+    for name in config.backends.keys() - set(_used_backends(config)):
+        found.doubtful(f"no route uses the backend `{name}`", join("backends", name))
+    return found
+
+
+def _check_ports(config: Config, found: Findings) -> None:
+    listen, admin = config.listen, config.admin
+    hosts = {listen.host, admin.host}
+    is_shared = len(hosts) == 1 or hosts & {"0.0.0.0", "::", ""}  # noqa: S104
+    if listen.port == admin.port != 0 and is_shared:
+        found.wrong("`listen` and `admin` cannot share a port", "admin.port")
+    if not is_loopback(admin.host) and not admin.token:
+        found.wrong(
+            "a token is required because admin.host is not a loopback address", "admin.token"
+        )
+    if admin.token and len(admin.token) < 16:
+        found.doubtful("the token is shorter than 16 characters", "admin.token")
+    if listen.tls:
+        _check_files(listen.tls, "listen.tls", found)
+
+
+def _check_networks(config: Config, found: Findings) -> None:
+    for index, network in enumerate(config.forwarded.trusted):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            path = f"forwarded.trusted[{index}]"
+            found.wrong("expected a network such as 10.0.0.0/8 or an address", path)
+
+
+def _check_files(tls: object, path: str, found: Findings) -> None:
+    for key in ("certificate", "key", "ca", "client_ca"):
+        name = getattr(tls, key, "")
+        if name and not Path(name).is_file():
+            found.wrong("there is no such file", f"{path}.{key}")
+    if bool(getattr(tls, "certificate", "")) != bool(getattr(tls, "key", "")):
+        found.wrong("`certificate` and `key` are needed together", path)
+
+
+def _check_backend(name: str, backend: Backend, path: str, found: Findings) -> None:
+    _check_name(name, path, found)
+    _check_url(backend, path, found)
+    _check_headers(backend, path, found)
+    if backend.http and backend.protocol != "http":
+        found.wrong("`http` is only for backends of the protocol http", f"{path}.http")
+    if backend.adaptive and backend.max_concurrency != "adaptive":
+        found.wrong("`adaptive` needs `max_concurrency: adaptive`", f"{path}.adaptive")
+    if backend.adaptive and not (
+        backend.adaptive.floor <= backend.adaptive.initial <= backend.adaptive.ceiling
+    ):
+        found.wrong("expected floor <= initial <= ceiling", f"{path}.adaptive")
+    if backend.breaker.window > 32 * 10**9 or backend.breaker.window < 10**9:
+        found.wrong("expected a window from 1s to 32s", f"{path}.breaker.window")
+    if backend.breaker.open_max < backend.breaker.open:
+        found.wrong("`open_max` is shorter than `open`", f"{path}.breaker.open_max")
+    if backend.health and backend.protocol == "http" and not backend.health.path:
+        found.wrong("a backend of the protocol http needs `path` here", f"{path}.health")
+    timeout = backend.timeout
+    if timeout.total:
+        for key in ("connect", "first_byte", "idle"):
+            where = f"{path}.timeout.{key}"
+            if getattr(timeout, key) > timeout.total and found.is_written(where):
+                found.doubtful(f"`{key}` is longer than `total`", where)
+
+
+def _check_name(name: str, path: str, found: Findings) -> None:
+    if not NAME.fullmatch(name):
+        found.wrong(
+            "a name has 1 to 128 letters, digits and . _ - : / @ +, a letter or digit first", path
+        )
+
+
+def _check_url(backend: Backend, path: str, found: Findings) -> None:
+    try:
+        address = address_of(backend.url)
+    except ValueError as error:
+        found.wrong(str(error), f"{path}.url")
+        return
+    if backend.tls and address.scheme != "https":
+        found.wrong("`tls` is only for https URLs", f"{path}.tls")
+    if backend.tls:
+        _check_files(backend.tls, f"{path}.tls", found)
+    if backend.api_key and address.scheme == "http" and not is_loopback(address.host):
+        found.doubtful("the api_key is sent unencrypted; use https", f"{path}.url")
+
+
+def _check_headers(backend: Backend, path: str, found: Findings) -> None:
+    values = {**backend.headers, **({"api_key": backend.api_key} if backend.api_key else {})}
+    for key, value in values.items():
+        where = f"{path}.api_key" if key == "api_key" else join(f"{path}.headers", key)
+        if not _TOKEN.fullmatch(key):
+            found.wrong("this is not a valid header name", where)
+        elif key.lower() in _FRAMING:
+            found.wrong("the gateway sets this header itself", where)
+        elif not re.fullmatch(r"[\t -~]*", value.reveal()) or value.strip() != value:
+            found.wrong("the value has a line break, outer space or non-ASCII character", where)
+    if backend.api_key and "authorization" in {key.lower() for key in backend.headers}:
+        found.wrong("`api_key` already sets the header authorization", f"{path}.headers")
+    for index, header in enumerate(backend.forward):
+        if not _TOKEN.fullmatch(header) or header.lower() in _FRAMING:
+            found.wrong("this header cannot be passed on", f"{path}.forward[{index}]")
+
+
+def _check_route(name: str, route: Route, config: Config, found: Findings) -> None:
+    path = join("routes", name)
+    _check_name(name, path, found)
+    if not route.backends:
+        found.wrong("at least one backend is needed", f"{path}.backends")
+    protocols = {
+        config.backends[used].protocol
+        for used, where in _references(route, path)
+        if _is_known(used, config.backends, where, found)
+    }
+    if len(protocols) > 1:
+        found.wrong(
+            f"the backends of a route speak one protocol, not {' and '.join(sorted(protocols))}",
+            f"{path}.backends",
+        )
+    candidates = [_name_of(candidate) for candidate in route.backends]
+    for index, candidate in enumerate(candidates):
+        if candidate in candidates[:index]:
+            found.wrong(f"`{candidate}` is named twice", f"{path}.backends[{index}]")
+    _check_policy(route, config, path, found)
+    _check_fallback(route, config, path, found)
+    _check_route_numbers(route, config, path, found)
+    if route.shadow is not None:
+        found.wrong(
+            "shadow copies are not available in this version; remove the key", f"{path}.shadow"
+        )
+
+
+def _is_known(name: str, known: Mapping[str, Backend], path: str, found: Findings) -> bool:
+    if name in known:
+        return True
+    found.wrong(f"no backend `{name}`{meant(name, known)}", path)
+    return False
+
+
+def _name_of(candidate: str | WeightedBackend) -> str:
+    return candidate if isinstance(candidate, str) else candidate.backend
+
+
+def _references(route: Route, path: str) -> Iterator[tuple[str, str]]:
+    """Each backend that a route names, and where."""
+    for index, candidate in enumerate(route.backends):
+        where = f"{path}.backends[{index}]"
+        yield _name_of(candidate), where if isinstance(candidate, str) else f"{where}.backend"
+    for key in ("larger_context", "content_filter"):
+        for index, name in enumerate(getattr(route, key)):
+            yield name, f"{path}.{key}[{index}]"
+    for index, step in enumerate(route.fallback):
+        if isinstance(step, FallbackStep) and step.backend:
+            yield step.backend, f"{path}.fallback[{index}].backend"
+
+
+def _used_backends(config: Config) -> Iterator[str]:
+    for route in config.routes.values():
+        for name, _ in _references(route, ""):
+            yield name
+        yield from (step for step in route.fallback if isinstance(step, str))
+
+
+def _check_policy(route: Route, config: Config, path: str, found: Findings) -> None:
+    if route.policy == "cheapest_within_slo" and route.slo is None:
+        found.wrong("the policy cheapest_within_slo needs `slo`", f"{path}.policy")
+    if route.slo is not None and len(promises(route.slo)) != 1:
+        found.wrong("expected exactly one promise, such as {first_byte_p95: 800ms}", f"{path}.slo")
+    if route.slo is not None and route.policy != "cheapest_within_slo":
+        found.doubtful(f"the policy {route.policy} does not look at `slo`", f"{path}.slo")
+    weighted = [one for one in route.backends if isinstance(one, WeightedBackend)]
+    if weighted and route.policy != "weighted":
+        found.doubtful(f"the policy {route.policy} does not look at weights", f"{path}.backends")
+    if route.policy == "balanced" and not sum(msgspec.structs.astuple(route.balance)):
+        found.wrong("all weights are 0", f"{path}.balance")
+    if route.policy == "weighted" and not sum(weights(route)):
+        found.wrong("all weights are 0", f"{path}.backends")
+    if route.policy in {"cheapest", "cheapest_within_slo"} and len(route.backends) > 1:
+        for name in {_name_of(one) for one in route.backends} & config.backends.keys():
+            price = config.backends[name].price
+            if not (price.input or price.output or price.request):
+                message = f"`{name}` has no price and counts as free"
+                found.doubtful(message, f"{path}.policy")
+    if not _STICKY.fullmatch(route.sticky):
+        found.wrong("expected user, client, header:NAME or pointer:/json/pointer", f"{path}.sticky")
+
+
+def promises(slo: Slo) -> list[tuple[str, int]]:
+    """The fields of an SLO that are set."""
+    values = ((key, getattr(slo, key)) for key in slo.__struct_fields__)
+    return [(key, value) for key, value in values if value is not None]
+
+
+def weights(route: Route) -> tuple[int, ...]:
+    return tuple(1 if isinstance(one, str) else one.weight for one in route.backends)
+
+
+def _check_fallback(route: Route, config: Config, path: str, found: Findings) -> None:
+    for index, step in enumerate(route.fallback):
+        where = f"{path}.fallback[{index}]"
+        if isinstance(step, str):
+            if step not in FALLBACK_WORDS and step not in config.backends:
+                hint = meant(step, [*FALLBACK_WORDS, *config.backends])
+                found.wrong(f"no backend `{step}`{hint}", where)
+        elif sum((bool(step.backend), bool(step.route), step.rule is not None)) != 1:
+            found.wrong("expected exactly one of backend, route and rule", where)
+        elif step.route and step.route not in config.routes:
+            hint = meant(step.route, config.routes)
+            found.wrong(f"no route `{step.route}`{hint}", f"{where}.route")
+        if _is_final(step) and index + 1 < len(route.fallback):
+            found.doubtful("nothing after this step is ever reached", where)
+    if route.cache and "cached" not in route.fallback:
+        found.doubtful("`cache` does nothing without the fallback `cached`", f"{path}.cache")
+
+
+def _is_final(step: str | FallbackStep) -> bool:
+    return step == "unavailable" or (isinstance(step, FallbackStep) and step.rule is not None)
+
+
+def _check_route_loops(config: Config, found: Findings) -> None:
+    """A chain of routes that comes back to itself would never end."""
+    for name in config.routes:
+        seen, ahead = set[str](), [name]
+        while ahead:
+            current = ahead.pop()
+            for step in config.routes[current].fallback:
+                target = step.route if isinstance(step, FallbackStep) else ""
+                if target == name:
+                    message = f"the fallback leads from `{name}` back to itself"
+                    found.wrong(message, f"{join('routes', name)}.fallback")
+                    return
+                if target in config.routes and target not in seen:
+                    seen.add(target)
+                    ahead.append(target)
+
+
+def _check_route_numbers(route: Route, config: Config, path: str, found: Findings) -> None:
+    retry, timeout = route.retry, route.timeout
+    if retry.backoff_max < retry.backoff:
+        found.wrong("`backoff_max` is shorter than `backoff`", f"{path}.retry.backoff_max")
+    if timeout.total and timeout.first_byte > timeout.total:
+        found.doubtful("`first_byte` is longer than `total`", f"{path}.timeout.first_byte")
+    if retry.attempts > 1 and not retry.budget and not retry.budget_per_s:
+        found.doubtful("the budget allows no retry at all", f"{path}.retry.budget")
+    if route.limits.replay > route.limits.body:
+        found.doubtful("`replay` is larger than `body`", f"{path}.limits.replay")
+    for index, match in enumerate(route.match):
+        pattern = match.path
+        stars, models = pattern.count("*"), pattern.count("{model}")
+        is_wild = pattern.endswith("*") and stars == 1
+        if (stars and not is_wild) or models > 1 or "{" in pattern.replace("{model}", ""):
+            message = "expected an exact path, one {model}, or a trailing *"
+            found.wrong(message, f"{path}.match[{index}].path")
