@@ -66,6 +66,9 @@ cdef enum:
     OUTCOME_SLOTS = 64                  # room for outcomes to come
     BREAKER_SLOTS = 32                  # one-second buckets of the failure-rate window
     QUANTILES = 4                       # p50, p90, p95, p99, in this order
+    ROW_WORDS = 84                      # the words of a Row before its histograms
+    GAUGE_WORDS = 10                    # the words of a Gauge before its windows
+    CELL_CLAIMED = 0xFFFFFFFFFFFFFFFF   # the key of a cell while a process zeroes it
 
 cdef struct Header:
     uint64_t magic                      # stored last: a board without it is not ready
@@ -201,3 +204,9 @@ cdef class Board:
         if FAST_DEBUG and not 0 <= backend < self.backends:
             out_of_range("cell", backend, 0)
         return <Cell*>(self.memory + self.cells_offset + <size_t>backend * self.cell_stride)
+
+    cdef void measure(self, int workers, int rows, int backends) noexcept
+    cdef int map(self) except -1
+    cdef int read_into(self, void* target, size_t size, size_t offset) except -1
+    cdef uint64_t key_of(self, int worker, int index) except? 0
+    cdef list claimed(self, int index, uint64_t key)

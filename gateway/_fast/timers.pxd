@@ -10,6 +10,7 @@
 # Rule 2: a timer is unlinked and its deadline_ns 0 before its on_deadline runs, so that
 #         on_deadline may arm, disarm or free any timer, itself included.
 # Rule 3: the wheel owns nothing: it points at objects that unlink themselves when freed.
+# Rule 4: timers of one tick fire in no particular order.
 # Knows nothing of event loops: whoever owns the wheel calls advance() once a tick.
 
 cimport cython
@@ -25,9 +26,10 @@ cdef struct Node:                       # Rule: next is NULL exactly when not li
     Node* next
     Node* previous
     uint64_t* armed                     # the count of the wheel it is linked in
-    void* owner                         # the Timed around it; NULL for the head of a slot
+    uint64_t* deadline_ns               # of the Timed around it
+    void* owner                         # that Timed, borrowed; NULL for the head of a slot
 
-cdef uint64_t monotonic_ns() noexcept nogil     # CLOCK_MONOTONIC, read now
+cpdef uint64_t monotonic_ns() noexcept nogil    # CLOCK_MONOTONIC, read now
 
 
 cdef class Timed:
@@ -51,10 +53,16 @@ cdef class Wheel:                       # Wheel(now_ns): the clock it starts fro
     cdef readonly uint64_t armed        # timers linked
     cdef readonly uint64_t errors       # on_deadline calls that raised
     cdef uint64_t tick                  # the last tick whose timers were fired
+    cdef uint64_t earliest              # no timer is placed before it: tick + 1 but while moving down
     cdef bint is_advancing
     cdef uint64_t occupied[WHEELS]      # bit s: slot s may hold something; set early, cleared late
     cdef Node slots[WHEELS * SLOTS]     # heads of circular lists
-    cdef Node due                       # the list being fired
+    cdef Node due                       # head of the list being fired
     cdef void arm(self, Timed timed, uint64_t deadline_ns) noexcept     # again if armed; 0 disarms
     cdef void disarm(self, Timed timed) noexcept
-    cdef void advance(self, uint64_t now_ns) noexcept
+    cpdef void advance(self, uint64_t now_ns) noexcept
+    cdef void place(self, Node* node) noexcept nogil
+    cdef uint64_t next_tick(self, uint64_t target) noexcept nogil
+    cdef void move_down(self) noexcept nogil
+    cdef void fire_slot(self) noexcept
+    cdef void fire(self, Node* node) noexcept
