@@ -24,6 +24,7 @@ from gateway.config.shape import build
 from gateway.config.source import Node
 from gateway.errors import ConfigError, Problem
 
+_DEFAULT_STATE = "./state"
 _UNDER_BACKEND = ("timeout", "breaker")
 _UNDER_ROUTE = ("retry", "queue")
 
@@ -63,7 +64,7 @@ def parse(text: str, environ: Mapping[str, str]) -> Document:
     problems.raise_if_any()
     found = relations.check(config, merged)
     found.problems.raise_if_any()
-    secrets = tuple(_literal_secrets(root))
+    secrets = tuple(literal_secrets(root))
     for node in secrets:
         found.doubtful("a secret is written here; better `${NAME}` from the environment", node.path)
     return Document(
@@ -79,6 +80,17 @@ def hash_of(data: object) -> str:
     """SHA-256 of the canonical JSON of plain data."""
     canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def state_directory(path: Path | str, environ: Mapping[str, str]) -> Path:
+    """The `state` of a configuration file, even of one that is otherwise wrong."""
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    node = _members(source.read(text, environ, Problems())).get("state")
+    is_given = node is not None and isinstance(node.value, str) and node.value
+    return Path(str(node.value) if node and is_given else _DEFAULT_STATE)
 
 
 def _with_defaults(root: Node) -> Node:
@@ -128,7 +140,7 @@ def _laid_under(own: dict[str, Node], defaults: dict[str, Node]) -> dict[str, No
     return result
 
 
-def _literal_secrets(root: Node) -> list[Node]:
+def literal_secrets(root: Node) -> list[Node]:
     """Secrets that stand in the file itself."""
     members = _members(root)
     candidates = [_members(members.get("admin")).get("token")]

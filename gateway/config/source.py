@@ -15,7 +15,7 @@ Knows nothing of the schema; `document` calls it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import yaml
 from msgspec import Struct
@@ -30,6 +30,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\})?", re.ASCII)
 _BARE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 _MERGE = "tag:yaml.org,2002:merge"
+_NUMBERS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool"))
 
 Scalar = str | int | float | bool | None
 
@@ -148,10 +149,10 @@ class _Tree:
             return Node(None, path, line)
         if isinstance(raw, yaml.MappingNode):
             return Node(dict(self._members(raw, path, depth)), path, line)
-        if isinstance(raw, yaml.SequenceNode):
-            items = [self.node(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(raw.value)]
-            return Node(items, path, line)
-        return self._scalar(raw, path, line)
+        if isinstance(raw, yaml.ScalarNode):
+            return self._scalar(raw, path, line)
+        items = [self.node(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(raw.value)]
+        return Node(items, path, line)
 
     def _members(self, raw: yaml.MappingNode, path: str, depth: int) -> Iterator[tuple[str, Node]]:
         own: set[str] = set()
@@ -199,26 +200,30 @@ class _Tree:
             self._problems.add("a key must be text", path, line)
         return None
 
-    def _scalar(self, raw: yaml.Node, path: str, line: int) -> Node:
+    def _scalar(self, raw: yaml.ScalarNode, path: str, line: int) -> Node:
         text = str(raw.value)
         is_plain = not raw.style
         if "${" not in text:
-            return Node(self._value(raw, path, line), path, line, text, is_plain)
+            return Node(self._value(raw, text, path, line), path, line, text, is_plain)
         expanded = self._expanded(text, path, line)
-        tag = self._resolver.resolve(yaml.ScalarNode, expanded, (True, False)) if is_plain else None
-        if tag in {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")}:
+        tag = self._tag_of(expanded) if is_plain else ""
+        if tag in _NUMBERS:
             raw = yaml.ScalarNode(tag, expanded, raw.start_mark, raw.end_mark)
-            value: Scalar = self._value(raw, path, line)
+            value = self._value(raw, text, path, line)
         else:
             value = expanded
         return Node(value, path, line, text, is_plain, expanded)
 
-    def _value(self, raw: yaml.Node, path: str, line: int) -> Scalar:
+    def _tag_of(self, text: str) -> str:
+        resolve: Callable[..., str] = self._resolver.resolve
+        return resolve(yaml.ScalarNode, text, (True, False))
+
+    def _value(self, raw: yaml.ScalarNode, text: str, path: str, line: int) -> Scalar:
         try:
             value: Scalar = self._constructor.construct_object(raw)
         except (yaml.YAMLError, ValueError, OverflowError, KeyError, IndexError):
             kind = raw.tag.rpartition(":")[2]
-            self._problems.add(f"`{str(raw.value)[:60]}` is not a valid {kind}", path, line)
+            self._problems.add(f"`{text[:60]}` is not a valid {kind}", path, line)
             return None
         return value
 

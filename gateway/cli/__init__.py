@@ -1,0 +1,28 @@
+"""The command line: one module a verb, found by its name here and imported when it is called.
+
+To add a verb: write `gateway/cli/<verb>.py` with `app = verb_app()`, and one line in VERBS.
+
+Exit codes, for all verbs: 0 done and good; 1 not good (the configuration is wrong, the
+gateway is not there, …), said in one sentence on stderr; 2 used wrongly; 130 interrupted.
+With `--json` a verb prints one JSON value on stdout and nothing else.
+
+Rule 1: modules here parse, print and exit; what they say comes from elsewhere.
+Rule 2: nothing but the standard library is imported before a verb is known.
+"""
+
+from __future__ import annotations
+
+import sys
+
+VERBS = {
+    "check": "Check a configuration file and show what will be in force.",
+    "config": "Look at the history of the configuration, compare, roll back.",
+    "version": "Print the version.",
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    from gateway.cli.verbs import run
+
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments, VERBS))

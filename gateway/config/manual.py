@@ -1,0 +1,176 @@
+"""The manual of the configuration, printed from the schema: `python -m gateway.config.manual`.
+
+Each section of the schema is a table; what a key means is the comment beside its field,
+so that the two cannot drift apart. `docs/configuration.md` is this text.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import tokenize
+import types
+import typing
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.config import schema
+from gateway.config.effective import plain
+from gateway.config.units import Duration, Secret, Share, Size
+
+INTRODUCTION = """\
+# Configuration
+
+<!-- Printed by `python -m gateway.config.manual` from gateway/config/schema.py; edit that. -->
+
+One YAML file, `gateway.yaml`; `gateway check -c gateway.yaml` says what is wrong with it, or what will be in force.
+Unknown keys, wrong types and broken references are errors, all of them reported at once with line and path.
+
+* Times carry a unit: `250ms`, `2s`, `5m`, `1h`.
+* Shares are written `20%` or `0.2`; sizes `64KiB`, `8MiB` or a number of bytes.
+* `${NAME}` takes an environment variable, `${NAME:-default}` has a default for when it is unset or empty, `$${` is a literal `${`.
+* Prices are USD per million tokens; `request` is USD per request.
+* Text that YAML would read as something else needs quotes: `version: "1.10"`, `"no"`, `"2024-07-18"`.
+* Anchors, aliases and `<<` work; a repeated key is an error.
+
+A running gateway reads the file again when it changes, on `SIGHUP` and when the admin API is told to.
+`listen`, `admin`, `workers` and `state` take effect at the next start only.
+"""
+
+_WORDS = {
+    Duration: "time",
+    Size: "size",
+    Share: "share",
+    Secret: "secret",
+    str: "text",
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    Any: "anything",
+}
+
+
+def manual() -> str:
+    """The whole manual as Markdown."""
+    comments = _comments()
+    parts = [INTRODUCTION]
+    for name, section in _sections(schema.Config, "gateway.yaml"):
+        parts.append(f"\n## {name}\n\n{inspect.getdoc(section)}\n\n")
+        parts.append("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
+        parts += [_row(section, field, comments) for field in msgspec.structs.fields(section)]
+    return "".join(parts)
+
+
+def _row(
+    section: type[Struct], field: msgspec.structs.FieldInfo, comments: dict[tuple[str, str], str]
+) -> str:
+    kind = typing.get_type_hints(section, include_extras=True)[field.name]
+    meaning = comments[section.__name__, field.name].replace("|", "\\|")
+    return f"| `{field.name}` | {_kind(kind)} | {_default(field)} | {meaning} |\n"
+
+
+def _sections(section: type[Struct], name: str) -> Iterator[tuple[str, type[Struct]]]:
+    """Every section below this one, in the order of the file, each once."""
+    seen: dict[type[Struct], str] = {}
+    ahead = [(name, section)]
+    while ahead:
+        name, section = ahead.pop(0)
+        if section in seen:
+            continue
+        seen[section] = name
+        yield name, section
+        prefix = "" if section is schema.Config else f"{name}."
+        hints = typing.get_type_hints(section, include_extras=True)
+        ahead += [
+            (f"{prefix}{key}{suffix}", inner)
+            for key, kind in hints.items()
+            for suffix, inner in _inner_sections(kind, "")
+        ]
+
+
+def _inner_sections(kind: Any, suffix: str) -> Iterator[tuple[str, type[Struct]]]:
+    origin = typing.get_origin(kind)
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        yield suffix, kind
+    elif origin is dict:
+        yield from _inner_sections(typing.get_args(kind)[1], f"{suffix}.NAME")
+    elif origin is tuple:
+        yield from _inner_sections(typing.get_args(kind)[0], f"{suffix}[]")
+    elif origin in {Union, types.UnionType}:
+        for option in typing.get_args(kind):
+            yield from _inner_sections(option, suffix)
+
+
+def _kind(kind: Any) -> str:
+    origin = typing.get_origin(kind)
+    if origin in {Union, types.UnionType}:
+        options = [option for option in typing.get_args(kind) if option is not type(None)]
+        return " or ".join(map(_kind, options))
+    if origin is Literal:
+        return ", ".join(f"`{word}`" for word in typing.get_args(kind))
+    if origin is Annotated:
+        return _kind(kind.__origin__) + _bounds(kind.__metadata__[0])
+    if origin is tuple:
+        return f"list of {_kind(typing.get_args(kind)[0])}"
+    if origin is dict:
+        return f"mapping of names to {_kind(typing.get_args(kind)[1])}"
+    if kind in _WORDS:
+        return _WORDS[kind]
+    return f"{kind.__name__} section" if issubclass(kind, Struct) else kind.__name__
+
+
+def _bounds(meta: Meta) -> str:
+    if meta.ge is not None:
+        return f", {meta.ge} to {meta.le}"
+    return f", above {meta.gt} to {meta.le}" if meta.gt is not None else ""
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    value = field.default if field.default is not msgspec.NODEFAULT else ()
+    if isinstance(value, Struct) or value in (None, "", (), {}):
+        return ""
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    shown = plain(value)
+    return f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
+
+
+def _comments() -> dict[tuple[str, str], str]:
+    """(section, key) -> the comment on the field's line, or on the lines above it."""
+    source = inspect.getsource(schema)
+    by_line: dict[int, str] = {}
+    alone: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            by_line[token.start[0]] = token.string.removeprefix("#").split("  # noqa")[0].strip()
+            if not token.line[: token.start[1]].strip():
+                alone.add(token.start[0])
+    sections = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+    return {
+        (section.name, field.target.id): _comment_of(field, by_line, alone)
+        for section in sections
+        for field in section.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    }
+
+
+def _comment_of(field: ast.AnnAssign, by_line: dict[int, str], alone: set[int]) -> str:
+    last = field.end_lineno or field.lineno
+    if last in by_line:
+        return by_line[last]
+    lines: list[str] = []
+    above = field.lineno - 1
+    while above in alone:
+        lines.insert(0, by_line[above])
+        above -= 1
+    return " ".join(lines)
+
+
+if __name__ == "__main__":
+    print(manual(), end="")

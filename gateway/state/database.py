@@ -1,0 +1,75 @@
+"""Opens the state database, making or upgrading it where needed.
+
+SQLite in WAL mode: readers never wait for the writer. Transactions begin IMMEDIATE, so
+that two processes that upgrade or append at once take turns instead of failing.
+
+Rule 1: directory 0700, file 0600: the texts kept here may hold secrets.
+Rule 2: a schema newer than this program is left alone and refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from gateway.errors import StateError
+from gateway.state.migrations import MIGRATIONS
+
+FILE_NAME = "gateway.sqlite"
+READ_ONLY = {"reads": True}  # execution option of a connection that will not write
+
+_versions = sa.Table("schema_version", sa.MetaData(), sa.Column("version", sa.Integer))
+
+
+def prepared(directory: Path) -> Path:
+    """The state directory, made if it is not there."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"cannot make the state directory {directory}: {error.strerror}") from None
+    return directory
+
+
+def open_database(directory: Path) -> sa.Engine:
+    """The database of a state directory, its schema up to date."""
+    path = prepared(directory) / FILE_NAME
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 5.0})
+    sa.event.listen(engine, "connect", _configure)
+    sa.event.listen(engine, "begin", _begin)
+    try:
+        path.touch(mode=0o600)
+        with engine.begin() as connection:
+            _migrate(connection, path)
+    except OSError as error:
+        raise StateError(
+            f"cannot write to the state directory {directory}: {error.strerror}"
+        ) from None
+    except sa.exc.DBAPIError as error:
+        engine.dispose()
+        raise StateError(f"cannot use the state database {path}: {error.orig}") from None
+    return engine
+
+
+def _configure(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # Why: the driver would begin DEFERRED transactions itself
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: sa.Connection) -> None:
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _migrate(connection: sa.Connection, path: Path) -> None:
+    _versions.create(connection, checkfirst=True)
+    version = connection.execute(sa.select(sa.func.max(_versions.c.version))).scalar() or 0
+    if version > len(MIGRATIONS):
+        raise StateError(
+            f"{path} was written by a newer version (schema {version}, known {len(MIGRATIONS)})"
+        )
+    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+        migration(connection)
+        connection.execute(_versions.insert().values(version=number))

@@ -1,0 +1,32 @@
+"""The schema of the state database, as the ordered steps that build it.
+
+A step is never changed once released; a new table or column is a new step at the end.
+
+Rule: steps use only what SQLite and PostgreSQL share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+Migration = Callable[[sa.Connection], None]
+
+
+def _create_config_history(connection: sa.Connection) -> None:
+    sa.Table(
+        "config_history",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("author", sa.Text, nullable=False),
+        sa.Column("hash", sa.Text, nullable=False, index=True),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
+    ).create(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_config_history,)
