@@ -1,0 +1,1 @@
+"""Benchmarks: load beside other proxies, memory, and the compiled kernels one by one."""

@@ -1,0 +1,211 @@
+"""The budgets of the design, compared with what a report shows.
+
+`python -m bench.budgets [FILE] [--strict]` prints the comparison; only `--strict` makes
+a missed budget, or one that was not measured, an exit status.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from bench import results
+from bench.results import Report
+from bench.summary import (
+    YARDSTICK,
+    Table,
+    chat_of,
+    chat_ratio,
+    memory_of,
+    middle,
+    stream_ratio,
+)
+from bench.terminal import drawn, make_console
+
+ROUTED = (
+    "least_loaded",
+    "cheapest",
+)  # over eight candidates, with all that runs by now
+KIB = 1024
+
+
+class Budget(Struct, frozen=True):
+    """One limit, and where its figure is found."""
+
+    name: str
+    unit: str
+    limit: float
+    figure: Callable[[Report], float | None]
+    stretch: float | None = None
+    is_floor: bool = False  # the figure must not be smaller than the limit
+
+
+class Verdict(Struct, frozen=True):
+    """A budget beside its figure; None was not measured."""
+
+    budget: Budget
+    figure: float | None
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the limit holds; None when there is no figure."""
+        if self.figure is None:
+            return None
+        if self.budget.is_floor:
+            return self.figure >= self.budget.limit
+        return self.figure <= self.budget.limit
+
+
+def routed_ratio(other: str) -> Callable[[Report], float | None]:
+    """The dearer of the routed scenarios against another proxy's plain forwarding."""
+
+    def figure(report: Report) -> float | None:
+        found = [chat_ratio(report, "gateway", name, (other, "chat")) for name in ROUTED]
+        return max((each for each in found if each is not None), default=None)
+
+    return figure
+
+
+def routed_user_us(report: Report) -> float | None:
+    """User-space time per request, the dearer of the routed scenarios."""
+    found = [chat_of(report, name, "gateway") for name in ROUTED]
+    return max((middle(each, "user_us") for each in found if each), default=None)
+
+
+def event_ratio(report: Report) -> float | None:
+    """CPU time per relayed event against nginx."""
+    return stream_ratio(report, "gateway", YARDSTICK)
+
+
+def kilobytes_each(kind: str) -> Callable[[Report], float | None]:
+    """Memory per connection where most of them were open."""
+
+    def figure(report: Report) -> float | None:
+        samples = memory_of(report, kind, "gateway")
+        return samples[-1].bytes_each / KIB if samples else None
+
+    return figure
+
+
+def stall_ms(report: Report) -> float | None:
+    """The largest stall under 10,000 open streams, less the rig's own."""
+    ours, own = (memory_of(report, "stream", name) for name in ("gateway", "direct"))
+    return max(0.0, ours[-1].stall_us - own[-1].stall_us) / 1e3 if ours and own else None
+
+
+def two_workers(report: Report) -> float | None:
+    """What two workers do against one.
+
+    With four cores it is the throughput. With fewer both workers share the proxy's core,
+    and it is twice the ratio of CPU per request: what the second core would give if the
+    kernel scaled; that is a projection, and the table says so.
+    """
+    one, two = (chat_of(report, "workers", name) for name in ("gateway", "gateway x2"))
+    if not one or not two:
+        return None
+    if report.machine.cores >= 4:
+        return middle(two, "requests_per_s") / middle(one, "requests_per_s")
+    return 2 * middle(one, "cpu_us") / middle(two, "cpu_us")
+
+
+def kernel_ns(pattern: str) -> Callable[[Report], float | None]:
+    """The micro-benchmark whose name holds the pattern; the slowest when several do."""
+
+    def figure(report: Report) -> float | None:
+        fit = [each.ns for each in report.kernels if re.search(pattern, each.name)]
+        return max(fit, default=None)
+
+    return figure
+
+
+BUDGETS = (
+    Budget(
+        "CPU per request, 8 candidates, no key check or record yet, against nginx",
+        *("x", 1.25, routed_ratio(YARDSTICK)),
+    ),
+    Budget(
+        "CPU per request, everything on, against nginx",
+        "x",
+        1.4,
+        routed_ratio(YARDSTICK),
+        1.0,
+    ),
+    Budget("the same against Envoy's router filter", "x", 0.7, routed_ratio("envoy"), 0.5),
+    Budget("CPU per relayed event against nginx", "x", 1.15, event_ratio, 1.0),
+    Budget("user-space CPU per request", "us", 9.0, routed_user_us, 6.0),
+    Budget("routing decision, 8 candidates", "ns", 300.0, kernel_ns(r"^routes/.*(?<!\d)8$")),
+    Budget("routing decision, 64 candidates", "ns", 1500.0, kernel_ns(r"^routes/.*(?<!\d)64$")),
+    Budget("histogram insert", "ns", 15.0, kernel_ns(r"^histogram/\w+_add$")),
+    Budget("bucket hash", "ns", 25.0, kernel_ns(r"^hashing/bucket")),
+    Budget("memory per idle connection", "KiB", 6.0, kilobytes_each("idle")),
+    Budget("memory per open stream", "KiB", 24.0, kilobytes_each("stream")),
+    Budget("largest stall under open streams, beyond the rig's own", "ms", 100.0, stall_ms),
+    Budget("two workers against one", "x", 1.8, two_workers, is_floor=True),
+)
+
+
+def compare(report: Report) -> list[Verdict]:
+    """Every budget with the report's figure."""
+    return [Verdict(budget, budget.figure(report)) for budget in BUDGETS]
+
+
+def all_met(verdicts: Sequence[Verdict]) -> bool:
+    """Whether every budget was measured and met."""
+    return all(verdict.is_met for verdict in verdicts)
+
+
+def word(verdict: Verdict) -> str:
+    """The verdict in a word."""
+    if verdict.figure is None:
+        return "not measured"
+    stretch = verdict.budget.stretch
+    if stretch is not None and verdict.figure <= stretch:
+        return "met, and the stretch"
+    return "met" if verdict.is_met else "missed"
+
+
+def table(verdicts: Sequence[Verdict]) -> Table:
+    """One budget a row."""
+    header = ("budget", "limit", "stretch", "measured", "verdict")
+    return Table("Budgets", header, tuple(cells(verdict) for verdict in verdicts))
+
+
+def cells(verdict: Verdict) -> tuple[str, ...]:
+    """One row; a ratio is written before its unit, as in 1.25 x."""
+    budget = verdict.budget
+    sign = ">=" if budget.is_floor else "<="
+    stretch = "" if budget.stretch is None else f"{budget.stretch:g} {budget.unit}"
+    measured = "" if verdict.figure is None else f"{verdict.figure:.2f} {budget.unit}"
+    return (
+        budget.name,
+        f"{sign} {budget.limit:g} {budget.unit}",
+        stretch,
+        measured,
+        word(verdict),
+    )
+
+
+def latest(folder: Path = results.FOLDER) -> Path:
+    """The newest result; raises ValueError when there is none."""
+    found = sorted(folder.glob("*.json"), key=lambda path: results.load(path).date)
+    if not found:
+        raise ValueError(f"no results in {folder.name}/; `python -m bench all` makes some")
+    return found[-1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="bench.budgets", description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, help="a result (default: the newest)")
+    parser.add_argument("--strict", action="store_true", help="fail unless all are met")
+    asked = parser.parse_args(arguments)
+    verdicts = compare(results.load(asked.file or latest()))
+    make_console().print(drawn(table(verdicts)))
+    return int(asked.strict and not all_met(verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

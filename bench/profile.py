@@ -1,0 +1,107 @@
+"""Where the worker's user-space time goes: perf on the gateway under load.
+
+`python -m bench.profile [--seconds N] [--model chat-cheapest] [--peer gateway]` starts
+backend and proxy, samples the traffic processes while wrk runs, and prints the symbols
+with the largest share of their own. The clock event is used where the machine has no
+cycle counter; release builds keep line tables (-g1), so names are real.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import os
+
+from msgspec import Struct
+
+from bench.load import answers, bodies, wrk
+from bench.load.peers import DEFAULT, PEERS
+from bench.load.rig import Rig, Running, cores_among, proxy, raise_open_files, rig
+from bench.suite import pinned
+from bench.summary import Table
+from bench.terminal import drawn, make_console
+
+KERNEL = ("[kernel", "[guest", "[unknown]")
+LINE = re.compile(r"^\s*([\d.]+)%\s+(\S+)\s+\[([.kgH])\]\s+(.*?)(?:\s+-)*\s*$")
+
+
+class Symbol(Struct, frozen=True):
+    """One row of perf's report."""
+
+    share: float  # of all samples, the kernel's too
+    module: str
+    name: str
+    in_kernel: bool
+
+
+def parse(output: str) -> list[Symbol]:
+    """The rows of `perf report --stdio --sort dso,symbol -g none`."""
+    matches = (LINE.match(line) for line in output.splitlines())
+    return [
+        Symbol(float(found[1]), found[2], found[4], found[3] != ".") for found in matches if found
+    ]
+
+
+def table(symbols: Sequence[Symbol], count: int) -> Table:
+    """The kernel in one row, then the largest symbols of user space."""
+    user = [each for each in symbols if not each.in_kernel]
+    kernel = sum(each.share for each in symbols if each.in_kernel)
+    rows = [("all of the kernel", "", f"{kernel:.1f} %")]
+    rows += [(each.name, each.module, f"{each.share:.2f} %") for each in user[:count]]
+    rest = sum(each.share for each in user[count:])
+    rows.append((f"{max(0, len(user) - count)} more of user space", "", f"{rest:.1f} %"))
+    return Table("Share of the traffic processes' time", ("symbol", "module", "share"), tuple(rows))
+
+
+def record(pids: list[int], seconds: int, target: Path) -> None:
+    """Samples the processes' stacks into a file."""
+    command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "1999", "-g", "-o", str(target)]
+    command += ["-p", ",".join(map(str, pids)), "--", "sleep", str(seconds)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def read(source: Path) -> list[Symbol]:
+    """The symbols of a recorded file, largest share first."""
+    command = ["perf", "report", "--stdio", "-q", "-g", "none", "--no-children", "-i", str(source)]
+    command += ["--sort", "dso,symbol"]
+    return parse(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def sample(made: Rig, running: Running, asked: argparse.Namespace) -> list[Symbol]:
+    """Runs load for a little longer than perf watches."""
+    load = wrk.Load(
+        url=f"http://127.0.0.1:{running.port}{answers.PATH}",
+        body=made.body_file(bodies.chat_request(asked.model)),
+        seconds=asked.seconds + 2,
+    )
+    target = asked.keep or made.scratch / "perf.data"
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(wrk.run, load)
+        record(running.traffic_pids(), asked.seconds, target)
+        loading.result()
+    return read(target)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="bench.profile", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--model", default="chat", help="the request's model: the route")
+    parser.add_argument("--peer", default="gateway", choices=DEFAULT)
+    parser.add_argument("--symbols", type=int, default=30, help="rows to print")
+    parser.add_argument("--keep", type=Path, help="where to keep perf's file, for perf report")
+    asked = parser.parse_args(arguments)
+    cores = cores_among(tuple(os.sched_getaffinity(0)))
+    raise_open_files()
+    with pinned(cores.load), rig(cores) as made, proxy(made, PEERS[asked.peer]) as running:
+        symbols = sample(made, running, asked)
+    make_console().print(drawn(table(symbols, asked.symbols)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
