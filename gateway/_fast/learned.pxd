@@ -1,0 +1,146 @@
+# What the workers have learned of a backend, read from all their gauges.
+#
+# Gauges   where the gauges of one backend are, all workers'.
+# usage    sums of bytes, tokens and answers that forget: after USAGE_HORIZON answers each
+#          new one takes away a 1/USAGE_HORIZON of the sums, so their ratios follow the traffic.
+# EWMA     peak-EWMA of first-byte times: jumps up at once, comes down with e-folding time
+#          EWMA_TAU_NS, also while nothing is sent (Finagle's PeakEwma).
+# learned  quantiles, ratios and the failure share, written into the Cell four times a
+#          second by whoever moves learned_at_ns.
+#
+# Rule 1: usage and EWMA have one writer, the gauge's worker; any worker reads them.
+# Rule 2: a figure that was never learned is 0 in the Cell; the readers below give the default.
+# Rule 3: quantiles outlive the window they came from; `samples` says how many are in it now.
+# Cost: a fold 5 ns; a refresh 2 µs a worker, four times a second a backend.
+
+from libc.math cimport exp
+from libc.stdint cimport uint64_t
+from gateway._fast.board cimport Board, Cell, Gauge, atomic_load, atomic_store
+
+cdef extern from *:
+    """
+    /* Doubles shared between processes: whole, and nothing more. */
+    static inline double figure_load_relaxed(const double *figure) {
+        double value;
+        __atomic_load(figure, &value, __ATOMIC_RELAXED);
+        return value;
+    }
+    static inline void figure_store_relaxed(double *figure, double value) {
+        __atomic_store(figure, &value, __ATOMIC_RELAXED);
+    }
+    """
+    double figure_load "figure_load_relaxed"(const double* figure) noexcept nogil
+    void figure_store "figure_store_relaxed"(double* figure, double value) noexcept nogil
+
+cdef enum:
+    LEARN_INTERVAL_NS = 250_000_000
+    LEARN_WINDOW_S = 30                 # of the failure share
+    LEARN_ANSWERS = 20                  # fewer say nothing of ratios
+    USAGE_HORIZON = 256
+    UNKNOWN_FAILURE_NS = 100_000_000    # what a failure counts as where nothing is known
+    FAILURE_FACTOR = 3                  # × p95, what a failure counts as otherwise
+
+cdef const double EWMA_TAU_NS = 10e9
+cdef const double DEFAULT_BYTES_PER_TOKEN = 4.0
+cdef const double UNKNOWN_LOAD = 1e18   # of a backend under its first probe: after all known ones
+
+cdef struct Gauges:
+    Gauge* first                        # worker 0's
+    size_t stride                       # bytes from one worker's to the next one's
+    int workers
+
+cdef inline Gauge* gauge_of(const Gauges* gauges, int worker) noexcept nogil:
+    return <Gauge*>(<char*>gauges.first + <size_t>worker * gauges.stride)
+
+cdef inline uint64_t in_flight_of(const Gauges* gauges) noexcept nogil:
+    # Attempts under way at the backend, all workers'.
+    cdef uint64_t sum = 0
+    cdef int worker
+    for worker in range(gauges.workers):
+        sum += atomic_load(&gauge_of(gauges, worker).in_flight)
+    return sum
+
+cdef int find_gauges(Gauges* gauges, Board board, int cell) except -1
+
+
+cdef inline void usage_fold(
+    Gauge* gauge, uint64_t input_bytes, uint64_t input_tokens, uint64_t output_tokens
+) noexcept nogil:
+    # One answer whose usage is known.
+    if gauge.answers >= <uint64_t>USAGE_HORIZON:
+        gauge.input_bytes -= gauge.input_bytes // USAGE_HORIZON
+        gauge.input_tokens -= gauge.input_tokens // USAGE_HORIZON
+        gauge.output_tokens -= gauge.output_tokens // USAGE_HORIZON
+        gauge.answers -= gauge.answers // USAGE_HORIZON
+    gauge.input_bytes += input_bytes
+    gauge.input_tokens += input_tokens
+    gauge.output_tokens += output_tokens
+    gauge.answers += 1
+
+
+cdef inline double ewma_at(const Gauge* gauge, uint64_t now_ns) noexcept nogil:
+    # The average as it has come down since the last fold; 0 unknown.
+    cdef uint64_t at_ns = atomic_load(&gauge.ewma_at_ns)
+    cdef double ewma_ns = <double>atomic_load(&gauge.ewma_ns)
+    if now_ns <= at_ns or ewma_ns == 0:
+        return ewma_ns
+    return ewma_ns * exp(<double>(now_ns - at_ns) / -EWMA_TAU_NS)
+
+cdef inline void ewma_fold(Gauge* gauge, uint64_t rtt_ns, uint64_t now_ns) noexcept nogil:
+    cdef double share, rtt = <double>rtt_ns
+    if rtt_ns < gauge.ewma_ns and now_ns > gauge.ewma_at_ns:
+        share = exp(<double>(now_ns - gauge.ewma_at_ns) / -EWMA_TAU_NS)
+        rtt += (<double>gauge.ewma_ns - rtt) * share
+    elif rtt_ns < gauge.ewma_ns:
+        return
+    atomic_store(&gauge.ewma_ns, <uint64_t>rtt)
+    atomic_store(&gauge.ewma_at_ns, now_ns)
+
+cdef inline uint64_t failure_rtt(const Cell* cell, uint64_t rtt_ns) noexcept nogil:
+    # What to fold for a failed attempt. Why: a fast failure must not look like a fast backend.
+    cdef uint64_t penalty_ns = FAILURE_FACTOR * atomic_load(&cell.first_byte_q_ns[2])
+    if penalty_ns == 0:
+        penalty_ns = UNKNOWN_FAILURE_NS
+    return rtt_ns if rtt_ns > penalty_ns else penalty_ns
+
+cdef inline double load_of(double ewma_ns, uint64_t in_flight) noexcept nogil:
+    # Unknown and idle is 0: it is probed first. Unknown and busy waits for its probe.
+    if ewma_ns == 0 and in_flight:
+        return UNKNOWN_LOAD + <double>in_flight
+    return ewma_ns * <double>(in_flight + 1)
+
+cdef inline double ewma_load(const Gauge* gauge, uint64_t now_ns) noexcept nogil:
+    # Of one worker alone.
+    return load_of(ewma_at(gauge, now_ns), atomic_load(&gauge.in_flight))
+
+cdef inline double ewma_peak(const Gauges* gauges, uint64_t now_ns) noexcept nogil:
+    # The highest of the workers' averages, so that they learn of a slow backend together.
+    cdef double peak = 0, ewma_ns
+    cdef int worker
+    cdef Gauge* gauge
+    for worker in range(gauges.workers):
+        gauge = gauge_of(gauges, worker)
+        # Cost: an average only comes down, so one below the peak needs no exp().
+        if <double>atomic_load(&gauge.ewma_ns) > peak:
+            ewma_ns = ewma_at(gauge, now_ns)
+            if ewma_ns > peak:
+                peak = ewma_ns
+    return peak
+
+
+cdef inline double bytes_per_token_of(const Cell* cell) noexcept nogil:
+    cdef double learned = figure_load(&cell.bytes_per_token)
+    return learned if learned > 0 else DEFAULT_BYTES_PER_TOKEN
+
+# Refreshes the learned figures when it is time and nobody else does; cheap when not.
+# True when it did.
+cdef bint learned_refresh(Cell* cell, const Gauges* gauges, uint64_t now_ns) noexcept nogil
+
+
+cdef class Standalone:
+    # One backend's cell and gauges outside any board: in memory of its own, or in a buffer
+    # that processes share. For tests and what-if explanations.
+    cdef Cell* cell
+    cdef Gauges gauges
+    cdef object buffer                  # keeps the memory of `cell` alive; None: our own
+    cdef void* memory                   # our own; NULL when there is a buffer

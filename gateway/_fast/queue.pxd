@@ -1,0 +1,70 @@
+# The bounded queue of one route in one worker: who waits for a backend's slot.
+#
+# Eight lanes by priority, 0 the most urgent; a lane is served when those above are empty.
+# Within a lane first come, first served, until the queue is more than half full: then the
+# newest first, since the oldest will be too late for its client (adaptive LIFO).
+# CoDel, folly's variant: a queue whose oldest waiter has been waiting longer than the target
+# at every look during a whole interval is overloaded; meanwhile whoever has waited more than
+# twice the target is refused.
+#
+# Rule 1: a waiter is in at most one queue, and its priority does not change there.
+# Rule 2: a queue holds a reference to each of its waiters, and lets go of it on leaving.
+# Rule 3: length <= maximum.
+# Rule 4: everyone leaves with a verdict: OUTCOME_OK, OUTCOME_QUEUE_FULL (evicted) or
+#         OUTCOME_QUEUE_TIMEOUT; who is removed keeps the verdict he has.
+# Arms no timer: the data plane arms the waiter's own, and removes it when it fires.
+
+cimport cython
+from libc.stdint cimport uint64_t
+from gateway._fast.outcome cimport Outcome
+from gateway._fast.timers cimport Timed
+
+cdef enum:
+    LANES = 8
+
+cdef class Waiter(Timed):
+    # Something that can wait in a queue. Derive from it; it needs no arguments.
+    cdef readonly int priority          # 0 … LANES - 1; set before push
+    cdef readonly Outcome verdict       # of the queue
+    cdef readonly uint64_t enqueued_ns
+    cdef readonly uint64_t wait_until_ns    # gives up then; 0 before push: only max_wait counts
+    cdef Queue queue                    # where it waits; None: nowhere
+    cdef Waiter older                   # neighbours in the lane
+    cdef Waiter newer
+
+@cython.final
+cdef class Lane:
+    cdef Waiter oldest
+    cdef Waiter newest
+    cdef int length
+
+@cython.final
+cdef class Queue:                       # Queue(maximum, max_wait_ns, target_ns, interval_ns)
+    cdef readonly int maximum
+    cdef readonly uint64_t max_wait_ns  # 0: no bound but the waiter's own
+    cdef readonly uint64_t target_ns    # 0: no CoDel
+    cdef readonly uint64_t interval_ns
+    cdef readonly int length
+    cdef readonly bint overloaded       # CoDel's state
+    cdef readonly uint64_t dropped      # by CoDel
+    cdef readonly uint64_t expired
+    cdef readonly uint64_t evicted_total
+    cdef readonly uint64_t concurrency  # attempts served at once; the caller keeps it
+    cdef readonly double service_ns     # EWMA of how long an attempt holds its slot
+    cdef tuple lanes
+    cdef uint64_t occupied              # bit p: lane p is not empty
+    cdef uint64_t interval_ends_ns
+    cdef uint64_t least_wait_ns         # of the oldest, over the looks of this interval
+    cdef Waiter evicted                 # by the last push; None
+
+    # OUTCOME_OK, or OUTCOME_QUEUE_FULL when nobody less urgent could be evicted. The caller
+    # refuses `evicted`, if any, with its verdict. Lowers wait_until_ns to now + max_wait.
+    cdef int push(self, Waiter waiter, uint64_t now_ns) except -1
+    # Who is next, out of the queue: to be served (verdict OUTCOME_OK) or to be refused
+    # (OUTCOME_QUEUE_TIMEOUT; call again). None: nobody waits.
+    cdef Waiter pop(self, uint64_t now_ns)
+    cdef bint remove(self, Waiter waiter) except -1     # False: it was not here
+    cdef void on_served(self, uint64_t service_ns) noexcept nogil
+    # A newcomer's wait behind those as urgent: length × service / concurrency. 0 unknown.
+    cdef uint64_t expected_wait_ns(self, int priority) noexcept
+    cdef bint can_make(self, int priority, uint64_t deadline_ns, uint64_t now_ns) noexcept
