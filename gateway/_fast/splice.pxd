@@ -60,6 +60,7 @@ cdef struct Wanted:                     # what one pass looks for
     Text mark_keys[MAX_MARKS]
     Text mark_values[MAX_MARKS]
     uint32_t count                      # of names
+    uint32_t mark_count
 
 cdef struct Edit:                       # replace `cut` bytes at `at` by the text
     uint32_t at
@@ -94,7 +95,7 @@ cdef class Pointer:
     cdef readonly str text
     cdef tuple tokens                   # unescaped bytes
     cdef uint32_t count                 # of tokens
-    cdef Wanted[MAX_TOKENS] steps       # token i as the one wanted name
+    cdef Text[MAX_TOKENS] steps         # Safety: they point into `tokens`
     cdef int64_t[MAX_TOKENS] indexes    # token i as an array index, or -1
 
     # Checks all of data. SCAN_OK with out.kind == JSON_MISSING: well-formed, not there.
@@ -132,9 +133,9 @@ cdef inline bint is_given(const Member* member) noexcept nogil:
 
 
 # Edits. Each makes one Edit; apply them together, sorted by `at`.
-# Rule: edits that touch each other are refused (EDIT_OVERLAP), never merged. So of one
-# object the first member and the second cannot be removed at once, nor the first while
-# another is inserted before it: swap it (member_swapped) instead.
+# Rule: edits that overlap or begin at the same byte are refused (EDIT_OVERLAP), never
+# merged. So of one object the first and the second member cannot be removed at once, nor
+# the first while another is inserted before it: swap it (member_swapped) instead.
 cdef enum:
     EDIT_OVERLAP = -1
 

@@ -1,0 +1,86 @@
+# Sixteen bytes at a time, by the vectors of the C compiler: one source for SSE2 and NEON.
+#
+# Safety: each reads exactly the 16 (64, 17) bytes from `at`; the caller knows they are there.
+
+from libc.stdint cimport uint8_t, uint32_t
+
+cdef extern from *:
+    """
+    #ifndef FAST_BLOCKS
+    #define FAST_BLOCKS
+    #include <stdint.h>
+    #include <string.h>
+
+    typedef uint8_t fast_block __attribute__((vector_size(16)));
+    typedef int8_t fast_signed __attribute__((vector_size(16)));
+
+    static inline fast_block fast_load(const uint8_t *at) {
+        fast_block block;
+        memcpy(&block, at, 16);
+        return block;
+    }
+
+    /* One bit a byte, the first byte lowest, of a block of 0x00 and 0xFF. */
+    static inline uint32_t fast_bits(fast_block hits) {
+    #ifdef __SSE2__
+        typedef char fast_chars __attribute__((vector_size(16)));
+        return (uint32_t)__builtin_ia32_pmovmskb128((fast_chars)hits);
+    #else
+        const uint64_t place = 0x8040201008040201u, sum = 0x0101010101010101u;
+        uint64_t half[2];
+        memcpy(half, &hits, 16);
+        return (uint32_t)(((half[0] & place) * sum) >> 56)
+             | (uint32_t)(((half[1] & place) * sum) >> 56) << 8;
+    #endif
+    }
+
+    /* What ends plain JSON text: quote, backslash, control, not ASCII. The last two
+       are one comparison of signed bytes. */
+    static inline fast_block fast_specials(const uint8_t *at) {
+        fast_block block = fast_load(at);
+        return (fast_block)(block == '"') | (fast_block)(block == 0x5C)
+             | (fast_block)((fast_signed)block < 0x20);
+    }
+
+    static inline uint32_t plain16(const uint8_t *at) {
+        return (uint32_t)__builtin_ctz(fast_bits(fast_specials(at)) | 0x10000u);
+    }
+
+    static inline int is_plain64(const uint8_t *at) {
+        return fast_bits(fast_specials(at) | fast_specials(at + 16)
+                       | fast_specials(at + 32) | fast_specials(at + 48)) == 0;
+    }
+
+    static inline uint32_t digits16(const uint8_t *at) {
+        return fast_bits((fast_block)(fast_load(at) - '0' <= 9));
+    }
+
+    /* Digits, signs, the point and the slash: 0x2B to 0x39 without the comma. */
+    static inline uint32_t numeric16(const uint8_t *at) {
+        fast_block block = fast_load(at);
+        return fast_bits((fast_block)(block - 0x2B <= 14) & (fast_block)(block != ','));
+    }
+
+    static inline uint32_t breaks16(const uint8_t *at) {
+        fast_block block = fast_load(at);
+        return fast_bits((fast_block)(block == 0x0A) | (fast_block)(block == 0x0D));
+    }
+
+    static inline uint32_t quoted16(const uint8_t *at, const uint8_t *letters, uint32_t count) {
+        fast_block first = fast_load(at), second = fast_load(at + 1), named = {0};
+        for (uint32_t n = 0; n < count; n++)
+            named |= (fast_block)(second == fast_load(letters + 16 * n));
+        return fast_bits(((fast_block)(first == '"') & named)
+                       | ((fast_block)(first == 0x5C) & (fast_block)(second == 'u')));
+    }
+    #endif
+    """
+    int __builtin_ctz(unsigned int bits) noexcept nogil     # of a number other than 0
+    uint32_t plain16(const uint8_t* at) noexcept nogil      # plain JSON text before the first special
+    bint is_plain64(const uint8_t* at) noexcept nogil
+    uint32_t digits16(const uint8_t* at) noexcept nogil     # bits of the digits
+    uint32_t numeric16(const uint8_t* at) noexcept nogil    # bits of "+-./0-9"
+    uint32_t breaks16(const uint8_t* at) noexcept nogil     # bits of CR and LF
+    # Bits where a quote stands before one of `count` letters (each given 16 times), or
+    # a backslash before `u`. Reads 17 bytes.
+    uint32_t quoted16(const uint8_t* at, const uint8_t* letters, uint32_t count) noexcept nogil
