@@ -12,6 +12,7 @@ from rich.console import Console
 from bench import budgets, machine, report, results
 from bench.load import accounting
 from bench.load.peers import DEFAULT, PEERS, install
+from bench.load.rig import Unavailable
 from bench.suite import PARTS, Suite, Wish
 from bench.terminal import make_console, say
 
@@ -21,7 +22,7 @@ QUICK = {"rounds": 2, "seconds": 1, "idle": (500, 1_000), "open_streams": 500}
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="bench", description=__doc__)
-    made.add_argument("part", choices=[*PARTS, "all", "install"], help="what to run")
+    made.add_argument("part", nargs="?", default="all", choices=[*PARTS, "all", "install"])
     made.add_argument("--quick", action="store_true", help="a minute; figures to look at only")
     made.add_argument("--peers", default=",".join(DEFAULT), help="comma-separated, of " + known())
     made.add_argument("--rounds", type=int, help="rounds (default 5)")
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 say(console, install(PEERS[name]))
             return 0
         return measure(asked, console)
-    except ValueError as error:
+    except (ValueError, Unavailable) as error:
         say(console, f"bench: {error}")
         return 2
 

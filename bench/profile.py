@@ -7,14 +7,13 @@ cycle counter; release builds keep line tables (-g1), so names are real.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import os
 
 from msgspec import Struct
 
@@ -25,7 +24,6 @@ from bench.suite import pinned
 from bench.summary import Table
 from bench.terminal import drawn, make_console
 
-KERNEL = ("[kernel", "[guest", "[unknown]")
 LINE = re.compile(r"^\s*([\d.]+)%\s+(\S+)\s+\[([.kgH])\]\s+(.*?)(?:\s+-)*\s*$")
 
 

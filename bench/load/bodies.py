@@ -26,7 +26,8 @@ ANSWER = json.dumps(
                 "index": 0,
                 "message": {
                     "role": "assistant",
-                    "content": "The quick brown fox jumps over the lazy dog, and the dog sleeps on then.",
+                    "content": "The quick brown fox jumps over the lazy dog; "
+                    "the dog sleeps on, as usual",
                 },
                 "finish_reason": "stop",
             }

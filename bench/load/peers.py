@@ -2,7 +2,8 @@
 
 A peer is a configuration file with `${NAME}` places and a command line with `{name}`
 places. Debian packages bring nginx and HAProxy; the others live each in a virtual
-environment of its own under the user's cache, made by `python -m bench install`.
+environment of its own under the user's cache, made by `python -m bench install`, or
+beside the Python that runs this.
 
 Rule: a peer that is missing is skipped with a sentence, never an error.
 """
@@ -131,11 +132,14 @@ def environment_of(peer: Peer) -> Path:
 
 def locate(peer: Peer) -> Path | None:
     """The peer's program, or None when it is not installed."""
-    if peer.requirement:
-        inside = environment_of(peer) / "bin" / peer.program
-        if inside.exists():
-            return inside
-    found = shutil.which(peer.program)
+    beside = Path(sys.executable).parent
+    return located(peer.program, *([environment_of(peer) / "bin", beside] * bool(peer.requirement)))
+
+
+def located(program: str, *first: Path) -> Path | None:
+    """A program in the folders given, on PATH, or where daemons live and users do not look."""
+    folders = [*map(str, first), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+    found = shutil.which(program, path=os.pathsep.join(folders))
     return Path(found) if found else None
 
 

@@ -23,12 +23,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench.load import accounting, answers, bodies
-from bench.load.peers import ROOT, Peer, absence, locate
+from bench.load.peers import ROOT, Peer, absence, locate, located
 
 CONFIGS = Path(__file__).parent / "configs"
 BACKENDS = 8
 FULL_CORES = 4
 SPARE_FILES = 100
+TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux"}  # and their packages
 
 
 class Unavailable(Exception):
@@ -110,6 +111,14 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+def require_tools() -> None:
+    """Raises Unavailable with a sentence that names what the rig itself lacks."""
+    lacking = [name for name in TOOLS if located(name) is None]
+    if lacking:
+        packages = " ".join(TOOLS[name] for name in lacking)
+        raise Unavailable(f"the benchmark needs {', '.join(lacking)}: apt-get install {packages}")
+
+
 def raise_open_files(wanted: int = 200_000) -> int:
     """The limit on open files, raised as far as we may; children inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -185,6 +194,7 @@ def await_answer(process: subprocess.Popen[bytes], ask: answers.Ask, patience_s:
 @contextmanager
 def rig(cores: Cores) -> Iterator[Rig]:
     """Backend and origin, started and answering."""
+    require_tools()
     ports = free_ports(BACKENDS + 1)
     scratch = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
     made = Rig(cores, scratch, tuple(ports[:BACKENDS]), ports[BACKENDS])
@@ -199,7 +209,7 @@ def rig(cores: Cores) -> Iterator[Rig]:
 
 @contextmanager
 def backend(made: Rig) -> Iterator[subprocess.Popen[bytes]]:
-    """nginx with one fixed answer on eight ports."""
+    """One fixed answer on eight ports, from nginx."""
     listens = "\n".join(f"        listen 127.0.0.1:{port} backlog=4096;" for port in made.backends)
     places = {
         "SCRATCH": str(made.scratch),
@@ -207,7 +217,7 @@ def backend(made: Rig) -> Iterator[subprocess.Popen[bytes]]:
         "ANSWER": bodies.ANSWER.decode(),
     }
     config = fill(CONFIGS / "backend.conf", made.scratch / "backend.conf", places)
-    command = ["nginx", "-p", str(made.scratch), "-c", str(config)]
+    command = [str(located("nginx")), "-p", str(made.scratch), "-c", str(config)]
     with started(command, made.cores.load_list, made.scratch / "backend.out") as process:
         yield process
 

@@ -1,0 +1,30 @@
+from bench import kernels, profile
+from bench.results import Kernel
+
+PERF = """
+    71.60%  [kernel.kallsyms]     [k] do_syscall_64             -      -
+     2.05%  nginx                 [.] ngx_hash_find             -      -
+     1.20%  downstream.so         [.] on head(Peer *, int)
+"""
+
+
+def test_figures_are_the_json_lines_and_the_rest_is_for_people() -> None:
+    printed = 'warming up\n{"name": "hashing/mix", "ns": 3}\n{"name": "b", "ns": 1.5}\n'
+    assert kernels.parse(printed) == [Kernel("hashing/mix", 3.0), Kernel("b", 1.5)]
+
+
+def test_perf_s_rows_are_read_with_names_that_hold_blanks() -> None:
+    symbols = profile.parse(PERF)
+    assert [each.name for each in symbols] == [
+        "do_syscall_64",
+        "ngx_hash_find",
+        "on head(Peer *, int)",
+    ]
+    assert [each.in_kernel for each in symbols] == [True, False, False]
+
+
+def test_a_profile_s_table_adds_up_the_kernel_and_what_it_leaves_out() -> None:
+    rows = profile.table(profile.parse(PERF), 1).rows
+    assert rows[0] == ("all of the kernel", "", "71.6 %")
+    assert rows[1] == ("ngx_hash_find", "nginx", "2.05 %")
+    assert rows[2] == ("1 more of user space", "", "1.2 %")

@@ -1,0 +1,31 @@
+import argparse
+
+import pytest
+
+from bench import __main__ as entry
+from bench.suite import PARTS
+
+
+def asked(*words: str) -> argparse.Namespace:
+    return entry.parser().parse_args(words)
+
+
+def test_without_words_everything_runs_with_the_usual_peers() -> None:
+    wish = entry.wish_of(asked())
+    assert wish.parts == PARTS
+    assert wish.peers == ("nginx", "haproxy", "envoy", "litellm", "gateway")
+    assert (wish.rounds, wish.seconds) == (5, 5)
+
+
+def test_quick_is_short_and_what_is_asked_for_goes_before_it() -> None:
+    wish = entry.wish_of(asked("load", "--quick", "--rounds", "3", "--peers", "nginx, gateway"))
+    assert (wish.parts, wish.rounds, wish.seconds) == (("load",), 3, 1)
+    assert wish.peers == ("nginx", "gateway")
+
+
+def test_an_unknown_peer_is_refused_with_those_that_are_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert entry.main(["load", "--peers", "nginks"]) == 2
+    said = " ".join(capsys.readouterr().out.split())
+    assert "nginks is no peer; known are nginx, haproxy" in said
