@@ -1,0 +1,26 @@
+"""What all tests share: nothing of theirs outlives them."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+
+
+def _children() -> set[int]:
+    return {int(pid) for pid in _CHILDREN.read_text().split()} if _CHILDREN.exists() else set()
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left_behind() -> Iterator[None]:
+    """A process that a test started and did not end is killed, and the test fails."""
+    before = _children()
+    yield
+    left = _children() - before
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert not left, f"processes left behind: {sorted(left)}"
