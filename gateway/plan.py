@@ -68,7 +68,7 @@ class BreakerPlan(Struct, frozen=True, kw_only=True):
     slow_ns: int  # an attempt slower than this is slow; 0 never
     window_ns: int  # at most 32 s
     minimum: int  # attempts in the window before shares count
-    open_ns: int  # base open time; × ejections, jittered
+    open_ns: int  # base open time; times ejections, jittered
     open_max_ns: int
     probes: int  # half-open attempts at once
 

@@ -1,4 +1,6 @@
-"""What a plan will do, in words: read from the compiled plan, so nothing is claimed that is not in force.
+"""What a plan will do, in words.
+
+Read from the compiled plan, so that nothing is claimed that is not in force.
 
 Pure; `gateway check` prints it.
 """
@@ -97,7 +99,8 @@ def _route_options(route: RoutePlan, plan: Plan) -> Facts:
         "websocket": route.websocket and "tunnelled",
         "paths": ", ".join(f"{'|'.join(one.methods)} {one.path}" for one in route.matches),
         "cache": route.cache_entries
-        and f"{route.cache_entries} answers, {Size(route.cache_bytes)}, {_time(route.cache_ttl_ns)}",
+        and f"{route.cache_entries} answers, {Size(route.cache_bytes)},"
+        f" {_time(route.cache_ttl_ns)}",
     }
     return {label: text for label, text in options.items() if isinstance(text, str) and text}
 

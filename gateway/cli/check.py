@@ -1,4 +1,4 @@
-"""`gateway check`: is a configuration right, and what will be in force?"""
+"""`gateway check`: whether a configuration is right, and what will be in force."""
 
 from __future__ import annotations
 

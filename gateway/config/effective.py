@@ -18,6 +18,7 @@ def effective(config: Config) -> dict[str, object]:
 
 
 def plain(value: object) -> object:
+    """A value of the schema as the file would have it; secrets masked."""
     if isinstance(value, Secret):
         return MASK if value else ""
     if isinstance(value, Duration | Size | Share):

@@ -27,17 +27,19 @@ INTRODUCTION = """\
 
 <!-- Printed by `python -m gateway.config.manual` from gateway/config/schema.py; edit that. -->
 
-One YAML file, `gateway.yaml`; `gateway check -c gateway.yaml` says what is wrong with it, or what will be in force.
-Unknown keys, wrong types and broken references are errors, all of them reported at once with line and path.
+One YAML file, `gateway.yaml`.
+`gateway check -c gateway.yaml` says what is wrong with it, or what will be in force.
+Unknown keys, wrong types and broken references are errors, told all at once, with line and path.
 
 * Times carry a unit: `250ms`, `2s`, `5m`, `1h`.
 * Shares are written `20%` or `0.2`; sizes `64KiB`, `8MiB` or a number of bytes.
-* `${NAME}` takes an environment variable, `${NAME:-default}` has a default for when it is unset or empty, `$${` is a literal `${`.
+* `${NAME}` takes an environment variable; `${NAME:-default}` has a default for when it is unset or
+  empty; `$${` is a literal `${`.
 * Prices are USD per million tokens; `request` is USD per request.
-* Text that YAML would read as something else needs quotes: `version: "1.10"`, `"no"`, `"2024-07-18"`.
+* Text that YAML would read as something else needs quotes: `"1.10"`, `"no"`, `"2024-07-18"`.
 * Anchors, aliases and `<<` work; a repeated key is an error.
 
-A running gateway reads the file again when it changes, on `SIGHUP` and when the admin API is told to.
+A running gateway reads the file again when it changes, on `SIGHUP`, and on request of the admin API.
 `listen`, `admin`, `workers` and `state` take effect at the next start only.
 """
 
@@ -58,8 +60,9 @@ def manual() -> str:
     """The whole manual as Markdown."""
     comments = _comments()
     parts = [INTRODUCTION]
-    for name, section in _sections(schema.Config, "gateway.yaml"):
-        parts.append(f"\n## {name}\n\n{inspect.getdoc(section)}\n\n")
+    for section, names in _sections().items():
+        also = f"Also: {', '.join(f'`{name}`' for name in names[:-1])}.\n\n" if names[1:] else ""
+        parts.append(f"\n## {names[-1]}\n\n{inspect.getdoc(section)}\n\n{also}")
         parts.append("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
         parts += [_row(section, field, comments) for field in msgspec.structs.fields(section)]
     return "".join(parts)
@@ -73,23 +76,20 @@ def _row(
     return f"| `{field.name}` | {_kind(kind)} | {_default(field)} | {meaning} |\n"
 
 
-def _sections(section: type[Struct], name: str) -> Iterator[tuple[str, type[Struct]]]:
-    """Every section below this one, in the order of the file, each once."""
-    seen: dict[type[Struct], str] = {}
-    ahead = [(name, section)]
-    while ahead:
-        name, section = ahead.pop(0)
-        if section in seen:
-            continue
-        seen[section] = name
-        yield name, section
-        prefix = "" if section is schema.Config else f"{name}."
+def _sections() -> dict[type[Struct], list[str]]:
+    """Every section in the order of the file, and the paths where it stands."""
+    found: dict[type[Struct], list[str]] = {}
+
+    def visit(section: type[Struct], name: str, prefix: str) -> None:
+        names = found.pop(section, [])  # moved to the end: where it is said last, it is explained
+        found[section] = [*names, name]
         hints = typing.get_type_hints(section, include_extras=True)
-        ahead += [
-            (f"{prefix}{key}{suffix}", inner)
-            for key, kind in hints.items()
-            for suffix, inner in _inner_sections(kind, "")
-        ]
+        for key, kind in hints.items():
+            for suffix, inner in _inner_sections(kind, ""):
+                visit(inner, f"{prefix}{key}{suffix}", f"{prefix}{key}{suffix}.")
+
+    visit(schema.Config, "gateway.yaml", "")
+    return found
 
 
 def _inner_sections(kind: Any, suffix: str) -> Iterator[tuple[str, type[Struct]]]:
@@ -106,21 +106,17 @@ def _inner_sections(kind: Any, suffix: str) -> Iterator[tuple[str, type[Struct]]
 
 
 def _kind(kind: Any) -> str:
-    origin = typing.get_origin(kind)
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in {Union, types.UnionType}:
-        options = [option for option in typing.get_args(kind) if option is not type(None)]
-        return " or ".join(map(_kind, options))
+        return " or ".join(_kind(option) for option in inner if option is not type(None))
     if origin is Literal:
-        return ", ".join(f"`{word}`" for word in typing.get_args(kind))
+        return ", ".join(f"`{word}`" for word in inner)
     if origin is Annotated:
         return _kind(kind.__origin__) + _bounds(kind.__metadata__[0])
-    if origin is tuple:
-        return f"list of {_kind(typing.get_args(kind)[0])}"
-    if origin is dict:
-        return f"mapping of names to {_kind(typing.get_args(kind)[1])}"
-    if kind in _WORDS:
-        return _WORDS[kind]
-    return f"{kind.__name__} section" if issubclass(kind, Struct) else kind.__name__
+    if origin in {tuple, dict}:
+        noun = "list of" if origin is tuple else "names, each with"
+        return f"{noun} {_kind(inner[0] if origin is tuple else inner[1])}"
+    return _WORDS.get(kind, "mapping")
 
 
 def _bounds(meta: Meta) -> str:

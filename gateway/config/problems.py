@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from gateway.errors import ConfigError, Problem
 
 MOST_PROBLEMS = 50
+_FEW = 20
 
 
 class Problems:
@@ -31,10 +32,11 @@ def meant(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f", did you mean `{close[0]}`?"
-    if names and len(names) <= 20:
+    if names and len(names) <= _FEW:
         return f"; known: {', '.join(names)}"
     return ""
 
 
 def listed(words: Iterable[str]) -> str:
+    """The words, each in backticks."""
     return ", ".join(f"`{word}`" for word in words)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -33,9 +33,22 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _STICKY = re.compile(r"|user|client|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+|pointer:(/.*)?", re.ASCII)
 _FRAMING = frozenset(
-    "host connection content-length transfer-encoding te trailer upgrade keep-alive "
-    "proxy-connection expect content-encoding accept-encoding".split()
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
+_SHORTEST_TOKEN = 16
 FALLBACK_WORDS = ("cached", "unavailable")
 
 
@@ -101,8 +114,8 @@ def _check_ports(config: Config, found: Findings) -> None:
         found.wrong(
             "a token is required because admin.host is not a loopback address", "admin.token"
         )
-    if admin.token and len(admin.token) < 16:
-        found.doubtful("the token is shorter than 16 characters", "admin.token")
+    if admin.token and len(admin.token) < _SHORTEST_TOKEN:
+        found.doubtful(f"the token is shorter than {_SHORTEST_TOKEN} characters", "admin.token")
     if listen.tls:
         _check_files(listen.tls, "listen.tls", found)
 
@@ -197,11 +210,11 @@ def _check_route(name: str, route: Route, config: Config, found: Findings) -> No
     protocols = {
         config.backends[used].protocol
         for used, where in _references(route, path)
-        if _is_known(used, config.backends, where, found)
+        if _is_known(used, where, config.backends, found)
     }
     if len(protocols) > 1:
         found.wrong(
-            f"the backends of a route speak one protocol, not {' and '.join(sorted(protocols))}",
+            f"the backends of a route speak one protocol, not {_and(protocols)}",
             f"{path}.backends",
         )
     candidates = [_name_of(candidate) for candidate in route.backends]
@@ -210,17 +223,18 @@ def _check_route(name: str, route: Route, config: Config, found: Findings) -> No
             found.wrong(f"`{candidate}` is named twice", f"{path}.backends[{index}]")
     _check_policy(route, config, path, found)
     _check_fallback(route, config, path, found)
-    _check_route_numbers(route, config, path, found)
+    _check_route_numbers(route, path, found)
     if route.shadow is not None:
         found.wrong(
             "shadow copies are not available in this version; remove the key", f"{path}.shadow"
         )
 
 
-def _is_known(name: str, known: Mapping[str, Backend], path: str, found: Findings) -> bool:
-    if name in known:
+def _is_known(name: str, path: str, backends: Mapping[str, Backend], found: Findings) -> bool:
+    if name in backends:
         return True
-    found.wrong(f"no backend `{name}`{meant(name, known)}", path)
+    words = FALLBACK_WORDS if ".fallback[" in path else ()
+    found.wrong(f"no backend `{name}`{meant(name, [*words, *backends])}", path)
     return False
 
 
@@ -237,39 +251,56 @@ def _references(route: Route, path: str) -> Iterator[tuple[str, str]]:
         for index, name in enumerate(getattr(route, key)):
             yield name, f"{path}.{key}[{index}]"
     for index, step in enumerate(route.fallback):
+        where = f"{path}.fallback[{index}]"
         if isinstance(step, FallbackStep) and step.backend:
-            yield step.backend, f"{path}.fallback[{index}].backend"
+            yield step.backend, f"{where}.backend"
+        elif isinstance(step, str) and step not in FALLBACK_WORDS:
+            yield step, where
 
 
 def _used_backends(config: Config) -> Iterator[str]:
     for route in config.routes.values():
         for name, _ in _references(route, ""):
             yield name
-        yield from (step for step in route.fallback if isinstance(step, str))
 
 
 def _check_policy(route: Route, config: Config, path: str, found: Findings) -> None:
-    if route.policy == "cheapest_within_slo" and route.slo is None:
-        found.wrong("the policy cheapest_within_slo needs `slo`", f"{path}.policy")
-    if route.slo is not None and len(promises(route.slo)) != 1:
-        found.wrong("expected exactly one promise, such as {first_byte_p95: 800ms}", f"{path}.slo")
-    if route.slo is not None and route.policy != "cheapest_within_slo":
-        found.doubtful(f"the policy {route.policy} does not look at `slo`", f"{path}.slo")
-    weighted = [one for one in route.backends if isinstance(one, WeightedBackend)]
-    if weighted and route.policy != "weighted":
-        found.doubtful(f"the policy {route.policy} does not look at weights", f"{path}.backends")
-    if route.policy == "balanced" and not sum(msgspec.structs.astuple(route.balance)):
-        found.wrong("all weights are 0", f"{path}.balance")
-    if route.policy == "weighted" and not sum(weights(route)):
-        found.wrong("all weights are 0", f"{path}.backends")
-    if route.policy in {"cheapest", "cheapest_within_slo"} and len(route.backends) > 1:
-        for name in {_name_of(one) for one in route.backends} & config.backends.keys():
-            price = config.backends[name].price
-            if not (price.input or price.output or price.request):
-                message = f"`{name}` has no price and counts as free"
-                found.doubtful(message, f"{path}.policy")
+    _check_slo(route, path, found)
+    _check_weights(route, path, found)
+    if route.policy in {"cheapest", "cheapest_within_slo"}:
+        _check_prices(route, config, path, found)
     if not _STICKY.fullmatch(route.sticky):
         found.wrong("expected user, client, header:NAME or pointer:/json/pointer", f"{path}.sticky")
+
+
+def _check_slo(route: Route, path: str, found: Findings) -> None:
+    if route.slo is None:
+        if route.policy == "cheapest_within_slo":
+            found.wrong("the policy cheapest_within_slo needs `slo`", f"{path}.policy")
+        return
+    if len(promises(route.slo)) != 1:
+        found.wrong("expected exactly one promise, such as {first_byte_p95: 800ms}", f"{path}.slo")
+    if route.policy != "cheapest_within_slo":
+        found.doubtful(f"the policy {route.policy} does not look at `slo`", f"{path}.slo")
+
+
+def _check_weights(route: Route, path: str, found: Findings) -> None:
+    if any(isinstance(one, WeightedBackend) for one in route.backends):
+        if route.policy != "weighted":
+            message = f"the policy {route.policy} does not look at weights"
+            found.doubtful(message, f"{path}.backends")
+        elif not sum(weights(route)):
+            found.wrong("all weights are 0", f"{path}.backends")
+    if route.policy == "balanced" and not sum(msgspec.structs.astuple(route.balance)):
+        found.wrong("all weights are 0", f"{path}.balance")
+
+
+def _check_prices(route: Route, config: Config, path: str, found: Findings) -> None:
+    names = [_name_of(one) for one in route.backends]
+    for name in names if len(names) > 1 else ():
+        price = config.backends[name].price if name in config.backends else None
+        if price and not (price.input or price.output or price.request):
+            found.doubtful(f"`{name}` has no price and counts as free", f"{path}.policy")
 
 
 def promises(slo: Slo) -> list[tuple[str, int]]:
@@ -279,25 +310,45 @@ def promises(slo: Slo) -> list[tuple[str, int]]:
 
 
 def weights(route: Route) -> tuple[int, ...]:
+    """The weight of each candidate."""
     return tuple(1 if isinstance(one, str) else one.weight for one in route.backends)
 
 
 def _check_fallback(route: Route, config: Config, path: str, found: Findings) -> None:
     for index, step in enumerate(route.fallback):
         where = f"{path}.fallback[{index}]"
-        if isinstance(step, str):
-            if step not in FALLBACK_WORDS and step not in config.backends:
-                hint = meant(step, [*FALLBACK_WORDS, *config.backends])
-                found.wrong(f"no backend `{step}`{hint}", where)
-        elif sum((bool(step.backend), bool(step.route), step.rule is not None)) != 1:
-            found.wrong("expected exactly one of backend, route and rule", where)
-        elif step.route and step.route not in config.routes:
-            hint = meant(step.route, config.routes)
-            found.wrong(f"no route `{step.route}`{hint}", f"{where}.route")
+        if isinstance(step, FallbackStep):
+            _check_step(step, route, config, where, found)
         if _is_final(step) and index + 1 < len(route.fallback):
             found.doubtful("nothing after this step is ever reached", where)
     if route.cache and "cached" not in route.fallback:
         found.doubtful("`cache` does nothing without the fallback `cached`", f"{path}.cache")
+
+
+def _check_step(
+    step: FallbackStep, route: Route, config: Config, path: str, found: Findings
+) -> None:
+    if sum((bool(step.backend), bool(step.route), step.rule is not None)) != 1:
+        found.wrong("expected exactly one of backend, route and rule", path)
+    if not step.route:
+        return
+    if step.route not in config.routes:
+        hint = meant(step.route, config.routes)
+        found.wrong(f"no route `{step.route}`{hint}", f"{path}.route")
+        return
+    own, other = _protocols(route, config), _protocols(config.routes[step.route], config)
+    if own and other and own != other:
+        message = f"`{step.route}` speaks {_and(other)}, this route {_and(own)}"
+        found.wrong(message, f"{path}.route")
+
+
+def _protocols(route: Route, config: Config) -> set[str]:
+    names = map(_name_of, route.backends)
+    return {config.backends[name].protocol for name in names if name in config.backends}
+
+
+def _and(words: Iterable[str]) -> str:
+    return " and ".join(sorted(words))
 
 
 def _is_final(step: str | FallbackStep) -> bool:
@@ -321,7 +372,7 @@ def _check_route_loops(config: Config, found: Findings) -> None:
                     ahead.append(target)
 
 
-def _check_route_numbers(route: Route, config: Config, path: str, found: Findings) -> None:
+def _check_route_numbers(route: Route, path: str, found: Findings) -> None:
     retry, timeout = route.retry, route.timeout
     if retry.backoff_max < retry.backoff:
         found.wrong("`backoff_max` is shorter than `backoff`", f"{path}.retry.backoff_max")

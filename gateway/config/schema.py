@@ -160,9 +160,8 @@ class Breaker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Active checks; each backend is asked by one worker at a time."""
 
-    path: str = (
-        ""  # from the host's root; default: `/v2/health/ready` (kserve), `…/models` (openai)
-    )
+    # from the host's root; default: `/v2/health/ready` (kserve), `/models` (openai) below the URL
+    path: str = ""
     interval: Duration = Duration(10 * SECOND)  # time between two checks
     timeout: Duration = Duration(2 * SECOND)  # a check slower than this failed
     rise: AtLeastOne = 2  # good checks in a row that make a backend healthy
@@ -230,7 +229,7 @@ class Backend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str  # http://, https:// or unix:///path.sock:/base; everything before the operation's path
     model: str = ""  # its own name for the model; default: the backend's key
     version: str = ""  # version of the model, for records and headers
-    api_key: Secret = Secret("")  # sent as `authorization: Bearer …`
+    api_key: Secret = Secret("")  # sent as `authorization: Bearer KEY`
     headers: dict[str, Secret] = {}  # further headers sent with each request
     forward: tuple[str, ...] = ()  # client headers passed on although they carry credentials
     compression: bool = False  # let the backend compress its answers when the client accepts it
@@ -368,9 +367,8 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     slo: Slo | None = None  # needed by cheapest_within_slo
     balance: Balance = Balance()  # weights of `balanced`
     exploration: Share = Share(0.0)  # requests sent to a random usable candidate
-    sticky: str = (
-        ""  # same backend for the same: user, client, header:NAME or pointer:/json/pointer
-    )
+    # the same backend for the same `user`, `client`, `header:NAME` or `pointer:/json/pointer`
+    sticky: str = ""
     panic: Share = Share(0.1)  # fewer usable candidates than this: breakers are ignored
     retry: Retry = Retry()  # further attempts
     hedge: Hedge | None = None  # a second attempt at once; default none

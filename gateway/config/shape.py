@@ -13,6 +13,7 @@ checked elsewhere.
 from __future__ import annotations
 
 import functools
+import textwrap
 import types
 import typing
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from gateway.config.units import Duration, Secret, Share, Size
 
 _UNITS: tuple[type[Duration | Size | Share], ...] = (Duration, Size, Share)
 _FAILED = object()
+_SHOWN = 60  # characters of a wrong value that a message repeats
 
 
 class Field(Struct, frozen=True):
@@ -135,21 +137,28 @@ def _leaf_value(kind: Any, node: Node) -> Any:
     """The value as this leaf type, or _FAILED."""
     if kind is Any:
         return data(node)
-    value = node.value
-    if isinstance(value, dict | list):
+    if isinstance(node.value, dict | list):
         return _FAILED
-    if kind is Secret:
-        text = _leaf_value(str, node)
-        return _FAILED if text is _FAILED else Secret(text)
     if kind in _UNITS:
-        try:
-            return kind.parse(value)
-        except ValueError:
-            return _FAILED
-    if value is None:
+        return _quantity(kind, node.value)
+    if kind is Secret:
+        text = _scalar(str, node)
+        return text if text is _FAILED else Secret(text)
+    return _scalar(kind, node)
+
+
+def _quantity(kind: Any, value: object) -> Any:
+    try:
+        return kind.parse(value)
+    except ValueError:
+        return _FAILED
+
+
+def _scalar(kind: Any, node: Node) -> Any:
+    if node.value is None:
         return _FAILED
     try:
-        return msgspec.convert(value, kind, strict=not node.is_expanded)
+        return msgspec.convert(node.value, kind, strict=not node.is_expanded)
     except msgspec.ValidationError:
         # Why: `api_key: ${KEY}` with KEY=12345 is text; YAML would make it a number.
         return node.expanded if kind is str and node.is_expanded else _FAILED
@@ -181,7 +190,7 @@ def _got(node: Node) -> str:
         return ", got a list"
     if node.value is None:
         return ", got nothing"
-    written = node.text if len(node.text) <= 60 else node.text[:57] + "..."
+    written = textwrap.shorten(node.text, _SHOWN, placeholder="...") or " "
     return f", got `{written}`"
 
 

@@ -39,7 +39,7 @@ class Duration(int):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        if value == 0 and not isinstance(value, bool):
+        if value in (0, "0") and value is not False:
             return cls(0)
         return cls(_scaled(value, _NS, cls.expected, _MAX_DURATION_NS, "a week"))
 
@@ -54,6 +54,8 @@ class Size(int):
 
     @classmethod
     def parse(cls, value: object) -> Self:
+        if value == "0":
+            return cls(0)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SIZE_BYTES:
             return cls(value)
         return cls(_scaled(value, _BYTES, cls.expected, _MAX_SIZE_BYTES, "1024GiB"))

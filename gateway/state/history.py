@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
@@ -37,12 +38,12 @@ _history = sa.Table(
 class Entry(Struct, frozen=True, kw_only=True):
     """One configuration that was offered to the gateway."""
 
-    id: int
+    id: int = 0  # 0: not in the history yet
     at_ms: int  # Unix time
     author: str  # `file`, `signal`, `api:…`, a user's name
     hash: str
     outcome: Result
-    detail: str  # why it was refused
+    detail: str = ""  # why it was refused
     text: str
 
 
@@ -52,22 +53,13 @@ class ConfigHistory:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def append(
-        self, *, author: str, at_ms: int, hash: str, text: str, outcome: Result, detail: str = ""
-    ) -> int:
-        """Add an entry; its id."""
-        values = {
-            "author": author,
-            "at_ms": at_ms,
-            "hash": hash,
-            "text": text,
-            "outcome": outcome,
-            "detail": detail,
-        }
+    def append(self, entry: Entry) -> None:
+        """Add an entry; its id is given here."""
+        values = msgspec.structs.asdict(entry)
+        del values["id"]
         with self._engine.begin() as connection:
-            result = connection.execute(_history.insert().values(values))
+            connection.execute(_history.insert().values(values))
             self._prune(connection)
-        return int(result.lastrowid)
 
     def latest(self, limit: int = 50) -> list[Entry]:
         """The latest entries, newest first."""
