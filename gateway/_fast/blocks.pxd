@@ -76,7 +76,7 @@ cdef extern from *:
     #endif
     """
     int __builtin_ctz(unsigned int bits) noexcept nogil     # of a number other than 0
-    uint32_t plain16(const uint8_t* at) noexcept nogil      # plain JSON text before the first special
+    uint32_t plain16(const uint8_t* at) noexcept nogil      # plain text before a special byte
     bint is_plain64(const uint8_t* at) noexcept nogil
     uint32_t digits16(const uint8_t* at) noexcept nogil     # bits of the digits
     uint32_t numeric16(const uint8_t* at) noexcept nogil    # bits of "+-./0-9"

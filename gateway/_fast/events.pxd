@@ -119,7 +119,7 @@ cdef class Events:
     # what was seen
     cdef Usage usage
     cdef readonly bint done             # the done marker came
-    cdef readonly bint finished         # done, an ending type, or every choice gave its finish_reason
+    cdef readonly bint finished         # done, an ending type, or all choices are complete
     cdef readonly bint failed           # an error event came
     cdef readonly bint overflowed       # an event was longer than the limit
     cdef readonly uint64_t count        # events with data, withheld ones too

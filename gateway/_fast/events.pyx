@@ -153,18 +153,18 @@ cdef class Marks:
         words += [(word, "", True) for word in failing]
         if len(words) > MAX_WORDS:
             raise ValueError(f"at most {MAX_WORDS} event names")
-        self.kept = tuple([word.encode() for word, finish, fails in words])
+        self.kept = tuple([word.encode() for word, _finish, _fails in words])
         for n in range(len(words)):
             self.words[n].text = text_of(self.kept[n])
             self.words[n].finish = FINISHES.get(words[n][1].encode(), FINISH_OTHER)
             self.words[n].fails = words[n][2]
         self.word_count = len(words)
-        return [word for word, finish, fails in words]
+        return [word for word, _finish, _fails in words]
 
     cdef int compile_needles(self, list needles, bint validate) except -1:
         """A word that JSON may spell in several ways cannot be searched for."""
         cdef bytes quoted
-        plain = [word for word, is_key, boring in needles if is_plain(word)]
+        plain = [word for word, _is_key, _boring in needles if is_plain(word)]
         letters = sorted({word[0] for word in plain})
         self.validate = (
             validate or len(plain) < len(needles)

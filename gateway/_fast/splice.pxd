@@ -112,9 +112,10 @@ cdef bint next_element(
     const char* data, const Member* array, uint32_t* at, Member* out
 ) noexcept nogil
 
-# Values.
-cdef int64_t integer_of(const char* data, const Member* member) noexcept nogil   # -1: not digits alone, or over 18 of them
-cdef double double_of(const char* data, const Member* member) noexcept nogil     # NaN: not a number, or over 127 bytes of it
+# Values. -1: not digits alone, or over 18 of them.
+cdef int64_t integer_of(const char* data, const Member* member) noexcept nogil
+# NaN: not a number, or over 127 bytes of it.
+cdef double double_of(const char* data, const Member* member) noexcept nogil
 cdef bint string_equals(
     const char* data, const Member* member, const char* text, size_t length
 ) noexcept nogil
@@ -122,7 +123,7 @@ cdef bint string_equals(
 cdef int64_t string_into(
     char* out, size_t room, const char* data, const Member* member
 ) noexcept nogil
-cdef object bytes_of_string(const char* data, const Member* member)              # bytes; None as above
+cdef object bytes_of_string(const char* data, const Member* member)     # bytes; None as above
 
 cdef inline bint is_true(const Member* member) noexcept nogil:
     return member.kind == JSON_TRUE
@@ -139,9 +140,15 @@ cdef inline bint is_given(const Member* member) noexcept nogil:
 cdef enum:
     EDIT_OVERLAP = -1
 
-cdef Edit value_replaced(const Member* member, const char* text, uint32_t length) noexcept nogil
-cdef Edit member_swapped(const Member* member, const char* text, uint32_t length) noexcept nogil  # text: "k":v
-cdef Edit member_removed(const char* data, const Member* member) noexcept nogil                   # with its comma
+cdef Edit value_replaced(
+    const Member* member, const char* text, uint32_t length
+) noexcept nogil
+# text: another `"k":v`.
+cdef Edit member_swapped(
+    const Member* member, const char* text, uint32_t length
+) noexcept nogil
+# With its comma.
+cdef Edit member_removed(const char* data, const Member* member) noexcept nogil
 # text: `"k":v,` with its comma, which is left away when the object is empty.
 # object_start: where its `{` is: Member.start, or object_at() of a whole body.
 cdef Edit member_inserted(
@@ -155,4 +162,5 @@ cdef int64_t edited_length(size_t length, const Edit* edits, uint32_t count) noe
 cdef void apply_edits_into(
     char* out, const char* data, size_t length, const Edit* edits, uint32_t count
 ) noexcept nogil
-cdef object edited(const char* data, size_t length, const Edit* edits, uint32_t count)  # new bytes, or None on overlap
+# New bytes, or None on overlap.
+cdef object edited(const char* data, size_t length, const Edit* edits, uint32_t count)

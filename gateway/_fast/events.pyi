@@ -1,0 +1,63 @@
+from collections.abc import Mapping, Sequence
+from typing import final
+
+@final
+class Marks:
+    def __init__(
+        self,
+        *,
+        done: str = "[DONE]",
+        usage: Sequence[str] = ...,
+        input_tokens: Sequence[str] = ...,
+        output_tokens: Sequence[str] = ...,
+        cached_tokens: Sequence[str] = ...,
+        ended: Mapping[str, str] | None = None,
+        failing: Sequence[str] = ("error",),
+        done_member: str = "",
+        finish_reason: bool = True,
+        json: bool = True,
+        validate: bool = False,
+        limit: int = 262144,
+    ) -> None: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def validate(self) -> bool: ...
+    @property
+    def json(self) -> bool: ...
+    def usage_in(self, data: bytes) -> tuple[int, int, int, int, int, bool]: ...
+
+@final
+class Events:
+    def __init__(
+        self,
+        marks: Marks,
+        *,
+        ndjson: bool = False,
+        withhold_usage: bool = False,
+        choices: int = 1,
+    ) -> None: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def failed(self) -> bool: ...
+    @property
+    def overflowed(self) -> bool: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def withheld(self) -> int: ...
+    @property
+    def malformed(self) -> int: ...
+    @property
+    def input_tokens(self) -> int: ...
+    @property
+    def output_tokens(self) -> int: ...
+    @property
+    def cached_tokens(self) -> int: ...
+    @property
+    def finish(self) -> int: ...
+    def feed(self, data: bytes) -> bytes: ...
+    def flush(self) -> bytes: ...
