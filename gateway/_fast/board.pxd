@@ -207,6 +207,7 @@ cdef class Board:
 
     cdef void measure(self, int workers, int rows, int backends) noexcept
     cdef int map(self) except -1
+    cdef uint64_t* word(self, size_t offset) except NULL
     cdef int read_into(self, void* target, size_t size, size_t offset) except -1
     cdef uint64_t key_of(self, int worker, int index) except? 0
     cdef list claimed(self, int index, uint64_t key)

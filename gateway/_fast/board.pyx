@@ -24,7 +24,7 @@ from posix.unistd cimport close, pread, usleep
 
 from gateway._fast.debug cimport FAST_DEBUG
 from gateway._fast.histogram cimport (
-    COARSE_BUCKETS, Counts, FINE_BUCKETS, Histogram, Slot, WINDOW_SLOTS, Window
+    COARSE_BUCKETS, FINE_BUCKETS, WINDOW_SLOTS, Counts, Histogram, fine_add
 )
 
 CHECKED = bool(FAST_DEBUG)              # whether the accessors of the .pxd check their bounds
@@ -58,28 +58,28 @@ def _words(text):
     return tuple((name, "u8", None) for name in text.split())
 
 
-COUNTS = _described((*_words("total sum"), ("counts", "u8", FINE_BUCKETS)))
-SLOT = _described((*_words("epoch total"), ("counts", "u4", COARSE_BUCKETS)))
-WINDOW = _described((("slots", SLOT, WINDOW_SLOTS),))
-HEADER = _described(
+_COUNTS = _described((*_words("total sum"), ("counts", "u8", FINE_BUCKETS)))
+_SLOT = _described((*_words("epoch total"), ("counts", "u4", COARSE_BUCKETS)))
+_WINDOW = _described((("slots", _SLOT, WINDOW_SLOTS),))
+_HEADER = _described(
     _words("magic version size_bytes workers rows backends row_bytes gauge_bytes cell_bytes")
 )
-SEAT = _described(_words("pid heartbeat_ns plan_generation"))
+_SEAT = _described(_words("pid heartbeat_ns plan_generation"))
 HISTOGRAMS = ("total_ns", "first_byte_ns", "gap_ns", "queue_ns", "overhead_ns")
-ROW_COUNTERS = (
+_ROW_COUNTERS = (
     *_words("key requests"),
     ("outcomes", "u8", OUTCOME_SLOTS),
     ("statuses", "u8", 6),
     *_words("retries hedges fallbacks streams input_tokens output_tokens cached_tokens"),
     *_words("cost_nano_usd request_bytes answer_bytes in_flight queued"),
 )
-ROW = _described((*ROW_COUNTERS, *((name, COUNTS, None) for name in HISTOGRAMS)))
-GAUGE_COUNTERS = _words(
+_ROW = _described((*_ROW_COUNTERS, *((name, _COUNTS, None) for name in HISTOGRAMS)))
+_GAUGE_COUNTERS = _words(
     "in_flight connections idle ewma_ns ewma_at_ns"
     " input_bytes input_tokens output_tokens answers failures"
 )
-GAUGE = _described((*GAUGE_COUNTERS, ("first_byte", WINDOW, None), ("total", WINDOW, None)))
-CELL = _described((
+_GAUGE = _described((*_GAUGE_COUNTERS, ("first_byte", _WINDOW, None), ("total", _WINDOW, None)))
+_CELL = _described((
     *_words("key state opened_at_ns open_until_ns ejections consecutive probes probed_at_ns"),
     ("rate_epoch", "u8", BREAKER_SLOTS),
     ("rate_total", "u8", BREAKER_SLOTS),
@@ -102,11 +102,11 @@ cdef void assert_described() except *:
     # The tables above against the compiled structs, once at import.
     cdef Row* row = NULL
     cdef Gauge* gauge = NULL
-    assert ROW["itemsize"] == sizeof(Row)
-    assert GAUGE["itemsize"] == sizeof(Gauge)
-    assert CELL["itemsize"] == sizeof(Cell)
-    assert SEAT["itemsize"] == sizeof(Seat)
-    assert HEADER["itemsize"] == sizeof(Header)
+    assert _ROW["itemsize"] == sizeof(Row)
+    assert _GAUGE["itemsize"] == sizeof(Gauge)
+    assert _CELL["itemsize"] == sizeof(Cell)
+    assert _SEAT["itemsize"] == sizeof(Seat)
+    assert _HEADER["itemsize"] == sizeof(Header)
     assert <size_t>&row.total_ns == ROW_WORDS * sizeof(uint64_t) == histogram_offset("total_ns")
     assert <size_t>&row.overhead_ns == histogram_offset("overhead_ns")
     assert <size_t>&gauge.first_byte == GAUGE_WORDS * sizeof(uint64_t)
@@ -256,11 +256,11 @@ cdef class Board:
         An item is a numpy dtype as a plain dict, its itemsize the distance to the next item.
         """
         parts = (
-            ("header", 0, (), HEADER, sizeof(Header)),
-            ("seats", self.seats_offset, (self.workers,), SEAT, self.seat_stride),
-            ("rows", self.rows_offset, (self.workers, self.rows), ROW, self.row_stride),
-            ("gauges", self.gauges_offset, (self.workers, self.backends), GAUGE, self.gauge_stride),
-            ("cells", self.cells_offset, (self.backends,), CELL, self.cell_stride),
+            ("header", 0, (), _HEADER, sizeof(Header)),
+            ("seats", self.seats_offset, (self.workers,), _SEAT, self.seat_stride),
+            ("rows", self.rows_offset, (self.workers, self.rows), _ROW, self.row_stride),
+            ("gauges", self.gauges_offset, (self.workers, self.backends), _GAUGE, self.gauge_stride),
+            ("cells", self.cells_offset, (self.backends,), _CELL, self.cell_stride),
         )
         return {
             name: {"offset": offset, "shape": shape, "item": {**item, "itemsize": stride}}
@@ -278,6 +278,32 @@ cdef class Board:
 
     def cell_offset(self, int backend) -> int:
         return <char*>self.cell(backend) - self.memory
+
+    # Single words, atomically: the figures of a cell that Python sets (offsets: layout).
+
+    cdef uint64_t* word(self, size_t offset) except NULL:
+        # Safety: aligned and inside the mapping, whose size is a multiple of 64, or refused.
+        if offset % sizeof(uint64_t) or offset >= self.size_bytes:
+            raise IndexError(f"no word starts at {offset} of {self.size_bytes} bytes")
+        return <uint64_t*>(self.memory + offset)
+
+    def load_word(self, size_t offset) -> int:
+        return atomic_load(self.word(offset))
+
+    def store_word(self, size_t offset, uint64_t value) -> None:
+        atomic_store(self.word(offset), value)
+
+    def add_to_word(self, size_t offset, uint64_t amount) -> int:
+        """The value after the addition."""
+        return atomic_add(self.word(offset), amount)
+
+    def subtract_from_word(self, size_t offset, uint64_t amount) -> int:
+        """The value after the subtraction."""
+        return atomic_sub(self.word(offset), amount)
+
+    def swap_word(self, size_t offset, uint64_t expected, uint64_t desired) -> bool:
+        """Whether the word was `expected`; it is `desired` then, and unchanged otherwise."""
+        return atomic_cas(self.word(offset), expected, desired)
 
     # Changes by worker and supervisor
 
@@ -326,6 +352,13 @@ cdef class Board:
         atomic_store(&cell.key, key)
         return True
 
+    def record(self, int worker, int index, name: str, uint64_t value) -> None:
+        """Add a value to one of the row's histograms."""
+        checked("worker", worker, self.workers)
+        cdef Row* row = self.row(worker, checked("row", index, self.rows))
+        # Safety: the offset is that of a Counts inside a Row, by assert_described().
+        fine_add(<Counts*>(<char*>row + histogram_offset(name)), value)
+
     def clear_worker_gauges(self, int worker) -> None:
         """Forget what a worker that is dead had under way."""
         cdef Gauge* gauge
@@ -333,7 +366,7 @@ cdef class Board:
         cdef int index
         checked("worker", worker, self.workers)
         for index in range(self.backends):
-            if any(self.read_gauge(worker, index)[name] for name in BUSY):
+            if any(self.read_gauge(worker, index)[name] for name in _BUSY):
                 gauge = self.gauge(worker, index)
                 gauge.in_flight = gauge.connections = gauge.idle = 0
         for index in range(self.rows):
@@ -388,7 +421,7 @@ cdef class Board:
                 self.read_into(head, sizeof(head), offset + histogram_offset(name))
                 answer[name]["total"] += head[0]
                 answer[name]["sum"] += head[1]
-        return {**named(ROW_COUNTERS, sums), **answer}
+        return {**named(_ROW_COUNTERS, sums), **answer}
 
     def histogram(self, int index, name: str, uint64_t key=0) -> Histogram:
         """One histogram of the row, merged over workers; the caller's to keep."""
@@ -415,13 +448,13 @@ cdef class Board:
         checked("worker", worker, self.workers)
         checked("backend", backend, self.backends)
         self.read_into(words, sizeof(words), self.gauge_offset(worker, backend))
-        return named(GAUGE_COUNTERS, words)
+        return named(_GAUGE_COUNTERS, words)
 
     def read_cell(self, int backend) -> dict:
         return self.cell(checked("backend", backend, self.backends))[0]
 
 
-BUSY = ("in_flight", "connections", "idle")
+_BUSY = ("in_flight", "connections", "idle")
 
 
 cdef int checked(str what, int index, int size) except -1:
@@ -449,7 +482,7 @@ cdef void clear_row(Row* row) noexcept nogil:
 cdef size_t histogram_offset(str name) except 0:
     if name not in HISTOGRAMS:
         raise KeyError(f"a row has no histogram {name!r}")
-    return ROW["offsets"][ROW["names"].index(name)]
+    return _ROW["offsets"][_ROW["names"].index(name)]
 
 
 cdef dict named(tuple fields, const uint64_t* words):

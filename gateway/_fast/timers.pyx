@@ -139,7 +139,7 @@ cdef class Wheel:
     cpdef void advance(self, uint64_t now_ns) noexcept:
         """Fire every timer whose deadline is at or before `now_ns`, to a tick."""
         # Safety: a callback may drop the last reference to this wheel but ours.
-        cdef Wheel keep = self
+        cdef Wheel _keep = self
         cdef uint64_t target = now_ns // <uint64_t>TICK_NS
         if self.is_advancing or now_ns < self.now_ns:
             return
