@@ -6,12 +6,13 @@ has no Python in its loop. Each figure is the best of several runs: the machine'
 only ever adds.
 """
 
-import importlib.util
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
@@ -40,9 +41,10 @@ def compiled(name: str, source: str) -> ModuleType:
         build.build_lib = build.build_temp = folder
         build.ensure_finalized()
         build.run()
-        spec = importlib.util.spec_from_file_location(name, build.get_ext_fullpath(name))
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        # Safety: the module stays mapped when its file is gone.
+        loader = ExtensionFileLoader(name, build.get_ext_fullpath(name))
+        module = module_from_spec(spec_from_loader(name, loader))
+        loader.exec_module(module)
     return module
 
 
