@@ -1,0 +1,1 @@
+"""The control plane: the admin API, the metrics and the status page, on a port of their own."""

@@ -1,0 +1,310 @@
+"""Every route of the admin port, as one table, and the functions behind them.
+
+An Endpoint declares method, path, role, what it takes and what it answers; `app` turns
+the table into routes and `openapi` into a document. A function gets what was decoded and
+returns a Struct; it calls one method of a part, or of the overview, and decides nothing.
+
+Rule: what is not in the table is not served.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+from starlette.responses import Response
+
+from gateway.control import exposition
+from gateway.control.access import Role
+from gateway.control.faults import Fault
+from gateway.control.overview import Overview
+from gateway.control.parts import Change, Explanation, Parts, Question, Version, Worker
+from gateway.control.views import BackendView, RouteView, Status
+
+API = "/api/v1"
+MAX_BODY_BYTES = 4 << 20
+
+
+class Call(Struct, frozen=True):
+    """One request, decoded."""
+
+    parts: Parts
+    overview: Overview
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    accept: str
+    body: Any = None  # of the type that the endpoint takes
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """One route of the admin port."""
+
+    method: str
+    path: str
+    role: Role
+    call: Callable[[Call], Awaitable[Any]]
+    says: str  # one sentence, for the documentation
+    takes: type | None = None  # of the body
+    answers: Any = None  # type of the body; None: not JSON
+    status: int = 200
+    query: Mapping[str, str] = {}  # parameters and what they mean
+
+
+class Health(Struct, frozen=True):
+    """Whether it lives, or is ready."""
+
+    status: str
+
+
+class PlanView(Struct, frozen=True):
+    """The plan in force, and the configuration it was made of, defaults filled in."""
+
+    hash: str
+    applied_at_s: float
+    config: dict[str, Any]  # secrets masked
+
+
+class ConfigText(Struct, frozen=True):
+    """The configuration in force as it was written, secrets masked."""
+
+    hash: str
+    text: str
+
+
+class Difference(Struct, frozen=True):
+    """How two configurations differ, as a unified diff, secrets masked."""
+
+    before: str
+    after: str
+    diff: str
+
+
+class Author(Struct, frozen=True):
+    """Who asks for a change."""
+
+    author: str = "api"
+
+
+class Rollback(Struct, frozen=True):
+    """Which configuration to go back to."""
+
+    hash: str
+    author: str = "api"
+
+
+class NewConfig(Struct, frozen=True):
+    """A whole configuration, in the form of the file."""
+
+    text: str
+    author: str = "api"
+    expected: str = ""  # hash that must be in force; "" any
+
+
+class Drained(Struct, frozen=True):
+    """Whether the gateway is draining."""
+
+    is_draining: bool
+
+
+async def show_status(call: Call) -> Status:
+    return call.overview.status()
+
+
+async def show_plan(call: Call) -> PlanView:
+    configuration = call.parts.configuration
+    return PlanView(
+        configuration.plan.hash, configuration.applied_at_s, dict(configuration.effective)
+    )
+
+
+async def list_backends(call: Call) -> tuple[BackendView, ...]:
+    return call.overview.backends()
+
+
+async def list_routes(call: Call) -> tuple[RouteView, ...]:
+    return call.overview.routes()
+
+
+async def explain_route(call: Call) -> Explanation:
+    name = call.path["name"]
+    known = [route.name for route in call.parts.configuration.plan.routes]
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean `{close[0]}`?" if close else "."
+        raise Fault(404, "no_route", f"There is no route of this name{hint}")
+    return call.parts.explainer.explain(name, call.body)
+
+
+async def list_workers(call: Call) -> tuple[Worker, ...]:
+    return tuple(call.parts.workers.seats())
+
+
+async def show_config(call: Call) -> ConfigText:
+    configuration = call.parts.configuration
+    return ConfigText(configuration.plan.hash, configuration.text(configuration.plan.hash))
+
+
+async def list_history(call: Call) -> tuple[Version, ...]:
+    return tuple(call.parts.configuration.history())
+
+
+async def compare_configs(call: Call) -> Difference:
+    configuration = call.parts.configuration
+    after = call.query.get("to") or configuration.plan.hash
+    before = call.query.get("from") or _predecessor(configuration.history(), after)
+    old, new = (configuration.text(name).splitlines() if name else [] for name in (before, after))
+    lines = difflib.unified_diff(old, new, before[:12], after[:12], lineterm="")
+    return Difference(before, after, "\n".join(lines))
+
+
+async def reload_config(call: Call) -> Change:
+    return await call.parts.configuration.reload(call.body.author)
+
+
+async def replace_config(call: Call) -> Change:
+    configuration = call.parts.configuration
+    if call.body.expected not in {"", configuration.plan.hash}:
+        raise Fault(409, "stale_version", "Another configuration is in force than was expected.")
+    return await configuration.replace(call.body.text, call.body.author)
+
+
+async def rollback_config(call: Call) -> Change:
+    return await call.parts.configuration.rollback(call.body.hash, call.body.author)
+
+
+async def start_drain(call: Call) -> Drained:
+    call.parts.workers.drain()
+    return Drained(call.parts.workers.is_draining)
+
+
+async def show_metrics(call: Call) -> Response:
+    is_openmetrics = exposition.is_openmetrics_wanted(call.accept)
+    text = exposition.render(call.parts, is_openmetrics=is_openmetrics)
+    media_type = exposition.OPENMETRICS if is_openmetrics else exposition.PROMETHEUS
+    return Response(text, headers={"content-type": media_type})
+
+
+async def say_alive(_call: Call) -> Health:
+    return Health("ok")
+
+
+async def say_ready(call: Call) -> Health:
+    """Ready when a worker serves the plan in force and none is asked to stop."""
+    is_served = any(w.is_up and w.is_current for w in call.parts.workers.seats())
+    if call.parts.workers.is_draining or not is_served:
+        raise Fault(503, "not_ready", "No worker serves the plan in force.")
+    return Health("ready")
+
+
+def _predecessor(history: Sequence[Version], plan_hash: str) -> str:
+    """The configuration that was applied before this one; "" if none is known."""
+    applied = [version.hash for version in history if version.outcome == "applied"]
+    if plan_hash not in applied:
+        return ""
+    older = [name for name in applied[applied.index(plan_hash) :] if name != plan_hash]
+    return older[0] if older else ""
+
+
+def _read(path: str, call: Callable[[Call], Awaitable[Any]], answers: Any, says: str) -> Endpoint:
+    return Endpoint(
+        method="GET", path=f"{API}{path}", role=Role.READ, call=call, answers=answers, says=says
+    )
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    _read("/status", show_status, Status, "Everything at a glance; what the status page shows."),
+    _read("/plan", show_plan, PlanView, "The plan in force and its configuration, masked."),
+    _read(
+        "/backends",
+        list_backends,
+        tuple[BackendView, ...],
+        "Every backend: state, breaker, limits, latency, cost.",
+    ),
+    _read(
+        "/routes",
+        list_routes,
+        tuple[RouteView, ...],
+        "Every route: policy, candidates, traffic, outcomes, latency.",
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{API}/routes/{{name}}/explain",
+        role=Role.READ,
+        call=explain_route,
+        says="Who would answer this request now, who would not and why; nothing is sent.",
+        takes=Question,
+        answers=Explanation,
+    ),
+    _read("/workers", list_workers, tuple[Worker, ...], "Every worker process and its plan."),
+    _read("/config", show_config, ConfigText, "The configuration in force, as written, masked."),
+    Endpoint(
+        method="PUT",
+        path=f"{API}/config",
+        role=Role.OPERATE,
+        call=replace_config,
+        says="Check, compile and put in force a new configuration.",
+        takes=NewConfig,
+        answers=Change,
+    ),
+    _read("/config/history", list_history, tuple[Version, ...], "What was offered, newest first."),
+    replace(
+        _read("/config/diff", compare_configs, Difference, "How two configurations differ."),
+        query={
+            "from": "hash of the older; default: the one applied before the other",
+            "to": "hash of the newer; default: the one in force",
+        },
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{API}/config/reload",
+        role=Role.OPERATE,
+        call=reload_config,
+        says="Read the file again; a wrong file changes nothing.",
+        takes=Author,
+        answers=Change,
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{API}/config/rollback",
+        role=Role.OPERATE,
+        call=rollback_config,
+        says="Put a configuration of the history back in force.",
+        takes=Rollback,
+        answers=Change,
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{API}/drain",
+        role=Role.OPERATE,
+        call=start_drain,
+        says="Finish what is under way, take nothing new, then stop.",
+        answers=Drained,
+        status=202,
+    ),
+    Endpoint(
+        method="GET",
+        path="/metrics",
+        role=Role.READ,
+        call=show_metrics,
+        says="Metrics for Prometheus.",
+    ),
+    Endpoint(
+        method="GET",
+        path="/healthz",
+        role=Role.PUBLIC,
+        call=say_alive,
+        answers=Health,
+        says="200 while the control plane lives.",
+    ),
+    Endpoint(
+        method="GET",
+        path="/readyz",
+        role=Role.PUBLIC,
+        call=say_ready,
+        answers=Health,
+        says="200 while a worker serves the plan in force, else 503.",
+    ),
+)

@@ -1,0 +1,242 @@
+"""What the board says, added up over the workers, as plain Structs.
+
+Counters are seen through numpy structured arrays over the mapping, which copy nothing;
+only the rows, gauges and cells of the plan in force are read. Histograms are read with
+pread, since touching a page of them that nobody wrote would make it exist. Workers
+write while we read, so two figures of one row may be a request apart; each by itself
+is whole.
+
+Cost: the counters of 50 routes with 8 backends on two workers take a few milliseconds, a
+row's histograms 0.1 ms.
+Rule 1: label sets come from the plan alone.
+Rule 2: during a change of plan a row may mean different things to different workers; only
+        those count that agree with the worker whose plan is the newest.
+Knows nothing of HTTP or of metric names; `exposition`, `recent` and `overview` call it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from gateway.control.buckets import COARSE_SHIFT, midpoints
+from gateway.errors import OUTCOMES
+from gateway.plan import BackendPlan, Plan, RoutePlan
+
+HISTOGRAMS = ("total_ns", "first_byte_ns", "gap_ns", "queue_ns", "overhead_ns")
+WINDOW_SLOT_NS = 4_000_000_000  # as `_fast/histogram.pxd` has it
+
+
+class TableLayout(TypedDict):
+    """Where one of the board's tables is."""
+
+    offset: int
+    shape: tuple[int, ...]
+    item: Any  # what `np.dtype` takes: names, formats, offsets, itemsize
+
+
+class BoardSource(Protocol):
+    """The board as `_fast` offers it."""
+
+    @property
+    def fd(self) -> int: ...
+    @property
+    def buffer(self) -> memoryview: ...
+    def layout(self) -> Mapping[str, TableLayout]: ...
+
+
+class RowLabel(Struct, frozen=True):
+    """Whose row it is; no backend: the route's own."""
+
+    row: int
+    route: str
+    backend: str = ""
+
+
+class RowFigures(Struct):
+    """One row of the board, all workers together; fields are the board's."""
+
+    requests: int = 0
+    outcomes: Sequence[int] = (0,) * len(OUTCOMES)
+    statuses: Sequence[int] = (0,) * 6
+    retries: int = 0
+    hedges: int = 0
+    fallbacks: int = 0
+    streams: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_nano_usd: int = 0
+    request_bytes: int = 0
+    answer_bytes: int = 0
+    in_flight: int = 0
+    queued: int = 0
+
+
+class Histogram(Struct):
+    """One fine histogram, all workers together; good until the next one is read."""
+
+    counts: NDArray[np.uint64]
+    sum: int
+
+
+class BackendRaw(Struct):
+    """One backend's cell and the sum of its gauges; fields are the board's."""
+
+    open_until_ns: int = 0
+    ejections: int = 0
+    cooldown_until_ns: int = 0
+    unhealthy: int = 0
+    healthy_since_ns: int = 0
+    limit: int = 0
+    failure_share: float = 0.0
+    bytes_per_token: float = 0.0
+    output_tokens_mean: float = 0.0
+    in_flight: int = 0
+    connections: int = 0
+    idle: int = 0
+
+
+_CELL_FIELDS = BackendRaw.__struct_fields__[:9]
+_GAUGE_FIELDS = BackendRaw.__struct_fields__[9:]
+
+
+def route_labels(plan: Plan) -> list[RowLabel]:
+    """The routes' own rows, in the plan's order."""
+    return [RowLabel(route.row, route.name) for route in plan.routes]
+
+
+def attempt_labels(plan: Plan) -> list[RowLabel]:
+    """The rows of all candidates of all routes."""
+    return [
+        RowLabel(row, route.name, plan.backends[candidate].name)
+        for route in plan.routes
+        for candidate, row in zip(route.candidates, route.rows, strict=True)
+    ]
+
+
+def rows_of(route: RoutePlan) -> list[int]:
+    """All rows of one route: its own, then its candidates'."""
+    return [route.row, *route.rows]
+
+
+class BoardView:
+    """Reads the board of a running gateway."""
+
+    def __init__(self, board: BoardSource) -> None:
+        layout = board.layout()
+        self._fd = board.fd
+        self._rows_layout = layout["rows"]
+        self._seats, self._rows, self._gauges, self._cells = (
+            _array(board, layout[name]) for name in ("seats", "rows", "gauges", "cells")
+        )
+        self._histograms_at = _offset_of(self._rows.dtype, HISTOGRAMS[0])
+        # Why one for each worker: what was read stays while the next is read.
+        self._images = np.empty(len(self._seats), _slice_of(self._rows.dtype, self._histograms_at))
+        self.fine_buckets: int = self._rows.dtype[HISTOGRAMS[0]]["counts"].shape[0]
+        coarse_buckets = self._gauges["total"]["slots"]["counts"].shape[-1]
+        self.coarse_values = midpoints(coarse_buckets, COARSE_SHIFT)
+
+    def rows(self, wanted: Iterable[int]) -> list[RowFigures]:
+        """The figures of these rows."""
+        at = np.fromiter(wanted, dtype=np.intp)
+        counts = self._agreeing(at)
+        sums = (_summed(self._rows[name], at, counts) for name in RowFigures.__struct_fields__)
+        return [RowFigures(*values) for values in zip(*sums, strict=True)]
+
+    def keys(self, wanted: Iterable[int]) -> list[int]:
+        """Whose rows these are now: a key changes when a row is given to another."""
+        keys: list[int] = self._rows["key"][self._lead()][np.fromiter(wanted, np.intp)].tolist()
+        return keys
+
+    def histograms(self, row: int, names: Sequence[str] = HISTOGRAMS) -> dict[str, Histogram]:
+        """Of these histograms of one row those that hold anything."""
+        is_meant = self._agreeing(np.array([row]))[:, 0] & (self._rows["requests"][:, row] > 0)
+        workers = np.flatnonzero(is_meant).tolist()
+        for at, worker in enumerate(workers):
+            self._read_image(at, worker, row, 1 + max(map(HISTOGRAMS.index, names)))
+        merged: dict[str, Histogram] = {}
+        for name in names if workers else ():
+            parts = self._images[name][: len(workers)]
+            if parts["total"].any():
+                counts = parts["counts"].sum(axis=0) if len(workers) > 1 else parts["counts"][0]
+                merged[name] = Histogram(counts, int(parts["sum"].sum()))
+        return merged
+
+    def backends(self, backends: Sequence[BackendPlan]) -> list[BackendRaw]:
+        """The state of these backends."""
+        at = np.fromiter((backend.cell for backend in backends), dtype=np.intp)
+        cells = (self._cells[name][at].tolist() for name in _CELL_FIELDS)
+        gauges = (_summed(self._gauges[name], at) for name in _GAUGE_FIELDS)
+        return [BackendRaw(*values) for values in zip(*cells, *gauges, strict=True)]
+
+    def window(self, backend: BackendPlan, name: str, now_ns: int) -> NDArray[np.uint64]:
+        """What was counted in the last half minute, by coarse bucket."""
+        slots = self._gauges[name]["slots"][:, backend.cell]
+        epoch = now_ns // WINDOW_SLOT_NS
+        ages = epoch - slots["epoch"].astype(np.int64)
+        is_live = (ages >= 0) & (ages < slots.shape[1]) & (slots["total"] > 0)
+        counts: NDArray[np.uint64] = slots["counts"][is_live].sum(axis=0, dtype=np.uint64)
+        return counts
+
+    def _lead(self) -> int:
+        """The worker with the newest plan."""
+        return int(self._seats["plan_generation"].argmax())
+
+    def _agreeing(self, at: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """By worker and row: whether the worker's row is the one that is meant."""
+        keys = self._rows["key"][:, at]
+        agreeing: NDArray[np.bool_] = keys == keys[self._lead()]
+        return agreeing
+
+    def _read_image(self, at: int, worker: int, row: int, histograms: int) -> None:
+        """The first so many histograms of one worker's row into `_images[at]`."""
+        index = worker * self._rows_layout["shape"][1] + row
+        start = self._rows_layout["offset"] + index * self._rows.dtype.itemsize
+        size = histograms * self._images.dtype[0].itemsize
+        target: Any = self._images[at : at + 1].view(np.uint8)[
+            :size
+        ]  # Why Any: before 3.12 no Buffer
+        os.preadv(self._fd, [target], start + self._histograms_at)
+
+
+def _array(board: BoardSource, table: TableLayout) -> NDArray[Any]:
+    """A read-only view of one table."""
+    array: NDArray[Any] = np.ndarray(
+        table["shape"], np.dtype(table["item"]), board.buffer, table["offset"]
+    )
+    array.flags.writeable = False
+    return array
+
+
+def _offset_of(row: np.dtype[Any], name: str) -> int:
+    fields: Any = row.fields
+    return int(fields[name][1])
+
+
+def _slice_of(row: np.dtype[Any], start: int) -> np.dtype[Any]:
+    """The part of a row that its histograms take."""
+    return np.dtype(
+        {
+            "names": list(HISTOGRAMS),
+            "formats": [row[name] for name in HISTOGRAMS],
+            "offsets": [_offset_of(row, name) - start for name in HISTOGRAMS],
+            "itemsize": row.itemsize - start,
+        }
+    )
+
+
+def _summed(
+    values: NDArray[Any], at: NDArray[np.intp], counts: NDArray[np.bool_] | None = None
+) -> list[Any]:
+    """Of a (worker, index) table the columns at these indexes, workers added up that count."""
+    wanted = values[:, at]
+    if counts is not None:
+        wanted = wanted * counts.reshape(counts.shape + (1,) * (wanted.ndim - 2))
+    summed: list[Any] = wanted.sum(axis=0).tolist()
+    return summed

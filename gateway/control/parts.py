@@ -1,0 +1,139 @@
+"""What the control plane needs of the rest of the gateway, as protocols.
+
+`run` makes the real parts and passes them in one `Parts`; tests pass fakes. Nothing here
+is implemented, and the control plane imports none of what implements it.
+
+Rule: a method that changes something takes the author, for the history.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from gateway.control.figures import BoardView
+from gateway.plan import Plan
+
+
+class Worker(Struct, frozen=True):
+    """One worker process."""
+
+    slot: int
+    pid: int  # 0: not running, about to be restarted
+    is_up: bool
+    plan: str  # hash of the plan it serves on; "" none yet
+    is_current: bool  # that is the plan in force
+    heartbeat_age_s: float
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """One configuration that was offered to the gateway."""
+
+    hash: str  # of its plan
+    author: str  # `file`, `signal`, `api`, a name
+    at: str  # RFC 3339, UTC
+    outcome: str  # "applied" or "refused"
+    detail: str = ""  # why it was refused
+    is_current: bool = False
+
+
+class Change(Struct, frozen=True):
+    """What became of a configuration that was offered and accepted."""
+
+    hash: str  # of the plan now in force
+    previous: str
+    is_changed: bool  # False: it was in force already
+    notes: tuple[str, ...] = ()  # what needs a restart to take effect, for one
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A request that is to be explained, not sent."""
+
+    path: str = ""  # default: the usual one of the route's protocol
+    headers: dict[str, str] = {}
+    body: Any = None  # JSON, as the client would send it
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """One candidate backend in the eyes of the policy."""
+
+    backend: str
+    is_eligible: bool
+    reason: str = ""  # why it is excluded, one token; "" if it is not
+    sentence: str = ""  # the same for people
+    probability: float = 0.0  # of being the first choice
+    score: float | None = None  # what the policy compares, the lowest wins; null if it does not
+    expected_usd: float | None = None  # price of a successful answer
+    predicted_s: float | None = None  # latency, at the SLO's quantile
+    load: float | None = None
+    weight: float | None = None  # after slow start
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """How a route would treat a request now."""
+
+    route: str
+    policy: str
+    choice: str | None  # the backend; null if the request would be refused
+    refusal: str = ""  # the reason token then
+    is_panic: bool = False  # too few candidates are usable, so breakers are ignored
+    is_exploring: bool = False  # drawn at random to learn, not by the policy
+    needs: tuple[str, ...] = ()  # capabilities the request needs
+    input_tokens: float | None = None  # estimate
+    candidates: tuple[Candidate, ...] = ()
+    notes: tuple[str, ...] = ()  # stickiness, overrides, what was assumed
+
+
+class Configuration(Protocol):
+    """The configuration in force, its history, and the ways to change it."""
+
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def effective(self) -> Mapping[str, object]: ...  # as config.effective: secrets masked
+    @property
+    def failure(self) -> Version | None: ...  # the last one offered, if it was refused
+    @property
+    def reloads(self) -> Mapping[str, int]: ...  # by telemetry.RELOAD_RESULTS
+    @property
+    def applied_at_s(self) -> float: ...  # seconds since 1970
+
+    def history(self) -> Sequence[Version]: ...  # the newest first
+    def text(self, plan_hash: str) -> str: ...  # masked; StateError if unknown or ambiguous
+    async def reload(self, author: str) -> Change: ...
+    async def replace(self, text: str, author: str) -> Change: ...
+    async def rollback(self, plan_hash: str, author: str) -> Change: ...
+
+
+class Workers(Protocol):
+    """The processes of the gateway."""
+
+    @property
+    def is_draining(self) -> bool: ...
+    def seats(self) -> Sequence[Worker]: ...
+    def processes(self) -> Mapping[str, int]: ...  # name → pid, such as "worker-0", "controller"
+    def drain(self) -> None: ...
+
+
+class Explainer(Protocol):
+    """Answers for a request what a worker would do with it."""
+
+    def explain(self, route: str, question: Question) -> Explanation: ...
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """Everything the control plane works with."""
+
+    configuration: Configuration
+    workers: Workers
+    explainer: Explainer
+    board: BoardView
+    host: str = "127.0.0.1"  # of the admin listener, as configured
+    token: str = ""  # "" none; then the listener must be on loopback
+    now_ns: Callable[[], int] = time.monotonic_ns
+    now_s: Callable[[], float] = time.time
+    started_at_s: float = 0.0
+    data_url: str = ""  # of the data port, for the hint on the status page

@@ -1,0 +1,64 @@
+"""Plans for the control plane's tests: what is not said is zero, empty or absent."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from gateway.plan import BackendPlan, Plan, RoutePlan
+
+Made = TypeVar("Made", bound=Struct)
+
+
+def blank(kind: type[Made], **values: Any) -> Made:
+    """A Struct with these values, and the emptiest ones elsewhere."""
+    hints = typing.get_type_hints(kind)
+    missing = {f.name: hints[f.name] for f in msgspec.structs.fields(kind) if f.name not in values}
+    return kind(**values, **{name: _empty(hint) for name, hint in missing.items()})
+
+
+def _empty(hint: Any) -> Any:
+    origin = typing.get_origin(hint) or hint
+    if origin in {typing.Union, types.UnionType}:
+        return None
+    if issubclass(origin, Struct):
+        return blank(origin)
+    return origin()
+
+
+def make_plan(
+    routes: Mapping[str, Sequence[str]], *, plan_hash: str = "a1b2c3d4e5f60718", **backend: Any
+) -> Plan:
+    """A plan of these routes with these candidates; rows count on from 0, cells too."""
+    names = list(dict.fromkeys(name for candidates in routes.values() for name in candidates))
+    backends = tuple(
+        blank(
+            BackendPlan, **({"index": i, "cell": i, "name": name, "protocol": "openai"} | backend)
+        )
+        for i, name in enumerate(names)
+    )
+    made: list[RoutePlan] = []
+    row = 0
+    for index, (name, candidates) in enumerate(routes.items()):
+        indexes = tuple(names.index(candidate) for candidate in candidates)
+        rows = tuple(range(row + 1, row + 1 + len(indexes)))
+        made.append(
+            blank(
+                RoutePlan,
+                index=index,
+                name=name,
+                protocol="openai",
+                policy="ordered",
+                candidates=indexes,
+                weights=(1,) * len(indexes),
+                row=row,
+                rows=rows,
+            )
+        )
+        row = rows[-1] + 1
+    return blank(Plan, hash=plan_hash, backends=backends, routes=tuple(made))
