@@ -218,9 +218,8 @@ def _breaker(breaker: BreakerPlan) -> str:
         rules.append(f"{Share(breaker.slow_share)} slower than {_time(breaker.slow_ns)}")
     if not rules:
         return "never opens"
-    window = (
-        f" of at least {breaker.minimum} in {_time(breaker.window_ns)}" if len(rules) > 1 else ""
-    )
+    is_share = breaker.failure_share < 1 or breaker.slow_share < 1
+    window = f" of at least {breaker.minimum} in {_time(breaker.window_ns)}" if is_share else ""
     return f"opens on {' or '.join(rules)}{window}, for {_time(breaker.open_ns)} at first"
 
 

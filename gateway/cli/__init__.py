@@ -23,6 +23,6 @@ VERBS = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    from gateway.cli.verbs import run
+    from gateway.cli.verbs import run  # noqa: PLC0415  Rule 2
 
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments, VERBS))
+    run(sys.argv[1:] if arguments is None else arguments, VERBS)

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from gateway.errors import GatewayError
 
-DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+FAILED = 1
 EPILOG = "Exit codes: 0 good, 1 not good, 2 wrong usage, 130 interrupted."
 
 
@@ -27,18 +27,15 @@ def verb_app(**settings: Any) -> typer.Typer:
     )
 
 
-def run(arguments: list[str], verbs: Mapping[str, str]) -> int:
-    """Run one verb; its exit code."""
+def run(arguments: list[str], verbs: Mapping[str, str]) -> None:
+    """Run one verb and exit."""
 
     class Verbs(TyperGroup):
         """Imports a verb's module only when it is called."""
 
-        def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-            return list(verbs)
-
         def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
             if cmd_name not in verbs:
-                from gateway.config.problems import meant  # Why here: it imports the whole schema
+                from gateway.config.problems import meant  # noqa: PLC0415  slow to import
 
                 ctx.fail(f"There is no verb `{cmd_name}`{meant(cmd_name, verbs)}")
             module = importlib.import_module(f"gateway.cli.{cmd_name}")
@@ -54,20 +51,8 @@ def run(arguments: list[str], verbs: Mapping[str, str]) -> int:
     def gateway() -> None:
         """A high-throughput gateway in front of model servers and LLM providers."""
 
-    return _exit_code(app, arguments)
-
-
-def _exit_code(app: typer.Typer, arguments: list[str]) -> int:
     try:
-        app(arguments, prog_name="gateway")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else FAILED
+        app(arguments, prog_name="gateway")  # ends with SystemExit, always
     except GatewayError as error:
         print(f"gateway: {error}", file=sys.stderr)
-        return FAILED
-    except BrokenPipeError:  # the reader of our output, such as `head`, has enough
-        sys.stderr.close()
-        return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return DONE
+        sys.exit(FAILED)

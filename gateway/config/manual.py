@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import sys
 import tokenize
 import types
 import typing
@@ -39,7 +40,7 @@ Unknown keys, wrong types and broken references are errors, told all at once, wi
 * Text that YAML would read as something else needs quotes: `"1.10"`, `"no"`, `"2024-07-18"`.
 * Anchors, aliases and `<<` work; a repeated key is an error.
 
-A running gateway reads the file again when it changes, on `SIGHUP`, and on request of the admin API.
+A running gateway reads the file again when it changes, on `SIGHUP`, and on the admin API's request.
 `listen`, `admin`, `workers` and `state` take effect at the next start only.
 """
 
@@ -169,4 +170,4 @@ def _comment_of(field: ast.AnnAssign, by_line: dict[int, str], alone: set[int]) 
 
 
 if __name__ == "__main__":
-    print(manual(), end="")
+    sys.stdout.write(manual())

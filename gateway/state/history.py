@@ -91,7 +91,9 @@ class ConfigHistory:
 
     def _prune(self, connection: sa.Connection) -> None:
         ids = sa.select(_history.c.id).order_by(_history.c.id.desc()).limit(MOST_ENTRIES)
-        good = sa.select(sa.func.max(_history.c.id)).where(_history.c.outcome == "applied")
+        good = sa.select(sa.func.coalesce(sa.func.max(_history.c.id), 0)).where(
+            _history.c.outcome == "applied"
+        )
         oldest = ids.scalar_subquery()
         connection.execute(
             _history.delete().where(

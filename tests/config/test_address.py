@@ -15,7 +15,7 @@ def address(scheme: str, host: str, port: int, base: str, authority: str) -> Add
 
 
 @pytest.mark.parametrize(
-    ("url", "expected"),
+    "url, expected",
     [
         ("http://h:8000/v1", address("http", "h", 8000, "/v1", "h:8000")),
         (
@@ -62,7 +62,7 @@ def test_url_is_taken_apart(url: str, expected: Address) -> None:
     ],
 )
 def test_url_that_is_unclear_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         address_of(url)
 
 
@@ -76,8 +76,8 @@ def test_any_text_is_an_address_without_surprises_or_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "is_local"),
-    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("h", False)],  # noqa: S104
+    "host, is_local",
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("h", False)],
 )
-def test_loopback_is_only_what_stays_on_the_machine(host: str, is_local: bool) -> None:  # noqa: FBT001
+def test_loopback_is_only_what_stays_on_the_machine(host: str, is_local: bool) -> None:
     assert is_loopback(host) is is_local

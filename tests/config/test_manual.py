@@ -11,7 +11,7 @@ from gateway.config.manual import manual
 
 
 def test_document_is_up_to_date() -> None:
-    """Else: python -m gateway.config.manual > docs/configuration.md"""
+    """Else run `python -m gateway.config.manual > docs/configuration.md`."""
     assert Path("docs/configuration.md").read_text() == manual()
 
 

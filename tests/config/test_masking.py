@@ -8,7 +8,7 @@ from gateway.config.masking import masked
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    "text, shown",
     [
         ("api_key: sk-1\n", "api_key: ***\n"),
         ("b: {api_key: sk-1, url: x}\n", "b: {api_key: ***, url: x}\n"),

@@ -17,55 +17,225 @@ def warnings_of(changes: dict[str, Any], /, **top: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "path", "message"),
+    "changes, path, message",
     [
-        ({"routes.chat.backends": ["one", "tow"]}, "routes.chat.backends[1]", "no backend `tow`, did you mean `two`?"),
-        ({"routes.chat.backends": [{"backend": "x9"}]}, "routes.chat.backends[0].backend", "no backend `x9`; known: one, two, score"),
+        (
+            {"routes.chat.backends": ["one", "tow"]},
+            "routes.chat.backends[1]",
+            "no backend `tow`, did you mean `two`?",
+        ),
+        (
+            {"routes.chat.backends": [{"backend": "x9"}]},
+            "routes.chat.backends[0].backend",
+            "no backend `x9`; known: one, two, score",
+        ),
         ({"routes.chat.backends": []}, "routes.chat.backends", "at least one backend is needed"),
-        ({"routes.chat.backends": ["one", "one"]}, "routes.chat.backends[1]", "`one` is named twice"),
-        ({"routes.chat.backends": ["one", "score"]}, "routes.chat.backends", "the backends of a route speak one protocol, not http and openai"),
-        ({"routes.chat.fallback": [{"backend": "score"}]}, "routes.chat.backends", "the backends of a route speak one protocol, not http and openai"),
-        ({"routes.chat.fallback": ["score"]}, "routes.chat.backends", "the backends of a route speak one protocol, not http and openai"),
-        ({"routes.chat.fallback": ["cachd"]}, "routes.chat.fallback[0]", "no backend `cachd`, did you mean `cached`?"),
-        ({"routes.chat.fallback": [{"route": "chatt"}]}, "routes.chat.fallback[0].route", "no route `chatt`, did you mean `chat`?"),
-        ({"routes.chat.fallback": [{}]}, "routes.chat.fallback[0]", "expected exactly one of backend, route and rule"),
-        ({"routes.chat.fallback": [{"backend": "two", **RULE}]}, "routes.chat.fallback[0]", "expected exactly one of backend, route and rule"),
-        ({"routes.chat.fallback": [{"route": "chat"}]}, "routes.chat.fallback", "the fallback leads from `chat` back to itself"),
-        ({"routes.chat.fallback": [{"route": "fraud"}]}, "routes.chat.fallback[0].route", "`fraud` speaks http, this route openai"),
-        ({"routes.chat.larger_context": ["big"]}, "routes.chat.larger_context[0]", "no backend `big`; known: one, two, score"),
-        ({"routes.chat.content_filter": ["big"]}, "routes.chat.content_filter[0]", "no backend `big`; known: one, two, score"),
-        ({"routes.chat.policy": "cheapest_within_slo"}, "routes.chat.policy", "the policy cheapest_within_slo needs `slo`"),
-        ({"routes.chat.slo": {}}, "routes.chat.slo", "expected exactly one promise, such as {first_byte_p95: 800ms}"),
-        ({"routes.chat.sticky": "cookie"}, "routes.chat.sticky", "expected user, client, header:NAME or pointer:/json/pointer"),
-        ({"routes.chat.shadow": [{"backend": "two"}]}, "routes.chat.shadow", "shadow copies are not available in this version; remove the key"),
-        ({"routes.chat.retry": {"backoff": "1s"}}, "routes.chat.retry.backoff_max", "`backoff_max` is shorter than `backoff`"),
-        ({"routes.chat.match": [{"path": "/a*b"}]}, "routes.chat.match[0].path", "expected an exact path, one {model}, or a trailing *"),
-        ({"routes.chat.match": [{"path": "/{name}"}]}, "routes.chat.match[0].path", "expected an exact path, one {model}, or a trailing *"),
-        ({"backends.one.url": "localhost"}, "backends.one.url", "expected a URL such as http://host:8000/v1 or unix:///path.sock:/v1"),
+        (
+            {"routes.chat.backends": ["one", "one"]},
+            "routes.chat.backends[1]",
+            "`one` is named twice",
+        ),
+        (
+            {"routes.chat.backends": ["one", "score"]},
+            "routes.chat.backends",
+            "the backends of a route speak one protocol, not http and openai",
+        ),
+        (
+            {"routes.chat.fallback": [{"backend": "score"}]},
+            "routes.chat.backends",
+            "the backends of a route speak one protocol, not http and openai",
+        ),
+        (
+            {"routes.chat.fallback": ["score"]},
+            "routes.chat.backends",
+            "the backends of a route speak one protocol, not http and openai",
+        ),
+        (
+            {"routes.chat.fallback": ["cachd"]},
+            "routes.chat.fallback[0]",
+            "no backend `cachd`, did you mean `cached`?",
+        ),
+        (
+            {"routes.chat.fallback": [{"route": "chatt"}]},
+            "routes.chat.fallback[0].route",
+            "no route `chatt`, did you mean `chat`?",
+        ),
+        (
+            {"routes.chat.fallback": [{}]},
+            "routes.chat.fallback[0]",
+            "expected exactly one of backend, route and rule",
+        ),
+        (
+            {"routes.chat.fallback": [{"backend": "two", **RULE}]},
+            "routes.chat.fallback[0]",
+            "expected exactly one of backend, route and rule",
+        ),
+        (
+            {"routes.chat.fallback": [{"route": "chat"}]},
+            "routes.chat.fallback",
+            "the fallback leads from `chat` back to itself",
+        ),
+        (
+            {"routes.chat.fallback": [{"route": "fraud"}]},
+            "routes.chat.fallback[0].route",
+            "`fraud` speaks http, this route openai",
+        ),
+        (
+            {"routes.chat.larger_context": ["big"]},
+            "routes.chat.larger_context[0]",
+            "no backend `big`; known: one, two, score",
+        ),
+        (
+            {"routes.chat.content_filter": ["big"]},
+            "routes.chat.content_filter[0]",
+            "no backend `big`; known: one, two, score",
+        ),
+        (
+            {"routes.chat.policy": "cheapest_within_slo"},
+            "routes.chat.policy",
+            "the policy cheapest_within_slo needs `slo`",
+        ),
+        (
+            {"routes.chat.slo": {}},
+            "routes.chat.slo",
+            "expected exactly one promise, such as {first_byte_p95: 800ms}",
+        ),
+        (
+            {"routes.chat.sticky": "cookie"},
+            "routes.chat.sticky",
+            "expected user, client, header:NAME or pointer:/json/pointer",
+        ),
+        (
+            {"routes.chat.shadow": [{"backend": "two"}]},
+            "routes.chat.shadow",
+            "shadow copies are not available in this version; remove the key",
+        ),
+        (
+            {"routes.chat.retry": {"backoff": "1s"}},
+            "routes.chat.retry.backoff_max",
+            "`backoff_max` is shorter than `backoff`",
+        ),
+        (
+            {"routes.chat.match": [{"path": "/a*b"}]},
+            "routes.chat.match[0].path",
+            "expected an exact path, one {model}, or a trailing *",
+        ),
+        (
+            {"routes.chat.match": [{"path": "/{name}"}]},
+            "routes.chat.match[0].path",
+            "expected an exact path, one {model}, or a trailing *",
+        ),
+        (
+            {"backends.one.url": "localhost"},
+            "backends.one.url",
+            "expected a URL such as http://host:8000/v1 or unix:///path.sock:/v1",
+        ),
         ({"backends.one.tls": {}}, "backends.one.tls", "`tls` is only for https URLs"),
-        ({"backends.two.tls": {"ca": "/no/such.pem"}}, "backends.two.tls.ca", "there is no such file"),
-        ({"backends.two.tls": {"key": "/no/such.pem"}}, "backends.two.tls", "`certificate` and `key` are needed together"),
-        ({"listen": {"tls": {"certificate": "/no", "key": "/no"}}}, "listen.tls.key", "there is no such file"),
-        ({"backends.one.http": {}}, "backends.one.http", "`http` is only for backends of the protocol http"),
-        ({"backends.one.adaptive": {}}, "backends.one.adaptive", "`adaptive` needs `max_concurrency: adaptive`"),
-        ({"backends.one.adaptive": {"floor": 50}, "backends.one.max_concurrency": "adaptive"}, "backends.one.adaptive", "expected floor <= initial <= ceiling"),
-        ({"backends.one.breaker": {"window": "60s"}}, "backends.one.breaker.window", "expected a window from 1s to 32s"),
-        ({"backends.one.breaker": {"open": "10m"}}, "backends.one.breaker.open_max", "`open_max` is shorter than `open`"),
-        ({"backends.score.health": {}}, "backends.score.health", "a backend of the protocol http needs `path` here"),
-        ({"backends.one.headers": {"x y": "1"}}, 'backends.one.headers["x y"]', "this is not a valid header name"),
-        ({"backends.one.headers": {"Host": "x"}}, "backends.one.headers.Host", "the gateway sets this header itself"),
-        ({"backends.one.headers": {"x-a": "1\n2"}}, "backends.one.headers.x-a", "the value has a line break, outer space or non-ASCII character"),
-        ({"backends.one.headers": {"Authorization": "a"}, "backends.one.api_key": "b"}, "backends.one.headers", "`api_key` already sets the header authorization"),
-        ({"backends.one.forward": ["connection"]}, "backends.one.forward[0]", "this header cannot be passed on"),
-        ({"admin": {"host": "0.0.0.0"}}, "admin.token", "a token is required because admin.host is not a loopback address"),
+        (
+            {"backends.two.tls": {"ca": "/no/such.pem"}},
+            "backends.two.tls.ca",
+            "there is no such file",
+        ),
+        (
+            {"backends.two.tls": {"key": "/no/such.pem"}},
+            "backends.two.tls",
+            "`certificate` and `key` are needed together",
+        ),
+        (
+            {"listen": {"tls": {"certificate": "/no", "key": "/no"}}},
+            "listen.tls.key",
+            "there is no such file",
+        ),
+        (
+            {"backends.one.http": {}},
+            "backends.one.http",
+            "`http` is only for backends of the protocol http",
+        ),
+        (
+            {"backends.one.adaptive": {}},
+            "backends.one.adaptive",
+            "`adaptive` needs `max_concurrency: adaptive`",
+        ),
+        (
+            {"backends.one.adaptive": {"floor": 50}, "backends.one.max_concurrency": "adaptive"},
+            "backends.one.adaptive",
+            "expected floor <= initial <= ceiling",
+        ),
+        (
+            {"backends.one.breaker": {"window": "60s"}},
+            "backends.one.breaker.window",
+            "expected a window from 1s to 32s",
+        ),
+        (
+            {"backends.one.breaker": {"open": "10m"}},
+            "backends.one.breaker.open_max",
+            "`open_max` is shorter than `open`",
+        ),
+        (
+            {"backends.score.health": {}},
+            "backends.score.health",
+            "a backend of the protocol http needs `path` here",
+        ),
+        (
+            {"backends.one.headers": {"x y": "1"}},
+            'backends.one.headers["x y"]',
+            "this is not a valid header name",
+        ),
+        (
+            {"backends.one.headers": {"Host": "x"}},
+            "backends.one.headers.Host",
+            "the gateway sets this header itself",
+        ),
+        (
+            {"backends.one.headers": {"x-a": "1\n2"}},
+            "backends.one.headers.x-a",
+            "the value has a line break, outer space or non-ASCII character",
+        ),
+        (
+            {"backends.one.headers": {"Authorization": "a"}, "backends.one.api_key": "b"},
+            "backends.one.headers",
+            "`api_key` already sets the header authorization",
+        ),
+        (
+            {"backends.one.forward": ["connection"]},
+            "backends.one.forward[0]",
+            "this header cannot be passed on",
+        ),
+        (
+            {"admin": {"host": "0.0.0.0"}},
+            "admin.token",
+            "a token is required because admin.host is not a loopback address",
+        ),
         ({"admin": {"port": 8080}}, "admin.port", "`listen` and `admin` cannot share a port"),
-        ({"forwarded": {"trusted": ["10.0.0.0/33"]}}, "forwarded.trusted[0]", "expected a network such as 10.0.0.0/8 or an address"),
+        (
+            {"forwarded": {"trusted": ["10.0.0.0/33"]}},
+            "forwarded.trusted[0]",
+            "expected a network such as 10.0.0.0/8 or an address",
+        ),
         ({"default_route": "chta"}, "default_route", "no route `chta`, did you mean `chat`?"),
-        ({"backends.bad name": {"protocol": "http", "url": "http://h"}}, 'backends["bad name"]', "a name has 1 to 128 letters, digits and . _ - : / @ +, a letter or digit first"),
-        ({"routes.chat.policy": "weighted", "routes.chat.backends": [{"backend": "one", "weight": 0}]}, "routes.chat.backends", "all weights are 0"),
-        ({"routes.chat.policy": "balanced", "routes.chat.balance": {"cost": 0, "latency": 0, "quality": 0}}, "routes.chat.balance", "all weights are 0"),
+        (
+            {"backends.bad name": {"protocol": "http", "url": "http://h"}},
+            'backends["bad name"]',
+            "a name has 1 to 128 letters, digits and . _ - : / @ +, a letter or digit first",
+        ),
+        (
+            {
+                "routes.chat.policy": "weighted",
+                "routes.chat.backends": [{"backend": "one", "weight": 0}],
+            },
+            "routes.chat.backends",
+            "all weights are 0",
+        ),
+        (
+            {
+                "routes.chat.policy": "balanced",
+                "routes.chat.balance": {"cost": 0, "latency": 0, "quality": 0},
+            },
+            "routes.chat.balance",
+            "all weights are 0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_conflict_is_told_with_its_path(changes: dict[str, Any], path: str, message: str) -> None:
     assert problems_of(changes).get(path) == message
 
@@ -88,23 +258,75 @@ def test_fallback_through_other_routes_back_to_itself_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "path", "message"),
+    "changes, path, message",
     [
-        ({"backends.spare": {"protocol": "http", "url": "http://h"}}, "backends.spare", "no route uses the backend `spare`"),
-        ({"backends.two.api_key": "sk-1"}, "backends.two.api_key", "a secret is written here; better `${NAME}` from the environment"),
-        ({"backends.one.url": "http://far.example", "backends.one.api_key": "k"}, "backends.one.url", "the api_key is sent unencrypted; use https"),
-        ({"backends.one.timeout": {"first_byte": "20m"}}, "backends.one.timeout.first_byte", "`first_byte` is longer than `total`"),
-        ({"routes.chat.timeout": {"first_byte": "2s", "total": "1s"}}, "routes.chat.timeout.first_byte", "`first_byte` is longer than `total`"),
-        ({"routes.chat.slo": {"total_p50": "1s"}}, "routes.chat.slo", "the policy ordered does not look at `slo`"),
-        ({"routes.chat.backends": [{"backend": "one", "weight": 3}, "two"]}, "routes.chat.backends", "the policy ordered does not look at weights"),
-        ({"routes.chat.policy": "cheapest", "backends.two.price": {"input": 1}}, "routes.chat.policy", "`one` has no price and counts as free"),
-        ({"routes.chat.fallback": ["unavailable", "cached"]}, "routes.chat.fallback[0]", "nothing after this step is ever reached"),
-        ({"routes.chat.cache": {"entries": 5}}, "routes.chat.cache", "`cache` does nothing without the fallback `cached`"),
-        ({"routes.chat.retry": {"budget": 0, "budget_per_s": 0}}, "routes.chat.retry.budget", "the budget allows no retry at all"),
-        ({"routes.chat.limits": {"body": "1KiB"}}, "routes.chat.limits.replay", "`replay` is larger than `body`"),
-        ({"admin": {"token": "${T:-short}"}}, "admin.token", "the token is shorter than 16 characters"),
+        (
+            {"backends.spare": {"protocol": "http", "url": "http://h"}},
+            "backends.spare",
+            "no route uses the backend `spare`",
+        ),
+        (
+            {"backends.two.api_key": "sk-1"},
+            "backends.two.api_key",
+            "a secret is written here; better `${NAME}` from the environment",
+        ),
+        (
+            {"backends.one.url": "http://far.example", "backends.one.api_key": "k"},
+            "backends.one.url",
+            "the api_key is sent unencrypted; use https",
+        ),
+        (
+            {"backends.one.timeout": {"first_byte": "20m"}},
+            "backends.one.timeout.first_byte",
+            "`first_byte` is longer than `total`",
+        ),
+        (
+            {"routes.chat.timeout": {"first_byte": "2s", "total": "1s"}},
+            "routes.chat.timeout.first_byte",
+            "`first_byte` is longer than `total`",
+        ),
+        (
+            {"routes.chat.slo": {"total_p50": "1s"}},
+            "routes.chat.slo",
+            "the policy ordered does not look at `slo`",
+        ),
+        (
+            {"routes.chat.backends": [{"backend": "one", "weight": 3}, "two"]},
+            "routes.chat.backends",
+            "the policy ordered does not look at weights",
+        ),
+        (
+            {"routes.chat.policy": "cheapest", "backends.two.price": {"input": 1}},
+            "routes.chat.policy",
+            "`one` has no price and counts as free",
+        ),
+        (
+            {"routes.chat.fallback": ["unavailable", "cached"]},
+            "routes.chat.fallback[0]",
+            "nothing after this step is ever reached",
+        ),
+        (
+            {"routes.chat.cache": {"entries": 5}},
+            "routes.chat.cache",
+            "`cache` does nothing without the fallback `cached`",
+        ),
+        (
+            {"routes.chat.retry": {"budget": 0, "budget_per_s": 0}},
+            "routes.chat.retry.budget",
+            "the budget allows no retry at all",
+        ),
+        (
+            {"routes.chat.limits": {"body": "1KiB"}},
+            "routes.chat.limits.replay",
+            "`replay` is larger than `body`",
+        ),
+        (
+            {"admin": {"token": "${T:-short}"}},
+            "admin.token",
+            "the token is shorter than 16 characters",
+        ),
     ],
-)  # fmt: skip
+)
 def test_doubtful_setting_is_a_warning(changes: dict[str, Any], path: str, message: str) -> None:
     assert warnings_of(changes)[path] == message
 

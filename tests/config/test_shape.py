@@ -10,7 +10,7 @@ from tests.config.texts import document, problems, problems_of
 
 
 @pytest.mark.parametrize(
-    ("changes", "path", "message"),
+    "changes, path, message",
     [
         (
             {"routes.chat.polcy": "fastest"},
@@ -94,7 +94,7 @@ def test_wrong_value_is_told_with_its_path(
 
 
 @pytest.mark.parametrize(
-    ("written", "kind"),
+    "written, kind",
     [("no", "boolean"), ("1.10", "number"), ("2024-07-18", "date"), ("3", "number")],
 )
 def test_text_that_yaml_reads_otherwise_is_explained(written: str, kind: str) -> None:

@@ -44,7 +44,7 @@ def test_path_quotes_a_key_that_would_be_ambiguous() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    "text, fault",
     [
         ("", "the file is empty; expected keys such as `backends` and `routes`"),
         ("# nothing\n", "the file is empty; expected keys such as `backends` and `routes`"),
@@ -103,7 +103,7 @@ def test_variable_is_replaced_and_kept_out_of_plain_data() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "environ", "value"),
+    "written, environ, value",
     [
         ("${A:-x}", {}, "x"),
         ("${A:-x}", {"A": ""}, "x"),
