@@ -1,5 +1,9 @@
 """The budgets of the design, compared with what a report shows.
 
+Everything on means key check, limits, routing over 8 candidates, breaker, histograms,
+usage and price, one durable record. What is not built is not claimed: such a budget says
+what it awaits, and the rows "8 candidates" are what runs by now.
+
 `python -m bench.budgets [FILE] [--strict]` prints the comparison; only `--strict` makes
 a missed budget, or one that was not measured, an exit status.
 """
@@ -41,6 +45,7 @@ class Budget(Struct, frozen=True):
     figure: Callable[[Report], float | None]
     stretch: float | None = None
     is_floor: bool = False  # the figure must not be smaller than the limit
+    awaits: str = ""  # what must be built before it can be measured
 
 
 class Verdict(Struct, frozen=True):
@@ -57,6 +62,10 @@ class Verdict(Struct, frozen=True):
         if self.budget.is_floor:
             return self.figure >= self.budget.limit
         return self.figure <= self.budget.limit
+
+
+def unmeasured(_: Report) -> None:
+    """No scenario shows it yet."""
 
 
 def routed_ratio(other: str) -> Callable[[Report], float | None]:
@@ -122,20 +131,14 @@ def kernel_ns(pattern: str) -> Callable[[Report], float | None]:
 
 
 BUDGETS = (
+    Budget("CPU per request, 8 candidates, against nginx", "x", 1.25, routed_ratio(YARDSTICK)),
     Budget(
-        "CPU per request, 8 candidates, no key check or record yet, against nginx",
-        *("x", 1.25, routed_ratio(YARDSTICK)),
+        *("CPU per request, everything on, against nginx", "x", 1.4, unmeasured, 1.0),
+        awaits="key check and record",
     ),
-    Budget(
-        "CPU per request, everything on, against nginx",
-        "x",
-        1.4,
-        routed_ratio(YARDSTICK),
-        1.0,
-    ),
-    Budget("the same against Envoy's router filter", "x", 0.7, routed_ratio("envoy"), 0.5),
+    Budget("CPU per request, 8 candidates, against Envoy", "x", 0.7, routed_ratio("envoy"), 0.5),
     Budget("CPU per relayed event against nginx", "x", 1.15, event_ratio, 1.0),
-    Budget("user-space CPU per request", "us", 9.0, routed_user_us, 6.0),
+    Budget("user-space CPU per request, 8 candidates", "us", 9.0, routed_user_us, 6.0),
     Budget("routing decision, 8 candidates", "ns", 300.0, kernel_ns(r"^routes/.*(?<!\d)8$")),
     Budget("routing decision, 64 candidates", "ns", 1500.0, kernel_ns(r"^routes/.*(?<!\d)64$")),
     Budget("histogram insert", "ns", 15.0, kernel_ns(r"^histogram/\w+_add$")),
@@ -153,14 +156,15 @@ def compare(report: Report) -> list[Verdict]:
 
 
 def all_met(verdicts: Sequence[Verdict]) -> bool:
-    """Whether every budget was measured and met."""
-    return all(verdict.is_met for verdict in verdicts)
+    """Whether every budget that can be measured was, and is met."""
+    return all(each.is_met for each in verdicts if not each.budget.awaits)
 
 
 def word(verdict: Verdict) -> str:
     """The verdict in a word."""
     if verdict.figure is None:
-        return "not measured"
+        awaited = verdict.budget.awaits
+        return f"awaits {awaited}" if awaited else "not measured"
     stretch = verdict.budget.stretch
     if stretch is not None and verdict.figure <= stretch:
         return "met, and the stretch"

@@ -31,6 +31,7 @@ from bench.load.figures import quantile
 
 PORTS_EACH = 20_000
 RAMP_BATCH = 100
+OPENING_S = 15.0  # after the last was opened; what has no first byte then is broken
 
 
 class Tally(Struct):
@@ -188,8 +189,10 @@ async def ramped(wish: argparse.Namespace, tally: Tally, make: type[Client]) -> 
         ]
         clients += await asyncio.gather(*made)
         await asyncio.sleep(len(batch) / wish.rate)
-    while tally.opened + tally.broken < wish.connections:
+    deadline_s = monotonic() + OPENING_S
+    while tally.opened + tally.broken < wish.connections and monotonic() < deadline_s:
         await asyncio.sleep(0.05)
+    tally.broken += max(0, wish.connections - tally.opened - tally.broken)
     return clients
 
 
@@ -223,7 +226,7 @@ async def hold(wish: argparse.Namespace) -> Tally:
     watcher.until_s = 0.0
     await asyncio.wait([watcher.finished], timeout=5)
     many.gaps_us = side.gaps_us
-    many.broken += side.broken
+    many.broken += side.broken + (not side.gaps_us)
     close(clients)
     return many
 

@@ -20,14 +20,17 @@ SLOW_GAP_US = 1_000_000
 SETTLE_S = 1.0
 
 
-def affordable(connections: int, files_each: int) -> int:
-    """As many of the wanted connections as one process may hold open."""
-    return min(connections, (open_files() - 2 * SPARE_FILES) // files_each)
+def affordable(connections: int) -> int:
+    """As many of the wanted connections as a proxy may hold open, which is two sockets each.
+
+    Idle ones take a single socket, but HAProxy counts two all the same.
+    """
+    return min(connections, (open_files() - 2 * SPARE_FILES) // 2)
 
 
 def idle(rig: Rig, running: Running | None, connections: int) -> MemorySample:
     """Kept-alive connections that say nothing."""
-    connections = affordable(connections, files_each=1)
+    connections = affordable(connections)
     meter = Meter(running)
     before = accounting.resident_bytes(meter.traffic)
     port = running.port if running else rig.backends[0]
@@ -47,8 +50,8 @@ def idle(rig: Rig, running: Running | None, connections: int) -> MemorySample:
 
 
 def streams(rig: Rig, running: Running | None, connections: int, seconds: float) -> MemorySample:
-    """Open streams, and the largest stall while they run; a proxy holds two sockets for each."""
-    connections = affordable(connections, files_each=2)
+    """Open streams, and the largest stall while they run."""
+    connections = affordable(connections)
     meter = Meter(running)
     before = accounting.resident_bytes(meter.traffic)
     port = running.stream_port if running else rig.origin

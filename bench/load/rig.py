@@ -280,7 +280,7 @@ def places_of(
         "WORKERS": str(workers),
         "SCRATCH": str(scratch),
         "OPEN_FILES": str(open_files()),
-        "MAX_CONNECTIONS": str(min(40_000, open_files() // 2 - SPARE_FILES)),
+        "MAX_CONNECTIONS": str(min(40_000, (open_files() - SPARE_FILES) // 2)),
         "KEY": bodies.KEY,
     }
 
