@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench import budgets, machine, report, results
 from bench.load import accounting
-from bench.load.peers import DEFAULT, PEERS, install
+from bench.load.peers import DEFAULT, PEERS, ROOT, install
 from bench.load.rig import Unavailable
 from bench.suite import PARTS, Suite, Wish
 from bench.terminal import make_console, say
@@ -27,7 +27,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--peers", default=",".join(DEFAULT), help="comma-separated, of " + known())
     made.add_argument("--rounds", type=int, help="rounds (default 5)")
     made.add_argument("--seconds", type=int, help="seconds a turn (default 5)")
-    made.add_argument("--output", type=Path, help="folder for the JSON (default bench/results)")
+    made.add_argument(
+        "--output",
+        type=Path,
+        help="folder for the JSON (default bench/results, build/bench for a part or a quick run)",
+    )
     made.add_argument("--strict", action="store_true", help="fail when a budget is not met")
     return made
 
@@ -75,13 +79,19 @@ def report_of(suite: Suite, stolen_share: float) -> results.Report:
     )
 
 
+def folder_of(asked: argparse.Namespace) -> Path:
+    """Only a whole run may be published; a part or a quick one never takes its place."""
+    is_whole = asked.part == "all" and not asked.quick
+    return results.FOLDER if is_whole else ROOT / "build" / "bench"
+
+
 def measure(asked: argparse.Namespace, console: Console) -> int:
     """Runs the suite, prints and keeps what it found."""
     before = accounting.machine_time()
     suite = Suite(wish_of(asked), partial(say, console))
     suite.run()
     made = report_of(suite, accounting.stolen_share(before, accounting.machine_time()))
-    path = results.save(made, asked.output or results.FOLDER)
+    path = results.save(made, asked.output or folder_of(asked))
     verdicts = budgets.compare(made)
     report.show(console, made, verdicts)
     say(console, f"samples are in {path}")

@@ -3,6 +3,7 @@ import argparse
 import pytest
 
 from bench import __main__ as entry
+from bench import results
 from bench.suite import PARTS
 
 
@@ -21,6 +22,12 @@ def test_quick_is_short_and_what_is_asked_for_goes_before_it() -> None:
     wish = entry.wish_of(asked("load", "--quick", "--rounds", "3", "--peers", "nginx, gateway"))
     assert (wish.parts, wish.rounds, wish.seconds) == (("load",), 3, 1)
     assert wish.peers == ("nginx", "gateway")
+
+
+def test_only_a_whole_run_is_kept_where_results_are_published() -> None:
+    assert entry.folder_of(asked()) == results.FOLDER
+    for words in (["load"], ["all", "--quick"]):
+        assert entry.folder_of(asked(*words)).parts[-2:] == ("build", "bench")
 
 
 def test_an_unknown_peer_is_refused_with_those_that_are_known(
