@@ -13,17 +13,19 @@
 # Rule 2: everything else is a count. A race may lose a few of a count; none can keep the
 #         breaker shut or open: OPEN ends with time, a full set of probes ends with
 #         PROBE_EXPIRY_NS, a window's slot ends after BREAKER_SLOTS seconds.
-# Rule 3: only an attempt begun in this half-open period decides it; what was under way
-#         before the breaker opened is counted in the window and nothing else.
+# Rule 3: only an attempt begun in this half-open period decides it; one that was under way
+#         before is counted in the window and nothing else, and not even there when it began
+#         before the last recovery (healthy_since_ns).
 # Rule 4: Cell.state mirrors the state as of the last admit or observe, for readers of the
 #         board who have no clock; breaker_state() is the truth.
 # After linkerd's unified breaker and Envoy's outlier ejection: a 429 counts in the failure
 # share, not among the failures in a row, and fails a probe.
 
+cimport cython
 from libc.stdint cimport uint64_t
 from gateway._fast.board cimport (
-    BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN, Breaker, Cell,
-    atomic_cas, atomic_load, atomic_store,
+    BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN, Board, Breaker, Cell,
+    atomic_cas, atomic_load,
 )
 
 cdef enum:
@@ -39,7 +41,7 @@ cdef enum Verdict:                      # on one attempt
 cdef struct BreakerTerms:               # of a BreakerPlan
     uint64_t consecutive                # failures in a row that open it; 0 never
     uint64_t minimum                    # attempts in the window before shares count
-    uint64_t window_s                   # 1 … 31
+    uint64_t window_s                   # 1 … BREAKER_SLOTS
     uint64_t probes                     # half-open attempts at a time
     uint64_t open_ns                    # × ejections in a row, at most open_max_ns, ± 20 %
     uint64_t open_max_ns
@@ -94,3 +96,12 @@ cdef inline bint breaker_is_cooling(const Cell* cell, uint64_t now_ns) noexcept 
     return now_ns < atomic_load(&cell.cooldown_until_ns)
 
 cdef int read_breaker(BreakerTerms* terms, object plan) except -1     # plan: BreakerPlan
+
+
+@cython.final
+cdef class CircuitBreaker:              # CircuitBreaker(board, backend, plan, seed=0)
+    # The breaker of one cell as an object: for the control plane and for tests.
+    cdef Board board                    # keeps `cell` mapped
+    cdef Cell* cell
+    cdef BreakerTerms terms
+    cdef uint64_t random

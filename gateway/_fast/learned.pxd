@@ -10,9 +10,12 @@
 #
 # Rule 1: usage and EWMA have one writer, the gauge's worker; any worker reads them.
 # Rule 2: a figure that was never learned is 0 in the Cell; the readers below give the default.
-# Rule 3: quantiles outlive the window they came from; `samples` says how many are in it now.
+# Rule 3: whoever adds to a gauge's windows folds its EWMA too: a gauge whose EWMA was never
+#         folded has empty windows, and they are not looked at.
+# Rule 4: quantiles outlive the window they came from; `samples` says how many are in it now.
 # Cost: a fold 5 ns; a refresh 2 µs a worker, four times a second a backend.
 
+cimport cython
 from libc.math cimport exp
 from libc.stdint cimport uint64_t
 from gateway._fast.board cimport Board, Cell, Gauge, atomic_load, atomic_store
@@ -28,7 +31,14 @@ cdef extern from *:
     static inline void figure_store_relaxed(double *figure, double value) {
         __atomic_store(figure, &value, __ATOMIC_RELAXED);
     }
+    #define EWMA_TAU_NS 10e9
+    #define DEFAULT_BYTES_PER_TOKEN 4.0
+    /* Of a backend under its first probe: after all known ones. */
+    #define UNKNOWN_LOAD 1e18
     """
+    const double EWMA_TAU_NS
+    const double DEFAULT_BYTES_PER_TOKEN
+    const double UNKNOWN_LOAD
     double figure_load "figure_load_relaxed"(const double* figure) noexcept nogil
     void figure_store "figure_store_relaxed"(double* figure, double value) noexcept nogil
 
@@ -39,10 +49,6 @@ cdef enum:
     USAGE_HORIZON = 256
     UNKNOWN_FAILURE_NS = 100_000_000    # what a failure counts as where nothing is known
     FAILURE_FACTOR = 3                  # × p95, what a failure counts as otherwise
-
-cdef const double EWMA_TAU_NS = 10e9
-cdef const double DEFAULT_BYTES_PER_TOKEN = 4.0
-cdef const double UNKNOWN_LOAD = 1e18   # of a backend under its first probe: after all known ones
 
 cdef struct Gauges:
     Gauge* first                        # worker 0's
@@ -137,10 +143,10 @@ cdef inline double bytes_per_token_of(const Cell* cell) noexcept nogil:
 cdef bint learned_refresh(Cell* cell, const Gauges* gauges, uint64_t now_ns) noexcept nogil
 
 
-cdef class Standalone:
-    # One backend's cell and gauges outside any board: in memory of its own, or in a buffer
-    # that processes share. For tests and what-if explanations.
+@cython.final
+cdef class Learning:                    # Learning(board, backend)
+    # What is known of one backend as an object: for readers and tests.
+    cdef Board board                    # keeps the memory mapped
     cdef Cell* cell
     cdef Gauges gauges
-    cdef object buffer                  # keeps the memory of `cell` alive; None: our own
-    cdef void* memory                   # our own; NULL when there is a buffer
+    cdef Gauge* gauge(self, int worker) except NULL

@@ -10,8 +10,9 @@
 #         A worker killed in between loses that update, and the next is 100 ms away.
 # Rule 3: workers check and then send, so W workers may overshoot by W - 1 attempts.
 
+cimport cython
 from libc.stdint cimport UINT64_MAX, uint64_t
-from gateway._fast.board cimport Cell, atomic_load
+from gateway._fast.board cimport Board, Cell, atomic_load
 from gateway._fast.learned cimport Gauges
 
 cdef enum:
@@ -52,3 +53,12 @@ cdef bint limit_update(
 cdef bint limit_decrease(Cell* cell, const AdaptiveTerms* terms, uint64_t now_ns) noexcept nogil
 
 cdef int read_adaptive(AdaptiveTerms* terms, object plan) except -1    # AdaptivePlan or None
+
+
+@cython.final
+cdef class AdaptiveLimit:               # AdaptiveLimit(board, backend, plan)
+    # The limit of one cell as an object: for readers and tests.
+    cdef Board board                    # keeps the memory mapped
+    cdef Cell* cell
+    cdef Gauges gauges
+    cdef AdaptiveTerms terms

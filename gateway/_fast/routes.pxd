@@ -2,21 +2,7 @@
 #
 # First the filters, in the order of Exclusion; the first that applies is the reason. Then
 # the policy says a distribution over who is left, one is drawn, and the probability that
-# the whole procedure had of drawing it is part of the answer.
-#
-#   ordered              the first
-#   weighted             by weight, slow start applied
-#   least_loaded         two at random, the lower peak-EWMA × (in flight + 1) wins
-#   cheapest             the lowest expected price of a successful answer
-#   fastest              the lowest predicted latency
-#   cheapest_within_slo  the cheapest predicted to keep the SLO; none: the fastest
-#   balanced             the lowest weighted sum of cost, latency and 1 - quality, each
-#                        scaled to 0 … 1 over those who are left
-#
-# Ties are broken at random. Who has no fresh prediction is tried by UNKNOWN_SHARE of the
-# requests of the policies that need one; `exploration` of all requests go to anyone eligible.
-# A sticky request goes to the eligible candidate of the highest hash (rendezvous), whatever
-# the policy, and never explores; under `weighted` shares follow the weights.
+# the whole procedure had of drawing it is part of the answer (policies.pxd).
 #
 # Rule 1: choose() changes nothing on the board. The caller takes the breaker's probe with
 #         breaker_admit; when that fails it sets the bit in wish.tried and chooses again.
@@ -37,8 +23,6 @@ cdef enum:
     FRESH_SAMPLES = 5                   # a quantile of fewer is worth checking again
     DEFAULT_OUTPUT_TOKENS = 256         # where neither the request nor history says
 
-cdef const double UNKNOWN_SHARE         # 0.05: of requests, to find out what is not known
-
 cdef enum Policy:                       # the order of plan.POLICIES
     POLICY_ORDERED = 0
     POLICY_WEIGHTED = 1
@@ -48,7 +32,7 @@ cdef enum Policy:                       # the order of plan.POLICIES
     POLICY_CHEAPEST_WITHIN_SLO = 5
     POLICY_BALANCED = 6
 
-cdef enum Exclusion:
+cdef enum:                              # Exclusion; not a named enum, which cannot index
     EXCLUDED_NOT = 0
     EXCLUDED_DISABLED = 1               # by the operator; under `weighted`, also weight 0
     EXCLUDED_NOT_WANTED = 2             # the request names another backend
@@ -108,52 +92,50 @@ cdef struct Candidate:                  # what choosing found out about one posi
 cdef struct Choice:
     int position                        # or CHOSEN_*
     bint is_exploring                   # drawn by `exploration` or to find out, not by policy
-    bint is_panic
+    bint is_panic                       # breakers and health were ignored
     double probability                  # of this position
     uint64_t eligible                   # bit p: position p could have been drawn
     uint64_t excluded[EXCLUSIONS]       # bit p: for this reason; [EXCLUDED_NOT] == eligible
 
-cdef struct Draw:                       # a distribution over positions
-    uint64_t eligible                   # `exploration` draws from these …
-    uint64_t unknown                    # … UNKNOWN_SHARE of the rest from these …
-    uint64_t best                       # … and the policy from these: equally, or by …
-    uint64_t by                         # … DRAW_* below
-    double sum                          # of the weights, where by weight
-
-cdef enum:
-    DRAW_EQUAL = 0
-    DRAW_WEIGHT = 1
-    DRAW_PAIR = 2                       # two of them, the lower load
+cdef struct Roster:                     # the candidates of one route, by position
+    int length
+    double exploration                  # share of the requests that go to anyone eligible
+    double balance[3]                   # weights of cost, latency and 1 - quality
+    double weights[CANDIDATES]          # as configured
+    Cell* cells[CANDIDATES]
+    Gauges gauges[CANDIDATES]
+    Terms terms[CANDIDATES]             # copies, side by side
+    Candidate found[CANDIDATES]         # by the last choice: what its policy needed, no more
 
 cdef int read_terms(Terms* terms, object plan) except -1       # plan: BackendPlan
 
 @cython.final
-cdef class Candidates:                  # Candidates(route, backends, board, cells); see routes.pyi
+cdef class Candidates:                  # Candidates(route, backends, board, cells, seed=0)
+    # The candidates of one route, in the order of its plan.
     cdef readonly int length
+    cdef readonly tuple names
+    cdef uint64_t disabled              # bit p; whoever owns this object may change it
+    cdef uint64_t weightless            # bit p: weight 0
     cdef int policy
     cdef int slo_metric
     cdef int slo_quantile
     cdef uint64_t slo_limit_ns
-    cdef double exploration
     cdef double panic_share
-    cdef double cost_weight             # of `balanced`
-    cdef double latency_weight
-    cdef double quality_weight
-    cdef uint64_t disabled              # bit p
-    cdef object kept                    # what owns the memory below
-    cdef tuple names
-    cdef Terms[CANDIDATES] terms        # copies, side by side
-    cdef double[CANDIDATES] weights     # as configured
-    cdef Cell*[CANDIDATES] cells
-    cdef Gauges[CANDIDATES] gauges
-    cdef Candidate[CANDIDATES] found    # by the last choose(); what its policy needed, no more
+    cdef Board board                    # keeps the memory below mapped
+    cdef uint64_t random                # of the Python methods
+    cdef Roster roster
 
-    cdef void wish_into(self, Wish* wish) noexcept nogil        # zeros, and the route's policy and SLO
+    # Zeros, and the route's own policy and SLO.
+    cdef void wish_into(self, Wish* wish) noexcept nogil
+    # The position, or CHOSEN_*.
     cdef int choose(self, const Wish* wish, Choice* choice, uint64_t* random) noexcept nogil
-    # Why a position was left out: EXCLUDED_*.
+    # Why a position could not be drawn: EXCLUDED_*.
     cdef int reason_of(self, const Choice* choice, int position) noexcept nogil
-    # When the first of those left out by cooldown or breaker may be asked again; 0 unknown.
+    # When the first of those that cool down or are open may be asked again; 0: none is.
     cdef uint64_t available_at_ns(self, const Choice* choice) noexcept nogil
-    cdef int distribute(self, const Wish* wish, Choice* choice, Draw* draw) noexcept nogil
-    cdef double probability_of(self, const Draw* draw, int position) noexcept nogil
-    cdef double slow_started(self, int position, uint64_t now_ns) noexcept nogil
+
+    cdef int read_slo(self, object slo) except -1
+    cdef int place(self, int position, object plan, int cell, double weight) except -1
+    cdef int make_wish(self, Wish* wish, dict asked) except -1
+    cdef void filter(self, const Wish* wish, Choice* choice) noexcept nogil
+    cdef uint64_t capable(self, const Wish* wish, uint64_t* excluded) noexcept nogil

@@ -1,0 +1,347 @@
+"""The policies: one function each says who is best. What they mean is in the .pxd."""
+
+from libc.math cimport log
+from libc.stdint cimport uint64_t
+
+from gateway._fast.board cimport Cell, atomic_load
+from gateway._fast.hashing cimport mix, random_below, random_unit
+from gateway._fast.learned cimport Gauges, ewma_peak, in_flight_of, load_of
+from gateway._fast.routes cimport (
+    POLICY_CHEAPEST, POLICY_CHEAPEST_WITHIN_SLO, POLICY_FASTEST, POLICY_LEAST_LOADED,
+    POLICY_ORDERED, POLICY_WEIGHTED, Roster, Wish,
+)
+
+cdef extern from "<float.h>" nogil:
+    const double DBL_MAX
+
+
+cdef inline int nth(uint64_t positions, uint64_t n) noexcept nogil:
+    while n:
+        positions &= positions - 1
+        n -= 1
+    return lowest(positions)
+
+cdef inline int any_of(uint64_t positions, uint64_t* random) noexcept nogil:
+    return nth(positions, random_below(random, <uint64_t>size_of(positions)))
+
+cdef inline double random_score(uint64_t sticky, uint64_t key, double weight) noexcept nogil:
+    # Of rendezvous hashing: the lowest of several falls on each by its weight, and stays
+    # there when others come and go. Why log: scores must be exponential with rate `weight`;
+    # with equal weights any decreasing function does.
+    cdef double unit = (<double>(mix(sticky ^ key) >> 11) + 0.5) / <double>(<uint64_t>1 << 53)
+    return -log(unit) / weight if weight != 1.0 else 1.0 - unit
+
+cdef inline void widen(double* span, double value) noexcept nogil:
+    span[0] = min(span[0], value)
+    span[1] = max(span[1], value)
+
+cdef inline double scaled(const double* span, double value) noexcept nogil:
+    return (value - span[0]) / (span[1] - span[0]) if span[1] > span[0] else 0.0
+
+
+# One function a policy.
+
+cdef uint64_t lowest_scores(const Roster* roster, uint64_t positions) noexcept nogil:
+    # Who has the lowest score of these: several only when equal to the last bit.
+    cdef uint64_t best = 0
+    cdef double score, least = DBL_MAX
+    cdef int position
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        score = roster.found[position].score
+        if score < least:
+            least = score
+            best = bit(position)
+        elif score == least:
+            best |= bit(position)
+    return best
+
+cdef void score_sticky(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
+    # Why without slow start: a session would move away, and back again.
+    cdef uint64_t positions = draw.eligible
+    cdef bint weighted = wish.policy == POLICY_WEIGHTED and size_of(positions) > 1
+    cdef double weight = 1.0
+    cdef int position
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        if weighted:
+            weight = roster.weights[position]
+        roster.found[position].score = random_score(
+            wish.sticky, roster.terms[position].key, weight
+        )
+    draw.best = lowest_scores(roster, draw.eligible)
+
+cdef void weigh(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
+    cdef uint64_t positions = draw.eligible
+    cdef double weight
+    cdef int position
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        weight = roster.weights[position] * slow_started(
+            &roster.terms[position], roster.cells[position], wish.now_ns
+        )
+        roster.found[position].weight = weight
+        draw.weights += weight
+    if draw.weights > 0:
+        draw.spread = SPREAD_BY_WEIGHT
+
+cdef void measure_load(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
+    cdef uint64_t positions = draw.eligible
+    cdef const Gauges* gauges
+    cdef int position
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        gauges = &roster.gauges[position]
+        roster.found[position].load = load_of(
+            ewma_peak(gauges, wish.now_ns), in_flight_of(gauges)
+        ) / slow_started(&roster.terms[position], roster.cells[position], wish.now_ns)
+    draw.spread = SPREAD_BY_PAIR
+
+cdef void price(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
+    find_prices(roster, wish, draw.eligible)
+    draw.best = lowest_scores(roster, draw.eligible)
+
+cdef void find_prices(Roster* roster, const Wish* wish, uint64_t positions) noexcept nogil:
+    cdef double usd
+    cdef int position
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        usd = expected_usd(&roster.terms[position], roster.cells[position], wish)
+        roster.found[position].expected_usd = usd
+        roster.found[position].score = usd
+
+cdef uint64_t find_latencies(
+    Roster* roster, const Wish* wish, uint64_t positions, uint64_t* stale
+) noexcept nogil:
+    # Who has a prediction; *stale: who has none, or not a fresh one.
+    cdef uint64_t known = 0
+    cdef const Cell* cell
+    cdef double latency_ns
+    cdef int position
+    stale[0] = 0
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        cell = roster.cells[position]
+        latency_ns = predicted_ns(cell, wish)
+        roster.found[position].predicted_ns = latency_ns
+        if latency_ns > 0:
+            known |= bit(position)
+        if latency_ns == 0 or not is_fresh(cell):
+            stale[0] |= bit(position)
+    return known
+
+cdef void score_latencies(Roster* roster, uint64_t positions) noexcept nogil:
+    cdef int position
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        roster.found[position].score = roster.found[position].predicted_ns
+
+cdef void predict(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
+    cdef uint64_t stale
+    cdef uint64_t known = find_latencies(roster, wish, draw.eligible, &stale)
+    if known == 0:
+        return
+    score_latencies(roster, known)
+    draw.best = lowest_scores(roster, known)
+    draw.unknown = stale & ~draw.best
+
+cdef uint64_t within_slo(const Roster* roster, const Wish* wish, uint64_t known) noexcept nogil:
+    cdef uint64_t within = 0
+    cdef int position
+    if wish.slo_limit_ns == 0:
+        return known
+    while known:
+        position = lowest(known)
+        known &= known - 1
+        if roster.found[position].predicted_ns <= <double>wish.slo_limit_ns:
+            within |= bit(position)
+    return within
+
+cdef void price_within_slo(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
+    # Who keeps the SLO by prediction comes first; who was never seen counts as keeping
+    # it, but gets more than UNKNOWN_SHARE only when nobody is known to. Who broke it
+    # and was not seen lately is looked at again as if unseen.
+    cdef uint64_t stale
+    cdef uint64_t known = find_latencies(roster, wish, draw.eligible, &stale)
+    cdef uint64_t within = within_slo(roster, wish, known)
+    cdef uint64_t unseen = draw.eligible & ~known
+    find_prices(roster, wish, draw.eligible)
+    if within:
+        draw.best = lowest_scores(roster, within)
+        draw.unknown = cheaper_than(roster, draw.best, stale & ~within)
+    elif unseen:
+        draw.best = lowest_scores(roster, unseen)
+        draw.unknown = stale & ~draw.best
+    else:
+        score_latencies(roster, known)
+        draw.best = lowest_scores(roster, known)
+        draw.unknown = stale & ~draw.best
+
+cdef uint64_t cheaper_than(const Roster* roster, uint64_t best, uint64_t positions) noexcept nogil:
+    # Who is worth finding out about: a dearer one would not be chosen anyway.
+    cdef double usd = roster.found[lowest(best)].expected_usd
+    cdef uint64_t cheaper = 0
+    cdef int position
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        if roster.found[position].expected_usd < usd:
+            cheaper |= bit(position)
+    return cheaper
+
+cdef void weigh_up(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
+    # cost, latency and 1 - quality, each scaled to 0 … 1; an unknown latency is 1/2.
+    cdef uint64_t stale, positions
+    cdef uint64_t known = find_latencies(roster, wish, draw.eligible, &stale)
+    cdef double[2] usd, latency, flaw
+    cdef double found, middle
+    cdef int position
+    find_prices(roster, wish, draw.eligible)
+    usd[0] = latency[0] = flaw[0] = DBL_MAX
+    usd[1] = latency[1] = flaw[1] = 0
+    positions = draw.eligible
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        widen(usd, roster.found[position].expected_usd)
+        widen(flaw, 1.0 - roster.terms[position].quality)
+        if has(known, position):
+            widen(latency, roster.found[position].predicted_ns)
+    middle = (latency[0] + latency[1]) / 2 if known else 0
+    positions = draw.eligible
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        found = roster.found[position].predicted_ns if has(known, position) else middle
+        roster.found[position].score = (
+            roster.balance[0] * scaled(usd, roster.found[position].expected_usd)
+            + roster.balance[1] * scaled(latency, found)
+            + roster.balance[2] * scaled(flaw, 1.0 - roster.terms[position].quality)
+        )
+    draw.best = lowest_scores(roster, draw.eligible)
+    draw.unknown = stale & ~draw.best if known else 0
+
+cdef void distribute(
+    Roster* roster, const Wish* wish, uint64_t eligible, Draw* draw
+) noexcept nogil:
+    draw.eligible = draw.best = eligible
+    draw.unknown = 0
+    draw.spread = SPREAD_EQUALLY
+    draw.exploration = roster.exploration
+    draw.weights = 0
+    if wish.sticky:
+        draw.exploration = 0
+        score_sticky(roster, wish, draw)
+    elif wish.policy == POLICY_ORDERED:
+        draw.best = eligible & (~eligible + 1)
+    elif wish.policy == POLICY_WEIGHTED:
+        weigh(roster, wish, draw)
+    elif wish.policy == POLICY_LEAST_LOADED:
+        measure_load(roster, wish, draw)
+    elif wish.policy == POLICY_CHEAPEST:
+        price(roster, wish, draw)
+    elif wish.policy == POLICY_FASTEST:
+        predict(roster, wish, draw)
+    elif wish.policy == POLICY_CHEAPEST_WITHIN_SLO:
+        price_within_slo(roster, wish, draw)
+    else:
+        weigh_up(roster, wish, draw)
+
+
+# The draw, and how probable it was
+
+cdef int drawn_by_weight(const Roster* roster, const Draw* draw, uint64_t* random) noexcept nogil:
+    cdef double point = random_unit(random) * draw.weights
+    cdef uint64_t positions = draw.best
+    cdef int position, last = lowest(positions)
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        if roster.found[position].weight > 0:
+            last = position
+            point -= roster.found[position].weight
+            if point < 0:
+                break
+    # Why `last`: rounding may leave a point just above the sum of all.
+    return last
+
+cdef int drawn_by_pair(const Roster* roster, const Draw* draw, uint64_t* random) noexcept nogil:
+    # Two different ones, in random order; the first wins a tie.
+    cdef uint64_t size = <uint64_t>size_of(draw.best)
+    cdef uint64_t first, second
+    cdef int one, other
+    if size == 1:
+        return lowest(draw.best)
+    first = random_below(random, size)
+    second = random_below(random, size - 1)
+    if second >= first:
+        second += 1
+    one, other = nth(draw.best, first), nth(draw.best, second)
+    return other if roster.found[other].load < roster.found[one].load else one
+
+cdef int drawn(
+    const Roster* roster, const Draw* draw, bint* exploring, uint64_t* random
+) noexcept nogil:
+    exploring[0] = True
+    if draw.exploration > 0 and random_unit(random) < draw.exploration:
+        return any_of(draw.eligible, random)
+    if draw.unknown and random_unit(random) < UNKNOWN_SHARE:
+        return any_of(draw.unknown, random)
+    exploring[0] = False
+    if draw.spread == SPREAD_BY_WEIGHT:
+        return drawn_by_weight(roster, draw, random)
+    if draw.spread == SPREAD_BY_PAIR:
+        return drawn_by_pair(roster, draw, random)
+    return any_of(draw.best, random)
+
+cdef double policy_probability(
+    const Roster* roster, const Draw* draw, int position
+) noexcept nogil:
+    if not has(draw.best, position):
+        return 0.0
+    if draw.spread == SPREAD_BY_WEIGHT:
+        return roster.found[position].weight / draw.weights
+    if draw.spread == SPREAD_BY_PAIR:
+        return pair_probability(roster, draw.best, position)
+    return 1.0 / <double>size_of(draw.best)
+
+cdef double pair_probability(
+    const Roster* roster, uint64_t positions, int position
+) noexcept nogil:
+    # Of the size × (size - 1) ordered pairs it wins both orders against a higher load,
+    # and one of an equal one.
+    cdef double load = roster.found[position].load
+    cdef uint64_t size = <uint64_t>size_of(positions)
+    cdef uint64_t won = 0
+    cdef int other
+    if size == 1:
+        return 1.0
+    positions &= ~bit(position)
+    while positions:
+        other = lowest(positions)
+        positions &= positions - 1
+        if roster.found[other].load > load:
+            won += 2
+        elif roster.found[other].load == load:
+            won += 1
+    return <double>won / <double>(size * (size - 1))
+
+cdef double probability_of(const Roster* roster, const Draw* draw, int position) noexcept nogil:
+    cdef double probability
+    cdef double unknown = UNKNOWN_SHARE if draw.unknown else 0.0
+    if not has(draw.eligible, position):
+        return 0.0
+    probability = (1.0 - unknown) * policy_probability(roster, draw, position)
+    if has(draw.unknown, position):
+        probability += unknown / <double>size_of(draw.unknown)
+    return (
+        draw.exploration / <double>size_of(draw.eligible)
+        + (1.0 - draw.exploration) * probability
+    )
