@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from gateway.config.shape import build
 from gateway.config.source import Node
 from gateway.errors import ConfigError, Problem
 
+_LITERAL_DEFAULT = re.compile(r"\$\{\w+:-[^}]")
 _DEFAULT_STATE = "./state"
 _UNDER_BACKEND = ("timeout", "breaker")
 _UNDER_ROUTE = ("retry", "queue")
@@ -57,8 +59,7 @@ def parse(text: str, environ: Mapping[str, str]) -> Document:
     problems = Problems()
     root = source.read(text, environ, problems)
     if root is None:
-        problems.raise_if_any()
-        raise AssertionError("no tree and no problem")
+        raise ConfigError(tuple(problems.found))
     merged = _with_defaults(root)
     config = build(Config, merged, problems)
     problems.raise_if_any()
@@ -148,7 +149,11 @@ def literal_secrets(root: Node) -> list[Node]:
         candidates.append(_members(backend).get("api_key"))
         headers = _members(_members(backend).get("headers"))
         candidates += [node for name, node in headers.items() if is_credential(name)]
-    return [node for node in candidates if node and node.value and not node.is_expanded]
+    return [node for node in candidates if node and node.value and _is_literal(node)]
+
+
+def _is_literal(node: Node) -> bool:
+    return not node.is_expanded or _LITERAL_DEFAULT.search(node.text) is not None
 
 
 def is_credential(header: str) -> bool:

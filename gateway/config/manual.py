@@ -38,6 +38,7 @@ Unknown keys, wrong types and broken references are errors, told all at once, wi
   empty; `$${` is a literal `${`.
 * Prices are USD per million tokens; `request` is USD per request.
 * Text that YAML would read as something else needs quotes: `"1.10"`, `"no"`, `"2024-07-18"`.
+* Files and directories are relative to where the gateway was started.
 * Anchors, aliases and `<<` work; a repeated key is an error.
 
 A running gateway reads the file again when it changes, on `SIGHUP`, and on the admin API's request.

@@ -32,8 +32,10 @@ FailureStatus = Annotated[int, Meta(ge=400, le=599)]
 Level = Annotated[int, Meta(ge=0, le=7)]
 Money = Annotated[float, Meta(ge=0, le=1_000_000)]
 Factor = Annotated[float, Meta(ge=0, le=1000)]
-Pointer = Annotated[str, Meta(pattern=r"^(/.*)?$")]  # RFC 6901
-Path = Annotated[str, Meta(pattern=r"^/[!-~]*$")]
+Line = Annotated[str, Meta(pattern=r"^[ -~]*\Z")]  # may stand in a header
+Pointer = Annotated[str, Meta(pattern=r"^(/[^\n]*)?\Z")]  # RFC 6901
+Path = Annotated[str, Meta(pattern=r"^/[!-~]*\Z")]
+PathOrNone = Annotated[str, Meta(pattern=r"^(/[!-~]*)?\Z")]
 
 Protocol = Literal["openai", "kserve", "http"]
 Capability = Literal[
@@ -111,9 +113,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Cors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Answers to browsers of other origins."""
 
-    origins: tuple[str, ...]  # origins allowed, such as https://app.example.com, or `*`
-    headers: str = "*"  # access-control-allow-headers
-    methods: str = "GET, POST, OPTIONS"  # access-control-allow-methods
+    origins: tuple[Line, ...]  # origins allowed, such as https://app.example.com, or `*`
+    headers: Line = "*"  # access-control-allow-headers
+    methods: Line = "GET, POST, OPTIONS"  # access-control-allow-methods
     max_age: Duration = Duration(10 * MINUTE)  # how long a browser may keep the answer
 
 
@@ -161,7 +163,7 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Active checks; each backend is asked by one worker at a time."""
 
     # from the host's root; default: `/v2/health/ready` (kserve), `/models` (openai) below the URL
-    path: str = ""
+    path: PathOrNone = ""
     interval: Duration = Duration(10 * SECOND)  # time between two checks
     timeout: Duration = Duration(2 * SECOND)  # a check slower than this failed
     rise: AtLeastOne = 2  # good checks in a row that make a backend healthy
@@ -215,7 +217,7 @@ class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class HttpShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where things are in the requests and answers of a backend that speaks `http`."""
 
-    path: str = ""  # path to call, below the URL's; default: the client's own
+    path: PathOrNone = ""  # path to call, below the URL's; default: the client's own
     model: Pointer = ""  # where the request names the model, such as /model
     usage: Usage = Usage()  # where the answer counts tokens
     confidence: Pointer = ""  # where the answer states its confidence
@@ -227,8 +229,8 @@ class Backend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     protocol: Protocol  # wire format it speaks
     url: str  # http://, https:// or unix:///path.sock:/base; everything before the operation's path
-    model: str = ""  # its own name for the model; default: the backend's key
-    version: str = ""  # version of the model, for records and headers
+    model: Line = ""  # its own name for the model; default: the backend's key
+    version: Line = ""  # version of the model, for records and headers
     api_key: Secret = Secret("")  # sent as `authorization: Bearer KEY`
     headers: dict[str, Secret] = {}  # further headers sent with each request
     forward: tuple[str, ...] = ()  # client headers passed on although they carry credentials
@@ -309,7 +311,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     status: Status = 200  # its status
     body: Any = ""  # a mapping or list is sent as JSON, text as it stands
-    content_type: str = ""  # default: application/json, or text/plain for text
+    content_type: Line = ""  # default: application/json, or text/plain for text
 
 
 class FallbackStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -408,7 +410,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cors: Cors | None = None  # answers to browsers of other origins; default none
     forwarded: Forwarded = Forwarded()  # headers that tell a backend who called
     drain: Drain = Drain()  # how a worker stops
-    server_header: str = ""  # `server` header of our answers; default none
+    server_header: Line = ""  # `server` header of our answers; default none
     defaults: Defaults = Defaults()  # for every backend and route
     default_route: str = ""  # route of requests that name no model
     backends: dict[str, Backend]  # by name

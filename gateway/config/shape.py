@@ -157,11 +157,14 @@ def _quantity(kind: Any, value: object) -> Any:
 def _scalar(kind: Any, node: Node) -> Any:
     if node.value is None:
         return _FAILED
-    try:
-        return msgspec.convert(node.value, kind, strict=not node.is_expanded)
-    except msgspec.ValidationError:
-        # Why: `api_key: ${KEY}` with KEY=12345 is text; YAML would make it a number.
-        return node.expanded if kind is str and node.is_expanded else _FAILED
+    # Why both: `port: ${PORT}` is a number, `api_key: ${KEY}` is text even if it is all digits.
+    values = (node.value, node.expanded) if node.is_expanded else (node.value,)
+    for value in values:
+        try:
+            return msgspec.convert(value, kind, strict=not node.is_expanded)
+        except msgspec.ValidationError:
+            continue
+    return _FAILED
 
 
 def _add_unexpected(expected: str, kinds: Sequence[Any], node: Node, problems: Problems) -> None:
@@ -232,4 +235,5 @@ def _range(meta: Meta) -> str:
 
 
 def _pattern_words(meta: Meta) -> str:
-    return "text that begins with `/`" if str(meta.pattern).startswith(("^/", "^(/")) else "text"
+    is_path = str(meta.pattern).startswith(("^/", "^(/"))
+    return "text that begins with `/`" if is_path else "text of one line, ASCII only"

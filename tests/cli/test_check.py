@@ -90,3 +90,10 @@ def test_variables_come_from_the_environment(
     assert run("check", "-c", path) == 1
     monkeypatch.setenv("GATEWAY_TEST_PORT", "9999")
     assert run("check", "-c", path) == 0
+
+
+def test_json_without_show_leaves_the_configuration_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("check", "-c", written(tmp_path), "--json") == 0
+    assert "config" not in json.loads(capsys.readouterr().out)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config import Document, load, parse
@@ -34,6 +34,12 @@ def test_defaults_are_laid_under_each_entry_key_by_key() -> None:
     assert {route.retry.attempts for route in config.routes.values()} == {4}
 
 
+def test_wrong_section_beside_a_default_is_told_at_its_own_place() -> None:
+    with pytest.raises(ConfigError) as caught:
+        document({"backends.one.timeout": 5}, defaults={"timeout": {"connect": "1s"}})
+    assert [one.path for one in caught.value.problems] == ["backends.one.timeout"]
+
+
 def test_hash_ignores_layout_and_comments() -> None:
     flow = yaml.safe_dump(SMALL, default_flow_style=True)
     block = "# a comment\n" + yaml.safe_dump(SMALL, default_flow_style=False)
@@ -45,6 +51,7 @@ def test_hash_tells_different_settings_apart() -> None:
     assert document({"routes.chat.priority": 1}).hash != document().hash
 
 
+@settings(deadline=None)
 @given(st.text(string.ascii_letters + string.digits, min_size=1))
 def test_hash_never_depends_on_a_secret_of_the_environment(secret: str) -> None:
     changes = {"backends.two.api_key": "${KEY}"}
@@ -64,12 +71,14 @@ def test_literal_secrets_are_found() -> None:
             "backends.two.api_key": "sk-literal",
             "backends.one.headers": {"x-api-key": "k", "x-team": "t", "cookie": "${C:-}"},
             "admin": {"token": "0123456789abcdef"},
+            "backends.score.api_key": "${K:-sk-default}",
         }
     )
     assert found.literal_secrets == (
         "admin.token",
         "backends.one.headers.x-api-key",
         "backends.two.api_key",
+        "backends.score.api_key",
     )
 
 
@@ -155,6 +164,7 @@ FULL = yaml.safe_load(Path("examples/gateway.yaml").read_text())
 PLACES = [path for path in paths_of(FULL) if path]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLACES), JUNK)
 def test_valid_configuration_with_one_place_replaced_is_loaded_or_refused(
     place: tuple[Any, ...], junk: object
@@ -170,6 +180,7 @@ def test_valid_configuration_with_one_place_replaced_is_loaded_or_refused(
 TEXT = Path("examples/gateway.yaml").read_text()
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(TEXT) - 1), st.integers(0, 40), st.text(max_size=5))
 def test_valid_text_with_a_piece_replaced_is_loaded_or_refused(
     start: int, length: int, piece: str
@@ -177,6 +188,7 @@ def test_valid_text_with_a_piece_replaced_is_loaded_or_refused(
     outcome(TEXT[:start] + piece + TEXT[start + length :])
 
 
+@settings(deadline=None)
 @given(JUNK)
 def test_any_data_is_loaded_or_refused(junk: object) -> None:
     outcome(yaml.safe_dump(junk))

@@ -14,6 +14,7 @@ from gateway.config.masking import masked
         ("b: {api_key: sk-1, url: x}\n", "b: {api_key: ***, url: x}\n"),
         ('api_key: "s\\"k, 1"  # why\n', "api_key: ***  # why\n"),
         ("api_key: ${KEY}\n", "api_key: ${KEY}\n"),
+        ("backends: {a: {api_key: '${K:-sk-1}'}}\n", "backends: {a: {api_key: ***}}\n"),
         ("tls: {key: /etc/key.pem}\n", "tls: {key: /etc/key.pem}\n"),
         ("headers: {'x-api-key': 'it''s'}\n", "headers: {'x-api-key': ***}\n"),
         ("admin: {token: abc} [broken\n", "admin: {token: ***} [broken\n"),

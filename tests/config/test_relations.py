@@ -320,19 +320,32 @@ def test_fallback_through_other_routes_back_to_itself_is_found() -> None:
             "routes.chat.limits.replay",
             "`replay` is larger than `body`",
         ),
-        (
-            {"admin": {"token": "${T:-short}"}},
-            "admin.token",
-            "the token is shorter than 16 characters",
-        ),
     ],
 )
 def test_doubtful_setting_is_a_warning(changes: dict[str, Any], path: str, message: str) -> None:
     assert warnings_of(changes)[path] == message
 
 
+def test_short_token_is_a_warning() -> None:
+    loaded = document({"admin": {"token": "${T}"}}, {"T": "short"})
+    assert [one.message for one in loaded.warnings] == ["the token is shorter than 16 characters"]
+
+
 def test_small_configuration_has_no_warnings() -> None:
     assert warnings_of({}) == {}
+
+
+def test_no_total_at_all_is_longer_than_anything() -> None:
+    assert warnings_of({"backends.one.timeout": {"first_byte": "20m", "total": 0}}) == {}
+
+
+def test_weights_are_expected_with_their_policy() -> None:
+    changes = {"routes.chat.policy": "weighted", "routes.chat.backends": [{"backend": "one"}]}
+    assert "routes.chat.backends" not in warnings_of(changes)
+
+
+def test_price_of_a_single_candidate_does_not_matter() -> None:
+    assert warnings_of({"routes.fraud.policy": "cheapest"}) == {}
 
 
 def test_default_that_is_longer_than_a_short_total_is_no_warning() -> None:

@@ -35,6 +35,12 @@ from tests.config.texts import document, problems, problems_of
         ),
         ({"listen": {"port": "80"}}, "listen.port", None),
         ({"listen": {"port": True}}, "listen.port", None),
+        ({"server_header": "a\n"}, "server_header", None),
+        (
+            {"backends.one.version": "a\nb"},
+            "backends.one.version",
+            "expected text of one line, ASCII only, got `a b`",
+        ),
         (
             {"routes.chat.websocket": "maybe"},
             "routes.chat.websocket",
@@ -102,7 +108,8 @@ def test_text_that_yaml_reads_otherwise_is_explained(written: str, kind: str) ->
     text += "routes: {r: {backends: [a]}}\n"
     [problem] = problems(text)
     assert problem.message == (
-        f"expected text, got `{written}`; YAML reads it as a {kind}, write it in quotes"
+        f"expected text of one line, ASCII only, got `{written}`;"
+        f" YAML reads it as a {kind}, write it in quotes"
     )
 
 
@@ -123,9 +130,10 @@ def test_number_from_a_variable_serves_where_a_number_is_wanted() -> None:
 
 
 def test_digits_from_a_variable_serve_where_text_is_wanted() -> None:
-    environ = {"KEY": "0123"}
-    config = document({"backends.two.api_key": "${KEY}"}, environ).config
+    changes = {"backends.two.api_key": "${KEY}", "backends.two.version": "${VERSION}"}
+    config = document(changes, {"KEY": "0123", "VERSION": "1.10"}).config
     assert config.backends["two"].api_key.reveal() == "0123"
+    assert config.backends["two"].version == "1.10"
 
 
 def test_value_of_a_variable_is_in_no_message() -> None:
