@@ -1,10 +1,14 @@
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from bench.load import peers, rig
+from bench.load import accounting, peers, rig
 from bench.load.peers import PEERS, Peer
-from bench.load.rig import Cores, cores_among
+from bench.load.rig import Cores, Running, cores_among
 
 
 @pytest.mark.parametrize(
@@ -55,3 +59,36 @@ def test_the_last_words_of_a_log_are_its_last_line_with_text(tmp_path: Path) -> 
     assert rig.last_words(log) == "port 80 is taken"
     log.write_text("")
     assert rig.last_words(log) == "no output"
+
+
+FAMILY = """
+bash -c 'exec -a gateway-worker-0 sleep 20' & bash -c 'exec -a gateway-controller sleep 20' &
+echo up; wait
+"""
+
+
+def test_workers_and_the_other_processes_are_told_apart_by_their_command_lines() -> None:
+    command = ["bash", "-c", FAMILY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as supervisor:
+        running = Running(peer=PEERS["gateway"], pid=supervisor.pid, port=1, stream_port=1)
+        try:
+            workers = until_named(running)
+            assert [accounting.command_line(pid).split()[0] for pid in workers] == [
+                "gateway-worker-0"
+            ]
+            control = running.control_pids()
+            assert control[0] == supervisor.pid
+            assert len(control) == 2
+        finally:
+            os.killpg(supervisor.pid, signal.SIGKILL)
+
+
+def until_named(running: Running) -> list[int]:
+    """The workers, once both children run under their own names."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        lines = [accounting.command_line(pid) for pid in accounting.family(running.pid)[1:]]
+        if sorted(line.split()[0] for line in lines) == ["gateway-controller", "gateway-worker-0"]:
+            break
+        time.sleep(0.01)
+    return running.traffic_pids()
