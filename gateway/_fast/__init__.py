@@ -1,0 +1,37 @@
+"""The compiled data plane: bytes in, bytes out, decisions by pure kernels.
+
+This is the only door; nothing outside imports a module behind it. What the layer
+promises: it imports nothing of the gateway, performs no I/O but through the asyncio
+transports it is given, reads no clock but CLOCK_MONOTONIC and the wall clock for dates
+and ids, and keeps every buffer bounded.
+"""
+
+try:
+    from gateway._fast.backend import Backend
+    from gateway._fast.board import Board
+    from gateway._fast.downstream import Downstream
+    from gateway._fast.events import Marks
+    from gateway._fast.hashing import hash_of
+    from gateway._fast.operation import Operation
+    from gateway._fast.routes import Candidates
+    from gateway._fast.table import Route, Table
+    from gateway._fast.timers import monotonic_ns
+    from gateway._fast.upstream import Upstream
+    from gateway._fast.worker import Worker
+except ImportError as error:  # pragma: no cover
+    raise ImportError(f"the compiled part is missing or stale, build it with `make build` ({error})") from error
+
+__all__ = [
+    "Backend",
+    "Board",
+    "Candidates",
+    "Downstream",
+    "Marks",
+    "Operation",
+    "Route",
+    "Table",
+    "Upstream",
+    "Worker",
+    "hash_of",
+    "monotonic_ns",
+]

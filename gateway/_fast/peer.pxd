@@ -1,0 +1,27 @@
+# The other end of one connection, whichever side it is on.
+#
+# Downstream and Upstream derive from it; exchange, attempt and pool know only this.
+# Rule 1: nothing is written after close() or abort().
+# Rule 2: while `writable` is False the transport is over its high-water mark: whoever
+#         feeds this peer stops reading from where the bytes come.
+
+from libc.stdint cimport uint64_t
+from gateway._fast.timers cimport Timed
+
+cdef class Peer(Timed):
+    cdef object transport               # None before connection_made and after connection_lost
+    cdef Peer tunnel                    # bytes read go straight there, once both sides agreed
+    cdef readonly bint writable
+    cdef readonly bint reading
+    cdef readonly bint closing
+
+    cdef int send(self, object data) except -1
+    cdef int pause(self) except -1
+    cdef int resume(self) except -1
+    cdef int close(self) except -1
+    cdef int abort(self) except -1
+    cdef int take(self, object transport) except -1
+    cdef int on_writable(self, bint writable) except -1
+    cdef int lend(self, Timed borrower) except -1
+    cdef int release(self, bint reusable, uint64_t now_ns) except -1
+    cdef str address(self)

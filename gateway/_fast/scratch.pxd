@@ -1,0 +1,29 @@
+# Where a worker builds heads: one buffer, one message at a time.
+#
+# Rule 1: the content lives within one callback; `built` copies it out.
+# Rule 2: what would not fit is left out and `overflowed` says so; every part is bounded
+#         far below SCRATCH_BYTES.
+# Cost: memcpy; numbers are written digit by digit, the date once a second.
+
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef enum:
+    SCRATCH_BYTES = 131072              # a client's head of 32 KiB and ours, with room
+
+cdef class Scratch:
+    cdef char* data
+    cdef uint32_t used
+    cdef bint overflowed
+    cdef uint64_t second                # of the cached date
+    cdef char[40] date                  # "date: …\r\n" is 37 bytes
+
+    cdef void begin(self) noexcept nogil
+    cdef void add(self, const char* data, uint32_t length) noexcept nogil
+    cdef void add_bytes(self, bytes data) noexcept
+    cdef void add_number(self, uint64_t number) noexcept nogil
+    cdef void add_millis(self, uint64_t ns) noexcept nogil
+    cdef void add_usd(self, uint64_t nano_usd) noexcept nogil
+    cdef void add_date(self) noexcept
+    cdef void write_date(self) noexcept
+    cdef bytes built(self)
+    cdef bytes built_with(self, bytes body)

@@ -1,0 +1,44 @@
+# What all exchanges of one worker process share: clock, timers, board, table, limits.
+#
+# Rule 1: one thread. Everything here is touched by the event loop's callbacks alone.
+# Rule 2: `table` is replaced whole between two callbacks; an exchange keeps the one it
+#         began with.
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from gateway._fast.board cimport Board, OUTCOME_SLOTS
+from gateway._fast.scratch cimport Scratch
+from gateway._fast.table cimport Table
+from gateway._fast.timers cimport Wheel
+
+cdef struct Limits:                     # from a LimitsPlan
+    uint64_t connections
+    uint64_t in_flight
+    uint64_t buffered_bytes
+    uint32_t head_bytes
+    uint32_t head_fields
+    uint32_t target_bytes
+    uint64_t head_ns
+    uint64_t body_grace_ns
+    uint64_t body_bytes_per_s
+    uint64_t keepalive_ns
+    uint64_t connection_requests
+
+cdef class Worker:
+    cdef readonly object loop
+    cdef readonly Wheel wheel
+    cdef readonly Board board
+    cdef readonly int slot
+    cdef readonly Table table
+    cdef readonly Scratch scratch
+    cdef Limits limits
+    cdef readonly bint draining
+    cdef readonly int64_t connections
+    cdef readonly int64_t in_flight
+    cdef readonly int64_t buffered_bytes
+    cdef readonly uint64_t errors       # exceptions that escaped a callback
+    cdef uint64_t[OUTCOME_SLOTS] refused    # exchanges that found no route, by Outcome
+    cdef uint64_t random                # state of the generator
+    cdef set peers                      # open downstream connections
+
+    cdef uint64_t now(self) noexcept nogil
+    cdef int failed(self, object error) except -1

@@ -1,0 +1,71 @@
+"""What all exchanges of one worker process share: see worker.pxd."""
+
+import cython
+import os
+
+from libc.stdint cimport uint64_t
+from gateway._fast.board cimport Board
+from gateway._fast.scratch cimport Scratch
+from gateway._fast.table cimport Table
+from gateway._fast.timers cimport Wheel, monotonic_ns
+
+
+@cython.final
+cdef class Worker:
+    """One per process; `apply` gives it its first table and each later one."""
+
+    def __init__(self, loop, Board board not None, int slot):
+        self.loop = loop
+        self.board = board
+        self.slot = slot
+        self.scratch = Scratch()
+        self.wheel = Wheel(monotonic_ns())
+        self.random = <uint64_t>int.from_bytes(os.urandom(8), "little")
+        self.peers = set()
+
+    def apply(self, Table table not None, limits):
+        """Use this table and this LimitsPlan from the next request on."""
+        self.limits.connections = limits.connections
+        self.limits.in_flight = limits.in_flight
+        self.limits.buffered_bytes = limits.buffered_bytes
+        self.limits.head_bytes = limits.head_bytes
+        self.limits.head_fields = limits.head_fields
+        self.limits.target_bytes = limits.target_bytes
+        self.limits.head_ns = limits.head_ns
+        self.limits.body_grace_ns = limits.body_grace_ns
+        self.limits.body_bytes_per_s = limits.body_bytes_per_s
+        self.limits.keepalive_ns = limits.keepalive_ns
+        self.limits.connection_requests = limits.connection_requests
+        self.table = table
+
+    def lame_duck(self):
+        """Readiness off and every answer closes its connection; serve on."""
+        self.draining = True
+
+    def close_idle(self):
+        """Close the client connections on which nothing is under way."""
+        for peer in list(self.peers):
+            peer.drain()
+
+    def cut(self):
+        """The time is up: end what is under way as well as it can be ended."""
+        for peer in list(self.peers):
+            peer.stop()
+
+    def tick(self):
+        """Fire what is due, serve who waits; called by the loop once a tick."""
+        self.wheel.advance(monotonic_ns())
+        self.table.serve_queues(self.wheel.now_ns)
+
+    def refusals(self):
+        """Requests that found no route, by outcome."""
+        return {outcome: self.refused[outcome] for outcome in range(OUTCOME_SLOTS) if self.refused[outcome]}
+
+    cdef uint64_t now(self) noexcept nogil:
+        return monotonic_ns()
+
+    cdef int failed(self, object error) except -1:
+        """An exception escaped a callback: a defect. Count it and let the loop report it."""
+        self.errors += 1
+        self.loop.call_exception_handler({"message": "data plane callback failed", "exception": error})
+        return 0

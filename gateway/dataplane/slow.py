@@ -1,0 +1,193 @@
+"""The slow paths of the data plane: what few requests need, in Python.
+
+The compiled table calls these for a path it sees for the first time, a refusal, a
+cross-origin caller, an override, a backend that may see the client's credentials.
+None of them is on the way of an ordinary request.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from gateway._fast import Operation, Route, Table
+from gateway.config.units import Duration
+from gateway.dataplane.answers import answer_key
+from gateway.errors import OUTCOMES, Outcome
+from gateway.plan import CAPABILITIES, POLICIES, BackendPlan, Plan, RoutePlan
+from gateway.protocols import BY_NAME, WIRE_FORMATS
+from gateway.protocols.http import Http
+
+Refusal = tuple[int, bytes, bytes]  # status, content type, body
+Found = tuple[Operation, Route | None, bytes | None]
+
+_UNAVAILABLE = Outcome(
+    name="unavailable",
+    status=503,
+    reason="no_prediction_available",
+    sentence="No prediction is available right now.",
+    fault="upstream",
+    retryable=False,
+)
+_CREDENTIALS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie")
+
+
+class SlowPaths:
+    """One for each plan."""
+
+    answer_key = staticmethod(answer_key)
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._matches = [
+            (_matcher(match.path), match.methods, index)
+            for index, route in enumerate(plan.routes)
+            for match in route.matches
+        ]
+        self._trusted = [ipaddress.ip_network(network) for network in plan.forwarded.trusted]
+
+    def resolve(self, table: Table, method: bytes, path: bytes) -> Found | None:
+        """What a path means: an operation, the route if the path says it, the model's name."""
+        text = path.decode("latin-1")
+        for matches, methods, index in self._matches:
+            if method.decode("latin-1") in methods and matches(text):
+                return self._matched(table.routes_by_index[index], text)
+        for wire_format in WIRE_FORMATS:
+            found = wire_format.resolve(method.decode("latin-1"), text)
+            if found is not None:
+                operation, model = found
+                name = None if model is None else model.encode()
+                return operation, table.routes.get(name) if name else None, name
+        return None
+
+    def _matched(self, route: Route, path: str) -> Found | None:
+        if route.protocol == "http":
+            return Http().matched(path), route, None
+        found = BY_NAME[route.protocol].resolve("POST", path)
+        return (found[0], route, None) if found else None
+
+    def refusal(self, protocol: str | None, outcome: int | str, detail: str) -> Refusal:
+        """The answer to a request that gets none from a backend, in its protocol's shape."""
+        row = _UNAVAILABLE if isinstance(outcome, str) else OUTCOMES[outcome]
+        status = row.status or 502
+        wire_format = BY_NAME[protocol or "openai"]
+        return status, wire_format.content_type, wire_format.error(status, row, detail)
+
+    def stream_error(self, protocol: str, outcome: int, kind: int) -> bytes:
+        """The event that tells a client that its stream went wrong."""
+        return BY_NAME[protocol].stream_error(OUTCOMES[outcome], ndjson=kind == 1)
+
+    def cors(self, origin: bytes) -> bytes | None:
+        """The fields a cross-origin caller's browser wants; None: not an origin of ours."""
+        cors = self._plan.cors
+        text = origin.decode("latin-1")
+        if cors is None or ("*" not in cors.origins and text not in cors.origins):
+            return None
+        lines = (
+            f"access-control-allow-origin: {'*' if '*' in cors.origins else text}",
+            f"access-control-allow-methods: {cors.methods}",
+            f"access-control-allow-headers: {cors.headers}",
+            f"access-control-max-age: {cors.max_age_s}",
+            "access-control-expose-headers: x-request-id, x-gateway-backend, x-gateway-attempts, "
+            "x-gateway-cost-usd, x-gateway-fallback, server-timing, retry-after",
+            "vary: origin",
+        )
+        return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+
+    def override(self, route: Route, name: bytes, value: bytes) -> int | None:
+        """The meaning of one x-gateway-* field; None: it has none here."""
+        text = value.decode("latin-1").strip()
+        read = _OVERRIDES.get(name)
+        if read is None:
+            return None
+        try:
+            return read(text, route.plan, self._plan)
+        except (ValueError, KeyError):
+            return None
+
+    def client_fields(self, backend: BackendPlan, head: bytes, address: str) -> bytes:
+        """What only some backends or plans let through: credentials, encodings, addresses."""
+        fields = _fields(head)
+        lines = [
+            name + b": " + value
+            for name, value in fields
+            if name in _CREDENTIALS and name.decode("latin-1") in backend.forward_headers
+        ]
+        if backend.compression:
+            lines += [name + b": " + value for name, value in fields if name == b"accept-encoding"]
+        lines += self._forwarded(fields, address)
+        return b"".join(line + b"\r\n" for line in lines)
+
+    def _forwarded(self, fields: list[tuple[bytes, bytes]], address: str) -> list[bytes]:
+        """Who called, for backends that want to know; what a trusted proxy said comes first."""
+        forwarded = self._plan.forwarded
+        if not (forwarded.x_forwarded or forwarded.forwarded) or not address:
+            return []
+        known = dict(fields) if self._is_trusted(address) else {}
+        host = dict(fields).get(b"host", b"")
+        lines = []
+        if forwarded.x_forwarded:
+            chain = [part for part in (known.get(b"x-forwarded-for"), address.encode()) if part]
+            lines += [
+                b"x-forwarded-for: " + b", ".join(chain),
+                b"x-forwarded-proto: " + known.get(b"x-forwarded-proto", b"http"),
+                b"x-forwarded-host: " + known.get(b"x-forwarded-host", host),
+            ]
+        if forwarded.forwarded:
+            node = f'"[{address}]"' if ":" in address else address
+            own = f"for={node};host=".encode() + b'"' + host + b'"'
+            lines.append(b"forwarded: " + b", ".join(filter(None, (known.get(b"forwarded"), own))))
+        return lines
+
+    def _is_trusted(self, address: str) -> bool:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        return any(ip in network for network in self._trusted)
+
+
+def _fields(head: bytes) -> list[tuple[bytes, bytes]]:
+    """Field lines of a head that the parser has already accepted, names in lower case."""
+    pairs = [line.partition(b":") for line in head.split(b"\r\n")[1:-2]]
+    return [(name.lower(), value.strip()) for name, _, value in pairs]
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    if pattern.endswith("*"):
+        return lambda path: path.startswith(pattern[:-1])
+    return lambda path: path == pattern
+
+
+def _policy(text: str, _route: RoutePlan, _plan: Plan) -> int:
+    return POLICIES.index(text)
+
+
+def _backend(text: str, route: RoutePlan, plan: Plan) -> int:
+    index = next(backend.index for backend in plan.backends if backend.name == text)
+    return route.candidates[route.candidates.index(index)]
+
+
+def _timeout(text: str, route: RoutePlan, _plan: Plan) -> int:
+    asked_ns = int(text) * 1_000_000 if text.isdecimal() else int(Duration.parse(text))
+    if asked_ns <= 0:
+        raise ValueError(text)
+    return min(asked_ns, route.total_ns)
+
+
+def _priority(text: str, _route: RoutePlan, _plan: Plan) -> int:
+    return range(8).index(int(text))
+
+
+def _capabilities(text: str, _route: RoutePlan, _plan: Plan) -> int:
+    bits = 0
+    for name in text.split(","):
+        bits |= CAPABILITIES[name.strip()]
+    return bits
+
+
+_OVERRIDES: dict[bytes, Callable[[str, RoutePlan, Plan], Any]] = {
+    b"x-gateway-policy": _policy,
+    b"x-gateway-backend": _backend,
+    b"x-gateway-timeout": _timeout,
+    b"x-gateway-priority": _priority,
+    b"x-gateway-capabilities": _capabilities,
+}

@@ -1,0 +1,109 @@
+"""One worker process: the loop around the compiled data plane.
+
+`serve` accepts on the listeners it is given, `apply` swaps the plan between two
+requests, `drain` ends: readiness off, a lame duck's while of serving on, idle
+connections closed, time for what is under way, then an end for the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import ssl
+
+from gateway._fast import Board, Downstream, Table, Worker, monotonic_ns
+from gateway.dataplane.dialer import Dialer
+from gateway.dataplane.health import HealthChecks
+from gateway.dataplane.table import build_table, retire
+from gateway.plan import Plan
+
+_TICK_S = 0.01
+_NS_PER_S = 1_000_000_000
+_BEAT_TICKS = 20  # a heartbeat every 200 ms
+_DRAIN_LOOK_S = 0.05
+
+
+class DataPlane:
+    """Everything one worker serves with."""
+
+    def __init__(self, plan: Plan, *, board: Board, slot: int, tls: ssl.SSLContext | None) -> None:
+        self.plan = plan
+        self._board = board
+        self._slot = slot
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self.worker = Worker(self._loop, board, slot)
+        self._dialer = Dialer(self.worker, self._loop)
+        self._health = HealthChecks(self._dialer)
+        self._servers: list[asyncio.Server] = []
+        self._ticks = 0
+        self._ticker: asyncio.TimerHandle | None = None
+        board.take_seat(slot, os.getpid())
+        self.apply(plan)
+
+    @property
+    def table(self) -> Table:
+        """The table that the next request will be served by."""
+        table: Table = self.worker.table
+        return table
+
+    async def serve(self, listeners: list[socket.socket]) -> None:
+        """Accept on these listeners from now on."""
+        self._tick()
+        for listener in listeners:
+            listener.setblocking(False)
+            secure = self._tls is not None
+            server = await self._loop.create_server(
+                lambda: Downstream(self.worker, secure), sock=listener, ssl=self._tls, backlog=4096
+            )
+            self._servers.append(server)
+        # Why: what is alive now lives as long as the process; the collector need not look.
+        gc.collect()
+        gc.freeze()
+
+    def apply(self, plan: Plan) -> None:
+        """Serve by this plan from the next request on; on an error the old one stays."""
+        previous: Table | None = self.worker.table
+        table = build_table(
+            plan, board=self._board, slot=self._slot, dial=self._dialer, previous=previous
+        )
+        self.worker.apply(table, plan.limits)
+        self.plan = plan
+        self._health.follow(table)
+        if previous is not None:
+            retire(previous, table)
+
+    async def drain(self, hard_stop_ns: int) -> None:
+        """Stop without breaking anything that can still be finished in time."""
+        self.worker.lame_duck()
+        await asyncio.sleep(self.plan.drain.lame_duck_ns / _NS_PER_S)
+        for server in self._servers:
+            server.close()
+        self.worker.close_idle()
+        deadline_ns = monotonic_ns() + hard_stop_ns
+        while self.worker.in_flight and monotonic_ns() < deadline_ns:
+            await asyncio.sleep(_DRAIN_LOOK_S)
+        self.worker.cut()
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop the timers and tasks; what is open is closed."""
+        self._health.close()
+        for server in self._servers:
+            server.close()
+        for backend in self.table.backends:
+            backend.close_idle()
+        await self._dialer.close()
+        # Why: transports that were closed a moment ago flush in the next turns of the loop.
+        await asyncio.sleep(_DRAIN_LOOK_S)
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+        self.worker.tick()
+        self._ticks += 1
+        if self._ticks % _BEAT_TICKS == 1:
+            self._board.beat(self._slot, monotonic_ns())
