@@ -6,14 +6,19 @@ import string
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config import Document, load, parse
+from gateway.compiler import compile_plan
+from gateway.config import load, parse
 from gateway.config.document import state_directory
+from gateway.config.effective import effective
 from gateway.errors import ConfigError
+from gateway.plan import Plan
+from gateway.summary import summary_of
 from tests.config.texts import SMALL, document, varied
 
 EXAMPLES = sorted(Path("examples").glob("*.yaml"))
@@ -129,11 +134,16 @@ def test_state_directory_without_a_file_is_the_default(tmp_path: Path) -> None:
     assert state_directory(tmp_path / "none.yaml", {}) == Path("./state")
 
 
-def outcome(text: str) -> Document | ConfigError:
+def try_all(text: str) -> None:
+    """Refused with a ConfigError; or else loaded, compiled, summed up and printed without one."""
     try:
-        return parse(text, {"A": "1"})
-    except ConfigError as error:
-        return error
+        loaded = parse(text, {"A": "1"})
+    except ConfigError:
+        return
+    plan = compile_plan(loaded)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(plan), type=Plan) == plan
+    assert summary_of(loaded, plan).routes
+    yaml.safe_dump(effective(loaded.config))
 
 
 JUNK = st.recursive(
@@ -174,7 +184,7 @@ def test_valid_configuration_with_one_place_replaced_is_loaded_or_refused(
     for key in place[:-1]:
         parent = parent[key]
     parent[place[-1]] = junk
-    outcome(yaml.safe_dump(changed))
+    try_all(yaml.safe_dump(changed))
 
 
 TEXT = Path("examples/gateway.yaml").read_text()
@@ -185,12 +195,12 @@ TEXT = Path("examples/gateway.yaml").read_text()
 def test_valid_text_with_a_piece_replaced_is_loaded_or_refused(
     start: int, length: int, piece: str
 ) -> None:
-    outcome(TEXT[:start] + piece + TEXT[start + length :])
+    try_all(TEXT[:start] + piece + TEXT[start + length :])
 
 
 @settings(deadline=None)
 @given(JUNK)
 def test_any_data_is_loaded_or_refused(junk: object) -> None:
-    outcome(yaml.safe_dump(junk))
-    outcome(yaml.safe_dump(varied(routes=junk)))
-    outcome(yaml.safe_dump(varied(backends=junk)))
+    try_all(yaml.safe_dump(junk))
+    try_all(yaml.safe_dump(varied(routes=junk)))
+    try_all(yaml.safe_dump(varied(backends=junk)))
