@@ -136,7 +136,7 @@ cdef inline bint is_given(const Member* member) noexcept nogil:
 # Edits. Each makes one Edit; apply them together, sorted by `at`.
 # Rule: edits that overlap or begin at the same byte are refused (EDIT_OVERLAP), never
 # merged. So of one object the first and the second member cannot be removed at once, nor
-# the first while another is inserted before it: swap it (member_swapped) instead.
+# the first be removed or swapped while another is inserted before it: swap it for both.
 cdef enum:
     EDIT_OVERLAP = -1
 

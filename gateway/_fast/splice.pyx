@@ -481,7 +481,7 @@ cdef const uint8_t* walk_text(Walk* walk, const uint8_t* at) noexcept nogil:
             if at == NULL:
                 return NULL
             if walk.open != NULL and depth == 1:
-                walk.open.escaped = walk.escaped
+                walk.open.escaped = walk.escaped and walk.open.kind == JSON_STRING
         # A value ended here (or an empty container has its bracket here).
         while True:
             value_end = at

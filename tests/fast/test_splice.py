@@ -504,7 +504,8 @@ def test_edits_equal_decoding_changing_and_encoding(
         out = splice.apply_edits(data, edits)
     except ValueError:
         # Only where the first member goes together with its neighbour on either side.
-        assert operations.count("remove") + is_inserting > 1
+        touching = [operation for operation in operations if operation != "replace"]
+        assert len(touching) + is_inserting > 1
         assert first in names[: len(operations)]
         return
     assert decode(out) == pairs

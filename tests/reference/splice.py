@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 MAX_DEPTH = 128
@@ -12,12 +13,18 @@ class Pairs(list[tuple[str, Any]]):
     """An object with its duplicates."""
 
 
+class Number(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+
 def refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-def decode(data: bytes) -> Any:
-    """The value, objects as Pairs and numbers as text; ValueError when it is not strict JSON."""
+def decode(data: bytes, objects: Callable[[list[tuple[str, Any]]], Any] = Pairs) -> Any:
+    """The value, numbers as they were written; ValueError when it is not strict JSON."""
     text = data.decode()
     depth = 0
     for bracket in re.findall(r"[\[\]{}]", STRING.sub("", text)):
@@ -25,7 +32,11 @@ def decode(data: bytes) -> Any:
         if depth > MAX_DEPTH:
             raise ValueError("too deep")
     return json.loads(
-        text, object_pairs_hook=Pairs, parse_constant=refuse, parse_int=str, parse_float=str
+        text,
+        object_pairs_hook=objects,
+        parse_constant=refuse,
+        parse_int=Number,
+        parse_float=Number,
     )
 
 
@@ -48,7 +59,7 @@ def marks_in(value: Any, marks: list[tuple[str, str]]) -> int:
         for key, inner in value:
             found |= marks_in(inner, marks)
             for bit, mark in enumerate(marks):
-                found |= (key, inner) == mark and not isinstance(inner, Pairs) and 1 << bit
+                found |= (type(inner) is str and (key, inner) == mark) << bit
         return found
     if isinstance(value, list):
         found = 0
