@@ -84,19 +84,22 @@ cdef inline void usage_fold(
     gauge.answers += 1
 
 
+cdef inline double decay(uint64_t age_ns) noexcept nogil:
+    # What is left of an average after so long.
+    return exp(<double>age_ns * (-1.0 / EWMA_TAU_NS))
+
 cdef inline double ewma_at(const Gauge* gauge, uint64_t now_ns) noexcept nogil:
     # The average as it has come down since the last fold; 0 unknown.
     cdef uint64_t at_ns = atomic_load(&gauge.ewma_at_ns)
     cdef double ewma_ns = <double>atomic_load(&gauge.ewma_ns)
     if now_ns <= at_ns or ewma_ns == 0:
         return ewma_ns
-    return ewma_ns * exp(<double>(now_ns - at_ns) / -EWMA_TAU_NS)
+    return ewma_ns * decay(now_ns - at_ns)
 
 cdef inline void ewma_fold(Gauge* gauge, uint64_t rtt_ns, uint64_t now_ns) noexcept nogil:
-    cdef double share, rtt = <double>rtt_ns
+    cdef double rtt = <double>rtt_ns
     if rtt_ns < gauge.ewma_ns and now_ns > gauge.ewma_at_ns:
-        share = exp(<double>(now_ns - gauge.ewma_at_ns) / -EWMA_TAU_NS)
-        rtt += (<double>gauge.ewma_ns - rtt) * share
+        rtt += (<double>gauge.ewma_ns - rtt) * decay(now_ns - gauge.ewma_at_ns)
     elif rtt_ns < gauge.ewma_ns:
         return
     atomic_store(&gauge.ewma_ns, <uint64_t>rtt)
@@ -119,19 +122,29 @@ cdef inline double ewma_load(const Gauge* gauge, uint64_t now_ns) noexcept nogil
     # Of one worker alone.
     return load_of(ewma_at(gauge, now_ns), atomic_load(&gauge.in_flight))
 
-cdef inline double ewma_peak(const Gauges* gauges, uint64_t now_ns) noexcept nogil:
-    # The highest of the workers' averages, so that they learn of a slow backend together.
-    cdef double peak = 0, ewma_ns
-    cdef int worker
+cdef inline double ewma_latest(
+    const Gauges* gauges, uint64_t now_ns, uint64_t* in_flight
+) noexcept nogil:
+    # The average that was folded last, whichever worker's, so that they learn from each
+    # other; *in_flight: the sum of theirs. Why not the highest: an exp() for each of them.
+    # Cost: a gauge lies on a page of its own, so both are read in one visit.
+    cdef Gauge* latest = gauges.first
     cdef Gauge* gauge
-    for worker in range(gauges.workers):
+    cdef uint64_t sum = atomic_load(&latest.in_flight)
+    cdef int worker
+    for worker in range(1, gauges.workers):
         gauge = gauge_of(gauges, worker)
-        # Cost: an average only comes down, so one below the peak needs no exp().
-        if <double>atomic_load(&gauge.ewma_ns) > peak:
-            ewma_ns = ewma_at(gauge, now_ns)
-            if ewma_ns > peak:
-                peak = ewma_ns
-    return peak
+        sum += atomic_load(&gauge.in_flight)
+        if atomic_load(&gauge.ewma_at_ns) > atomic_load(&latest.ewma_at_ns):
+            latest = gauge
+    in_flight[0] = sum
+    return ewma_at(latest, now_ns)
+
+cdef inline double load_at(const Gauges* gauges, uint64_t now_ns) noexcept nogil:
+    # Of all workers together.
+    cdef uint64_t in_flight
+    cdef double ewma_ns = ewma_latest(gauges, now_ns, &in_flight)
+    return load_of(ewma_ns, in_flight)
 
 
 cdef inline double bytes_per_token_of(const Cell* cell) noexcept nogil:

@@ -126,13 +126,18 @@ cdef class Learning:
     def ewma(self, int worker, uint64_t now_ns) -> float:
         return ewma_at(self.gauge(worker), now_ns)
 
-    def load(self, int worker, uint64_t now_ns) -> float:
+    def load_of_worker(self, int worker, uint64_t now_ns) -> float:
         """Of one worker alone."""
         return ewma_load(self.gauge(worker), now_ns)
 
-    def peak(self, uint64_t now_ns) -> float:
-        """The highest of the workers' averages."""
-        return ewma_peak(&self.gauges, now_ns)
+    def latest(self, uint64_t now_ns) -> float:
+        """The average that was folded last, whichever worker's."""
+        cdef uint64_t in_flight
+        return ewma_latest(&self.gauges, now_ns, &in_flight)
+
+    def load(self, uint64_t now_ns) -> float:
+        """Of all workers together."""
+        return load_at(&self.gauges, now_ns)
 
     def bytes_per_token(self) -> float:
         return bytes_per_token_of(self.cell)

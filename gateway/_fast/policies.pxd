@@ -2,7 +2,8 @@
 #
 #   ordered              the first
 #   weighted             by weight, slow start applied
-#   least_loaded         two at random, the lower peak-EWMA × (in flight + 1) wins
+#   least_loaded         two at random; the lower peak-EWMA × (in flight + 1) wins, the
+#                        weight of slow start applied
 #   cheapest             the lowest expected price of a successful answer
 #   fastest              the lowest predicted latency
 #   cheapest_within_slo  the cheapest predicted to keep the SLO; none: the fastest
@@ -50,6 +51,7 @@ cdef struct Draw:                       # a distribution over positions
     double exploration
     double weights                      # their sum
 
+# Rule: roster.found[].load is set for the eligible under `least_loaded`.
 cdef void distribute(
     Roster* roster, const Wish* wish, uint64_t eligible, Draw* draw
 ) noexcept nogil

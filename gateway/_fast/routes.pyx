@@ -5,14 +5,14 @@ are built, and a Choice can be kept for the record as it is.
 """
 
 cimport cython
-from libc.stdint cimport uint64_t
+from libc.stdint cimport UINT64_MAX, uint64_t
 from libc.string cimport memset
 
 from gateway._fast.board cimport QUANTILES, Board, Cell, atomic_load
 from gateway._fast.breaker cimport breaker_is_cooling, breaker_is_passable, read_breaker
 from gateway._fast.hashing cimport xxh3
 from gateway._fast.learned cimport (
-    Gauges, bytes_per_token_of, ewma_peak, find_gauges, in_flight_of, load_of
+    Gauges, bytes_per_token_of, ewma_latest, find_gauges, in_flight_of, load_at, load_of
 )
 from gateway._fast.limit cimport limit_of, read_adaptive
 from gateway._fast.policies cimport (
@@ -39,13 +39,6 @@ cdef inline bint fits(const Terms* terms, const Cell* cell, const Wish* wish) no
     return <double>wish.input_bytes <= (
         <double>terms.context_window - <double>wish.output_tokens
     ) * bytes_per_token_of(cell)
-
-cdef inline bint is_at_limit(
-    const Terms* terms, const Cell* cell, const Gauges* gauges
-) noexcept nogil:
-    if terms.max_concurrency == 0 and terms.adaptive.initial == 0:
-        return False
-    return in_flight_of(gauges) >= limit_of(cell, terms.max_concurrency, terms.adaptive.initial)
 
 cdef void look_at_state(
     const Roster* roster, uint64_t positions, uint64_t now_ns, uint64_t* excluded
@@ -75,13 +68,27 @@ cdef int failure(const uint64_t* excluded) noexcept nogil:
         return CHOSEN_NOT_CAPABLE
     return CHOSEN_NO_BACKEND
 
-cdef uint64_t at_limit(const Roster* roster, uint64_t positions) noexcept nogil:
-    cdef uint64_t full = 0
+cdef inline uint64_t limit_at(const Roster* roster, int position) noexcept nogil:
+    cdef const Terms* terms = &roster.terms[position]
+    return limit_of(roster.cells[position], terms.max_concurrency, terms.adaptive.initial)
+
+cdef uint64_t at_limit(Roster* roster, const Wish* wish, uint64_t positions) noexcept nogil:
+    # Who has no slot free. Under `least_loaded` it finds the loads on the way.
+    cdef uint64_t full = 0, limit, in_flight
+    cdef double ewma_ns
     cdef int position
     while positions:
         position = lowest(positions)
         positions &= positions - 1
-        if is_at_limit(&roster.terms[position], roster.cells[position], &roster.gauges[position]):
+        limit = limit_at(roster, position)
+        if wish.policy == POLICY_LEAST_LOADED:
+            ewma_ns = ewma_latest(&roster.gauges[position], wish.now_ns, &in_flight)
+            roster.found[position].load = load_of(ewma_ns, in_flight)
+        elif limit != UINT64_MAX:
+            in_flight = in_flight_of(&roster.gauges[position])
+        else:
+            continue
+        if in_flight >= limit:
             full |= bit(position)
     return full
 
@@ -195,7 +202,7 @@ cdef class Candidates:
             # The first reason that applies is the reason.
             excluded[reason] &= left
             left &= ~excluded[reason]
-        excluded[EXCLUDED_AT_LIMIT] = at_limit(&self.roster, left)
+        excluded[EXCLUDED_AT_LIMIT] = at_limit(&self.roster, wish, left)
         choice.eligible = left & ~excluded[EXCLUDED_AT_LIMIT]
         excluded[EXCLUDED_NOT] = choice.eligible
 
@@ -311,8 +318,8 @@ cdef class Candidates:
         cdef Draw draw
         cdef int position
         self.make_wish(&wish, asked)
-        self.filter(&wish, &choice)
         memset(self.roster.found, 0, sizeof(self.roster.found))
+        self.filter(&wish, &choice)
         memset(&draw, 0, sizeof(Draw))
         if choice.eligible:
             distribute(&self.roster, &wish, choice.eligible, &draw)
@@ -328,7 +335,7 @@ cdef dict explained(
     cdef const Cell* cell = self.roster.cells[position]
     cdef const Gauges* gauges = &self.roster.gauges[position]
     cdef double share = slow_started(terms, cell, wish.now_ns)
-    cdef uint64_t limit = limit_of(cell, terms.max_concurrency, terms.adaptive.initial)
+    cdef uint64_t limit = limit_at(&self.roster, position)
     return {
         "position": position,
         "backend": self.names[position],
@@ -336,9 +343,9 @@ cdef dict explained(
         "expected_usd": expected_usd(terms, cell, wish),
         "predicted_ns": predicted_ns(cell, wish),
         "is_fresh": bool(is_fresh(cell)),
-        "load": load_of(ewma_peak(gauges, wish.now_ns), in_flight_of(gauges)) / share,
+        "load": load_at(gauges, wish.now_ns) / share,
         "in_flight": in_flight_of(gauges),
-        "limit": limit if limit != <uint64_t>-1 else None,
+        "limit": limit if limit != UINT64_MAX else None,
         "weight": self.roster.weights[position] * share,
         "score": self.roster.found[position].score,
         "probability": probability_of(&self.roster, draw, position),
