@@ -14,9 +14,8 @@ from gateway._fast.attempt cimport (
 from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport Row
 from gateway._fast.breaker cimport breaker_admit
-from gateway._fast.clock cimport new_id
 from gateway._fast.budget cimport budget_deposit, budget_withdraw
-from gateway._fast.hashing cimport random_below, xxh3
+from gateway._fast.hashing cimport random_below, random_next, xxh3
 from gateway._fast.head cimport (
     Head, METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_TRACE,
 )
@@ -492,18 +491,14 @@ cdef class Exchange(Caller):
     cdef int write_traceparent(self) except -1:
         """No trace came along: begin one, with the request id's digits as its own."""
         cdef Scratch scratch = self.worker.scratch
-        cdef char[36] trace
-        cdef char[36] span
-        new_id(trace, &self.worker.random)
-        new_id(span, &self.worker.random)
         scratch.add(b"traceparent: 00-", 16)
         if self.request.id_length == 36 and is_uuid(self.request.id):
-            add_digits(scratch, self.request.id, 32)
+            add_digits(scratch, self.request.id)
         else:
-            add_digits(scratch, trace, 32)
+            scratch.add_hex(random_next(&self.worker.random))
+            scratch.add_hex(random_next(&self.worker.random))
         scratch.add(b"-", 1)
-        # Why: the last 16 digits are the random ones.
-        add_digits(scratch, span + 19, 16)
+        scratch.add_hex(random_next(&self.worker.random) | 1)
         scratch.add(b"-01\r\n", 5)
         return 0
 
@@ -1217,11 +1212,10 @@ cdef bint is_uuid(const char* id) noexcept nogil:
     return True
 
 
-cdef void add_digits(Scratch scratch, const char* uuid, int digits) noexcept:
+cdef void add_digits(Scratch scratch, const char* uuid) noexcept:
     """The digits of a UUID's text without its dashes."""
-    cdef int added = 0, i = 0
-    while added < digits:
-        if uuid[i] != c"-":
-            scratch.add(uuid + i, 1)
-            added += 1
-        i += 1
+    scratch.add(uuid, 8)
+    scratch.add(uuid + 9, 4)
+    scratch.add(uuid + 14, 4)
+    scratch.add(uuid + 19, 4)
+    scratch.add(uuid + 24, 12)

@@ -21,6 +21,7 @@ cdef class Scratch:
     cdef void add(self, const char* data, uint32_t length) noexcept nogil
     cdef void add_bytes(self, bytes data) noexcept
     cdef void add_number(self, uint64_t number) noexcept nogil
+    cdef void add_hex(self, uint64_t number) noexcept nogil
     cdef void add_millis(self, uint64_t ns) noexcept nogil
     cdef void add_usd(self, uint64_t nano_usd) noexcept nogil
     cdef void add_date(self) noexcept

@@ -13,6 +13,9 @@ cdef enum:
     NANO_PER_USD = 1_000_000_000
 
 
+cdef const char* HEX = b"0123456789abcdef"
+
+
 @cython.final
 cdef class Scratch:
 
@@ -48,6 +51,14 @@ cdef class Scratch:
             if number == 0:
                 break
         self.add(digits + at, 20 - at)
+
+    cdef void add_hex(self, uint64_t number) noexcept nogil:
+        """Sixteen digits, lower case."""
+        cdef char[16] digits
+        cdef int i
+        for i in range(16):
+            digits[i] = HEX[(number >> (60 - 4 * i)) & 15]
+        self.add(digits, 16)
 
     cdef void add_millis(self, uint64_t ns) noexcept nogil:
         """Milliseconds with three decimals, for server-timing."""

@@ -12,10 +12,13 @@ Rule 3: certificates are verified, always; a backend's own CA replaces the syste
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from gateway._fast import Backend, Upstream, Worker, monotonic_ns
 from gateway.errors import OUTCOMES
@@ -27,6 +30,10 @@ CONNECT_TIMEOUT = _NUMBER["connect_timeout"]
 TLS_FAILED = _NUMBER["tls_failed"]
 
 _NS_PER_S = 1_000_000_000
+_FOR_EVER_NS = 2**63
+_IPV4 = 4
+
+T = TypeVar("T")
 
 
 class Dialer:
@@ -113,18 +120,41 @@ class Dialer:
         now_ns = monotonic_ns()
         if known is not None and now_ns < known.good_until_ns:
             return known
+        literal = _literal(plan.host, plan.port)
+        if literal is not None:
+            self._addresses[key] = literal
+            return literal
         try:
-            found = await self._loop.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)
+            found = await self._look_up(plan.host, plan.port)
         except OSError:
             # Why: with DNS dead, the addresses that worked are better than none.
             if known is None:
                 raise
             known.good_until_ns = now_ns + _NS_PER_S
             return known
-        fresh = _Addresses([(family, address[:2]) for family, _, _, _, address in found])
+        fresh = _Addresses(found)
         fresh.good_until_ns = now_ns + plan.dns_ttl_ns
         self._addresses[key] = fresh
         return fresh
+
+    async def _look_up(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
+        """Ask the system's resolver, in a thread that ends with its answer.
+
+        Why: a process with one thread pays less for each system call on a socket; a pool's
+        threads would stay for ever (bench/README.md, "threads").
+        """
+        answer: asyncio.Future[list[tuple[int, tuple[str, int]]]] = self._loop.create_future()
+
+        def look_up() -> None:
+            try:
+                rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = [(int(family), (str(at[0]), int(at[1]))) for family, _, _, _, at in rows]
+                self._loop.call_soon_threadsafe(_set_result, answer, found)
+            except OSError as error:
+                self._loop.call_soon_threadsafe(_set_exception, answer, error)
+
+        threading.Thread(target=look_up, name="resolver", daemon=True).start()
+        return await answer
 
     def _context(self, tls: TlsPlan) -> ssl.SSLContext:
         context = self._contexts.get(tls)
@@ -151,6 +181,27 @@ class _Addresses:
             self._addresses.remove(address)
             self._addresses.append(address)
             self._next = 0
+
+
+def _literal(host: str, port: int) -> _Addresses | None:
+    """The one address a literal names; None for a name."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+    addresses = _Addresses([(socket.AF_INET if version == _IPV4 else socket.AF_INET6, (host, port))])
+    addresses.good_until_ns = _FOR_EVER_NS
+    return addresses
+
+
+def _set_result(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _set_exception(future: asyncio.Future[T], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 class _Context:
