@@ -31,7 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocols": set(),
     "link": set(),
     "supervisor": set(),
-    "reload": {"compiler", "state"},
+    "sockets": set(),
+    "certificates": set(),
+    "offers": {"compiler"},
+    "reload": {"compiler", "state", "offers", "control"},  # control.parts is what it offers
     "govern": {"_fast"},
     "log": {"_fast"},
     "drift": {"_fast"},
@@ -40,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dataplane": {"_fast", "protocols", "govern"},
     "run": {
         "_fast",
+        "certificates",
         "compiler",
         "control",
         "dataplane",
@@ -47,15 +51,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "govern",
         "link",
         "log",
+        "offers",
         "protocols",
         "reload",
         "rollout",
+        "sockets",
         "state",
         "supervisor",
     },
     "demo": {"run"},
     "cli": {"run", "compiler", "summary", "state", "demo"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "run"},
 }
 
 # Inside the compiled package: a module imports from the storeys below its own, never beside it.

@@ -1,0 +1,101 @@
+"""Offers: a configuration on its way to the processes that serve on it.
+
+An offer is made once, where a configuration is accepted, and kept in a file, where a
+worker that starts finds it; `plan_of` turns it into a plan, the same one in every
+process, since the places on the board travel with it.
+
+Knows nothing of sockets and of who accepts what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import msgspec
+
+from gateway.compiler import compile_plan
+from gateway.config import Document, parse
+from gateway.config.file import write_private
+from gateway.errors import GatewayError
+from gateway.messages import Offer, Places
+from gateway.plan import Plan, RoutePlan
+
+FILE_NAME = "plan"
+
+
+class OfferError(GatewayError):
+    """The file that a worker starts from is not there, or not ours."""
+
+    reason = "offer"
+
+
+def offer_of(document: Document, plan: Plan, generation: int) -> Offer:
+    """What is sent and kept of a configuration: the text as written, never the environment."""
+    return Offer(hash=plan.hash, text=document.text, places=places_of(plan), generation=generation)
+
+
+def plan_of(offer: Offer, environ: Mapping[str, str]) -> tuple[Document, Plan]:
+    """The plan of an offer, everything where the offer says it is."""
+    document = parse(offer.text, environ)
+    return document, compile_plan(document, previous=_numbered(offer.places))
+
+
+def places_of(plan: Plan) -> Places:
+    """Where a plan has its cells and rows."""
+    return Places(
+        cells={backend.name: backend.cell for backend in plan.backends},
+        rows={route.name: _rows_of(plan, route) for route in plan.routes},
+    )
+
+
+def _rows_of(plan: Plan, route: RoutePlan) -> dict[str, int]:
+    steps = [step for step in route.fallback if step.kind == "backend"]
+    indexes = (
+        *zip(route.candidates, route.rows, strict=True),
+        *zip(route.larger_context, route.larger_context_rows, strict=True),
+        *zip(route.content_filter, route.content_filter_rows, strict=True),
+        *((step.index, step.row) for step in steps),
+    )
+    return {"": route.row} | {plan.backends[index].name: row for index, row in indexes}
+
+
+def _numbered(places: Places) -> Plan:
+    """As much of a plan as the compiler reads of the previous one: names and their numbers."""
+    names = list(places.cells)
+    backends = [SimpleNamespace(name=name, cell=places.cells[name]) for name in names]
+    routes = [
+        SimpleNamespace(
+            name=name,
+            row=rows[""],
+            candidates=[names.index(backend) for backend in rows if backend],
+            rows=[row for backend, row in rows.items() if backend],
+            larger_context=(),
+            larger_context_rows=(),
+            content_filter=(),
+            content_filter_rows=(),
+            fallback=(),
+        )
+        for name, rows in places.rows.items()
+    ]
+    return cast("Plan", SimpleNamespace(backends=backends, routes=routes))
+
+
+def keep_offer(path: Path, offer: Offer) -> None:
+    """Put it where a worker that starts will look; atomically, for its owner's eyes."""
+    try:
+        write_private(path, msgspec.msgpack.encode(offer))
+    except OSError as error:
+        raise OfferError(f"cannot write {path}: {error.strerror}") from None
+
+
+def kept_offer(path: Path) -> Offer:
+    """The offer in force."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=Offer)
+    except OSError as error:
+        raise OfferError(f"cannot read {path}: {error.strerror}") from None
+    except msgspec.DecodeError:
+        raise OfferError(f"{path} is damaged; start the gateway again") from None

@@ -1,0 +1,95 @@
+"""What the supervisor's children have in common: their arguments, their end, their first word.
+
+Rule: a child that lost its supervisor ends as if told to: the kernel sends it SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+RETIRE = signal.SIGUSR1  # to a worker: a successor accepts already, finish what you have
+
+
+class WorkerPost(Struct, frozen=True, kw_only=True):
+    """All that one worker is told when it starts."""
+
+    slot: int  # which of the configured workers it is
+    seat: int  # its place on the board
+    board: int  # descriptor
+    ready: int  # descriptor; a byte there says that it accepts
+    listen: tuple[int, ...]  # descriptors
+    plan: Path  # file of the offer in force
+    control: Path  # the controller's socket
+    supervisor: int  # pid
+    log_format: str
+    log_level: str
+
+
+class ControllerPost(Struct, frozen=True, kw_only=True):
+    """All that the controller is told when it starts."""
+
+    board: int
+    ready: int
+    listen: tuple[int, ...]  # the admin port
+    config: Path  # the file that is watched
+    plan: Path
+    control: Path
+    state: Path
+    data_url: str
+    slots: int  # workers
+    supervisor: int
+    log_format: str
+    log_level: str
+
+
+def command(post: WorkerPost | ControllerPost) -> list[str]:
+    """The command line that starts it; readable in `ps`."""
+    verb = "worker" if isinstance(post, WorkerPost) else "controller"
+    given = [f"--{name}={_text(value)}" for name, value in msgspec.structs.asdict(post).items()]
+    return [sys.executable, "-m", "gateway", verb, *given]
+
+
+def post_of(kind: type[Any], arguments: Sequence[str]) -> Any:
+    """The command line as the post it came from."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    for name in kind.__struct_fields__:
+        parser.add_argument(f"--{name}", required=True)
+    given = vars(parser.parse_args(arguments))
+    if given["listen"]:
+        given["listen"] = given["listen"].split(",")
+    return msgspec.convert(given, kind, strict=False, dec_hook=lambda kind, value: kind(value))
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def settle_in(supervisor: int) -> None:
+    """Leave the terminal's signals to the supervisor, and end when it ends."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor:  # Why: it may have ended before the kernel was asked
+        sys.exit(0)
+
+
+def say_ready(descriptor: int) -> None:
+    """Tell the supervisor; it may have stopped listening."""
+    try:
+        os.write(descriptor, b"1")
+    except BrokenPipeError:
+        pass
+    finally:
+        os.close(descriptor)

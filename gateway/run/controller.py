@@ -1,0 +1,199 @@
+"""The controller process: admin port, link to the workers, file watch, SIGHUP.
+
+It starts from the offer in the file, which is what the workers serve on, so that a
+controller that was lost comes back to where things are; a configuration file that was
+changed meanwhile is then loaded as any other change.
+
+Rule: nothing here is needed to serve requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+
+from gateway._fast import Board
+from gateway.control.access import Walls
+from gateway.control.app import create_app
+from gateway.control.figures import BoardSource, BoardView
+from gateway.control.parts import Explanation, Parts, Question, Worker
+from gateway.errors import ConfigError, ControlError, GatewayError
+from gateway.link import LinkServer, Peer
+from gateway.offers import kept_offer
+from gateway.reload import FileWatch, Reload
+from gateway.run.background import background
+from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
+from gateway.state.database import open_database
+from gateway.state.history import ConfigHistory
+from gateway.supervisor import MISCONFIGURED
+from gateway.telemetry import set_up_logging
+
+LOOK_S = 0.5
+LAST_ANSWERS_S = 2
+NANO = 1e-9
+
+log = logging.getLogger(__name__)
+
+
+def controller_main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Control until told to end; the exit code."""
+    post: ControllerPost = post_of(ControllerPost, arguments)
+    settle_in(post.supervisor)
+    set_up_logging(post.log_format, post.log_level)
+    try:
+        asyncio.run(_run(post, environ))
+    except GatewayError as error:
+        log.error("controller cannot start: %s", error)
+        return MISCONFIGURED
+    return 0
+
+
+async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
+    board, link = Board.attach(post.board), LinkServer(post.control)
+    reload = Reload(
+        kept_offer(post.plan),
+        file=post.config,
+        kept_at=post.plan,
+        state=post.state,
+        environ=environ,
+        carrier=link,
+        history=ConfigHistory(open_database(post.state)),
+    )
+    admin = reload.document.config.admin
+    app = create_app(
+        Parts(
+            configuration=reload,
+            workers=Processes(link, board, post.slots, post.supervisor),
+            explainer=NoExplainer(),
+            board=BoardView(cast("BoardSource", board)),
+            host=admin.host,
+            token=admin.token,
+            started_at_s=time.time(),
+            data_url=post.data_url,
+        )
+    )
+    server = AdminServer(app, on_started=lambda: say_ready(post.ready))
+    hangups = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, server.end)
+    loop.add_signal_handler(signal.SIGHUP, hangups.set)
+    async with link.listening(), background(watch(post.config, reload), follow(hangups, reload)):
+        reload.start()
+        await server.serve([socket.socket(fileno=each) for each in post.listen])
+
+
+class AdminServer(uvicorn.Server):
+    """uvicorn, but for its signal handlers and log lines: both are this process's own."""
+
+    def __init__(self, app: Walls, on_started: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="on",
+                ws="none",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=LAST_ANSWERS_S,
+            )
+        )
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def end(self) -> None:
+        self.should_exit = True
+
+
+async def watch(file: Path, reload: Reload) -> None:
+    """Reload when the file has changed, be it before this process was there."""
+    file_watch = FileWatch(file)
+    if not reload.is_file_in_force():
+        await _reload(reload, "file")
+    while True:
+        await asyncio.sleep(LOOK_S)
+        if file_watch.look():
+            await _reload(reload, "file")
+
+
+async def follow(hangups: asyncio.Event, reload: Reload) -> None:
+    """Reload on each SIGHUP."""
+    while True:
+        await hangups.wait()
+        hangups.clear()
+        await _reload(reload, "signal")
+
+
+async def _reload(reload: Reload, author: str) -> None:
+    with contextlib.suppress(ConfigError):  # it was logged and written down where it was refused
+        await reload.reload(author)
+
+
+class Processes:
+    """The gateway's processes, as the control plane asks for them."""
+
+    def __init__(self, link: LinkServer, board: Board, slots: int, supervisor: int) -> None:
+        self._link, self._board = link, board
+        self._slots, self._supervisor = slots, supervisor
+        self._is_told_to_end = False
+
+    @property
+    def is_draining(self) -> bool:
+        return self._is_told_to_end or not any(not each.is_draining for each in self._link.peers)
+
+    def seats(self) -> list[Worker]:
+        return [self._seat(slot) for slot in range(self._slots)]
+
+    def processes(self) -> dict[str, int]:
+        workers = {f"worker-{slot}": self._peer(slot) for slot in range(self._slots)}
+        pids = {name: peer.hello.pid for name, peer in workers.items() if peer}
+        return {"supervisor": self._supervisor, "controller": os.getpid()} | pids
+
+    def drain(self) -> None:
+        """The whole gateway ends, as by SIGTERM."""
+        self._is_told_to_end = True
+        os.kill(self._supervisor, signal.SIGTERM)
+
+    def _peer(self, slot: int) -> Peer | None:
+        """Who serves this slot: the one that came last, unless it is about to go."""
+        there = [peer for peer in self._link.peers if peer.hello.slot == slot]
+        return next((each for each in reversed(there) if not each.is_draining), None)
+
+    def _seat(self, slot: int) -> Worker:
+        peer = self._peer(slot)
+        if peer is None:
+            return Worker(slot, 0, is_up=False, plan="", is_current=False, heartbeat_age_s=0.0)
+        beat_ns = self._board.read_seat(peer.hello.seat)["heartbeat_ns"]
+        offer = self._link.in_force
+        return Worker(
+            slot,
+            peer.hello.pid,
+            is_up=True,
+            plan=peer.hash,
+            is_current=offer is not None and peer.generation == offer.generation,
+            heartbeat_age_s=max(0.0, (time.monotonic_ns() - beat_ns) * NANO) if beat_ns else 0.0,
+        )
+
+
+class NoExplainer:
+    """Stands where the explainer of routing decisions will."""
+
+    def explain(self, route: str, _question: Question) -> Explanation:
+        raise ControlError(f"decisions of route {route} cannot be explained")
