@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,7 @@ from tests.support.json_models import JSONModel, KServeModel
 from tests.support.openai_model import OpenAIModel
 from tests.support.raw_client import RawClient, Truncated, request_bytes
 from tests.support.script import Answerer, AwaitBody, Close, Reset, Send
+from tests.support.waiting import until
 
 OK = always(Answer(200, JSON, b'{"ok": true}'))
 STREAM = always(Stream((b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n")))
@@ -170,9 +170,3 @@ def test_json_and_v2_models_compute() -> None:
         got = httpx.post(backend.url + "/v2/models/m/infer", json={"inputs": [tensor]}).json()
         assert got["outputs"][0]["data"] == [3.0, 4.0]
 
-
-def until(holds: object, timeout_s: float = 2.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.005)

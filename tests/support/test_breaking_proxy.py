@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -57,8 +58,9 @@ def test_bandwidth_is_limited(backend: Backend) -> None:
 def test_refusing_proxy_resets_at_once(backend: Backend) -> None:
     with BreakingProxy(backend.address) as proxy:
         proxy.accepts = False
-        with RawClient(proxy.address) as client:
+        with contextlib.suppress(ConnectionResetError), RawClient(proxy.address) as client:
             assert client.is_closed()
+        assert proxy.connection_count == 1
 
 
 def test_early_answer_comes_before_the_request(backend: Backend) -> None:

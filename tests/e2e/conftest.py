@@ -1,0 +1,14 @@
+"""End to end: real clients, real sockets, misbehaving backends."""
+
+from __future__ import annotations
+
+from tests.support.fixtures import make_backend, make_gateway, make_process
+from tests.support.slowness import pytest_collection_modifyitems, pytest_configure
+
+__all__ = [
+    "make_backend",
+    "make_gateway",
+    "make_process",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+]

@@ -1,0 +1,65 @@
+"""Fixtures of the black-box suites: factories of backends and gateways that clean up and check.
+
+Rule 1: a backend that saw malformed HTTP from the gateway fails its test.
+Rule 2: GATEWAY_UNDER_TEST=process runs everything against real processes; else a test that
+does not ask for them gets the data plane in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.answers import plays
+from tests.support.backends import Backend
+from tests.support.gateway import Gateway, GatewayProcess, GatewayThread
+from tests.support.openai_model import OpenAIModel
+from tests.support.script import Answerer
+from tests.support.settings import Settings
+
+MakeBackend = Callable[..., Backend]
+MakeGateway = Callable[..., Gateway]
+MakeProcess = Callable[..., GatewayProcess]
+IS_PROCESS = os.environ.get("GATEWAY_UNDER_TEST") == "process"
+
+
+@pytest.fixture
+def make_backend() -> Iterator[MakeBackend]:
+    """Backends by name; without an answer, a well-behaved OpenAI model of that name."""
+    made: list[Backend] = []
+    with contextlib.ExitStack() as stack:
+
+        def make(name: str = "stub", answer: Answerer | None = None, **more: Any) -> Backend:
+            backend = Backend(answer or plays(OpenAIModel(name)), name=name, **more)
+            made.append(stack.enter_context(backend))
+            return backend
+
+        yield make
+    assert [wrong for backend in made for wrong in backend.violations] == []
+
+
+@pytest.fixture
+def make_gateway(tmp_path: Path) -> Iterator[MakeGateway]:
+    with contextlib.ExitStack() as stack:
+
+        def make(settings: Settings, **more: Any) -> Gateway:
+            if IS_PROCESS:
+                return stack.enter_context(GatewayProcess(settings, tmp_path, **more))
+            return stack.enter_context(GatewayThread(settings, **more))
+
+        yield make
+
+
+@pytest.fixture
+def make_process(tmp_path: Path) -> Iterator[MakeProcess]:
+    with contextlib.ExitStack() as stack:
+
+        def make(settings: Settings, **more: Any) -> GatewayProcess:
+            return stack.enter_context(GatewayProcess(settings, tmp_path, **more))
+
+        yield make
