@@ -20,23 +20,77 @@
 # of drawn(), ties, pairs and exploration included.
 
 from libc.stdint cimport uint64_t
-from gateway._fast.board cimport QUANTILES, Cell, atomic_load
-from gateway._fast.learned cimport bytes_per_token_of, figure_load
-from gateway._fast.routes cimport (
-    DEFAULT_OUTPUT_TOKENS, FRESH_SAMPLES, METRIC_TOTAL, Roster, Terms, Wish
-)
+from gateway._fast.board cimport Cell
+from gateway._fast.breaker cimport BreakerTerms
+from gateway._fast.learned cimport Gauges
+from gateway._fast.limit cimport AdaptiveTerms
 
 cdef extern from *:
-    """
-    #define UNKNOWN_SHARE 0.05
-    #define SLOW_START_FLOOR 0.1
-    #define FAILURE_SHARE_CAP 0.99
-    """
     int __builtin_ctzll(unsigned long long word) noexcept nogil
     int __builtin_popcountll(unsigned long long word) noexcept nogil
-    const double UNKNOWN_SHARE          # of the requests, to find out what is not known
-    const double SLOW_START_FLOOR       # share of its weight that a recovered backend starts with
-    const double FAILURE_SHARE_CAP      # above it a price would be a division by nearly nothing
+
+cdef enum:
+    CANDIDATES = 64                     # of a route, at most: one bit each in a word
+    FRESH_SAMPLES = 5                   # a quantile of fewer is worth checking again
+    DEFAULT_OUTPUT_TOKENS = 256         # where neither the request nor history says
+
+cdef enum Policy:                       # the order of plan.POLICIES
+    POLICY_ORDERED = 0
+    POLICY_WEIGHTED = 1
+    POLICY_LEAST_LOADED = 2
+    POLICY_CHEAPEST = 3
+    POLICY_FASTEST = 4
+    POLICY_CHEAPEST_WITHIN_SLO = 5
+    POLICY_BALANCED = 6
+
+cdef enum Metric:
+    METRIC_FIRST_BYTE = 0
+    METRIC_TOTAL = 1
+
+cdef struct Terms:                      # static facts of a backend, from its BackendPlan
+    uint64_t capabilities
+    uint64_t context_window             # tokens; 0 unknown, fits everything
+    uint64_t max_concurrency            # 0 unlimited
+    uint64_t slow_start_ns
+    double input_usd                    # per token
+    double output_usd
+    double request_usd
+    double quality                      # 0 … 1
+    double cached_usd                   # per cached input token; for the bill, not the choice
+    uint64_t key                        # hash of the backend's name, for sticky requests
+    int index                           # in the plan
+    BreakerTerms breaker
+    AdaptiveTerms adaptive
+
+cdef struct Wish:                       # what a request needs; wish_into() sets the route's part
+    uint64_t capabilities               # all of these bits
+    uint64_t input_bytes
+    uint64_t output_tokens              # its maximum; 0 unknown
+    uint64_t now_ns
+    uint64_t sticky                     # hash of what sticks; 0 nothing
+    uint64_t tried                      # bit p: position p was tried already
+    int required                        # index of the one backend wanted; -1 any
+    int policy                          # Policy
+    int slo_metric                      # Metric; also what `fastest` and `balanced` predict
+    int slo_quantile                    # 0 … 3: p50, p90, p95, p99
+    uint64_t slo_limit_ns               # 0 none
+
+cdef struct Candidate:                  # what choosing found out about one position
+    double expected_usd                 # of a successful answer
+    double predicted_ns                 # 0 unknown
+    double load
+    double weight                       # after slow start
+    double score                        # what the policy compared; the lowest wins
+
+cdef struct Roster:                     # the candidates of one route, by position
+    int length
+    double exploration                  # share of the requests that go to anyone eligible
+    double balance[3]                   # weights of cost, latency and 1 - quality
+    double weights[CANDIDATES]          # as configured
+    Cell* cells[CANDIDATES]
+    Gauges gauges[CANDIDATES]
+    Terms terms[CANDIDATES]             # copies, side by side
+    Candidate found[CANDIDATES]         # by the last choice: what its policy needed, no more
 
 cdef enum Spread:                       # how a draw falls on `best`
     SPREAD_EQUALLY = 0
@@ -60,6 +114,13 @@ cdef int drawn(
 ) noexcept nogil
 cdef double probability_of(const Roster* roster, const Draw* draw, int position) noexcept nogil
 
+# What is expected of one candidate.
+cdef double expected_usd(const Terms* terms, const Cell* cell, const Wish* wish) noexcept nogil
+cdef double predicted_ns(const Cell* cell, const Wish* wish) noexcept nogil     # 0 unknown
+cdef bint is_fresh(const Cell* cell) noexcept nogil
+# The share of its weight that a backend has so soon after it recovered.
+cdef double slow_started(const Terms* terms, const Cell* cell, uint64_t now_ns) noexcept nogil
+
 
 # Sets of positions.
 
@@ -74,50 +135,3 @@ cdef inline int size_of(uint64_t positions) noexcept nogil:
 
 cdef inline bint has(uint64_t positions, int position) noexcept nogil:
     return (positions >> position) & 1
-
-
-# What is expected of one candidate.
-
-cdef inline double output_tokens_of(const Cell* cell, const Wish* wish) noexcept nogil:
-    cdef double learned = figure_load(&cell.output_tokens_mean)
-    cdef double most = <double>wish.output_tokens
-    if learned > 0:
-        return min(learned, most) if most > 0 else learned
-    return most if most > 0 else <double>DEFAULT_OUTPUT_TOKENS
-
-cdef inline double expected_usd(
-    const Terms* terms, const Cell* cell, const Wish* wish
-) noexcept nogil:
-    # Of a successful answer: what failed has to be asked, and paid for, again.
-    cdef double usd = terms.request_usd
-    cdef double failed = figure_load(&cell.failure_share)
-    if terms.input_usd > 0:
-        usd += <double>wish.input_bytes / bytes_per_token_of(cell) * terms.input_usd
-    if terms.output_usd > 0:
-        usd += output_tokens_of(cell, wish) * terms.output_usd
-    return usd / (1.0 - min(failed, FAILURE_SHARE_CAP)) if failed > 0 else usd
-
-cdef inline double predicted_ns(const Cell* cell, const Wish* wish) noexcept nogil:
-    # Safety: the mask keeps the index below QUANTILES, a power of two.
-    cdef int quantile = wish.slo_quantile & (QUANTILES - 1)
-    if wish.slo_metric == METRIC_TOTAL:
-        return <double>atomic_load(&cell.total_q_ns[quantile])
-    return <double>atomic_load(&cell.first_byte_q_ns[quantile])
-
-cdef inline bint is_fresh(const Cell* cell) noexcept nogil:
-    return atomic_load(&cell.samples) >= FRESH_SAMPLES
-
-cdef inline double slow_started(
-    const Terms* terms, const Cell* cell, uint64_t now_ns
-) noexcept nogil:
-    # The share of its weight a backend has so soon after it recovered. Why not at start,
-    # healthy_since_ns 0: when all are new, nobody is spared by it.
-    cdef uint64_t since_ns
-    if terms.slow_start_ns == 0:
-        return 1.0
-    since_ns = atomic_load(&cell.healthy_since_ns)
-    if since_ns == 0 or now_ns >= since_ns + terms.slow_start_ns:
-        return 1.0
-    if now_ns <= since_ns:
-        return SLOW_START_FLOOR
-    return max(SLOW_START_FLOOR, <double>(now_ns - since_ns) / <double>terms.slow_start_ns)

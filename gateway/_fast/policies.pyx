@@ -3,16 +3,66 @@
 from libc.math cimport log
 from libc.stdint cimport uint64_t
 
-from gateway._fast.board cimport Cell, atomic_load
+from gateway._fast.board cimport QUANTILES, Cell, atomic_load
 from gateway._fast.hashing cimport mix, random_below, random_unit
-from gateway._fast.routes cimport (
-    POLICY_CHEAPEST, POLICY_CHEAPEST_WITHIN_SLO, POLICY_FASTEST, POLICY_LEAST_LOADED,
-    POLICY_ORDERED, POLICY_WEIGHTED, Roster, Wish,
-)
+from gateway._fast.learned cimport bytes_per_token_of, figure_load
 
-cdef extern from "<float.h>" nogil:
+cdef extern from *:
+    """
+    #include <float.h>
+    #define UNKNOWN_SHARE 0.05
+    #define SLOW_START_FLOOR 0.1
+    #define FAILURE_SHARE_CAP 0.99
+    """
     const double DBL_MAX
+    const double UNKNOWN_SHARE          # of the requests, to find out what is not known
+    const double SLOW_START_FLOOR       # share of its weight that a recovered backend starts with
+    const double FAILURE_SHARE_CAP      # above it a price would be a division by nearly nothing
 
+
+# What is expected of one candidate.
+
+cdef inline double output_tokens_of(const Cell* cell, const Wish* wish) noexcept nogil:
+    cdef double learned = figure_load(&cell.output_tokens_mean)
+    cdef double most = <double>wish.output_tokens
+    if learned > 0:
+        return min(learned, most) if most > 0 else learned
+    return most if most > 0 else <double>DEFAULT_OUTPUT_TOKENS
+
+cdef double expected_usd(const Terms* terms, const Cell* cell, const Wish* wish) noexcept nogil:
+    # Of a successful answer: what failed has to be asked, and paid for, again.
+    cdef double usd = terms.request_usd
+    cdef double failed = figure_load(&cell.failure_share)
+    if terms.input_usd > 0:
+        usd += <double>wish.input_bytes / bytes_per_token_of(cell) * terms.input_usd
+    if terms.output_usd > 0:
+        usd += output_tokens_of(cell, wish) * terms.output_usd
+    return usd / (1.0 - min(failed, FAILURE_SHARE_CAP)) if failed > 0 else usd
+
+cdef double predicted_ns(const Cell* cell, const Wish* wish) noexcept nogil:
+    # Safety: the mask keeps the index below QUANTILES, a power of two.
+    cdef int quantile = wish.slo_quantile & (QUANTILES - 1)
+    if wish.slo_metric == METRIC_TOTAL:
+        return <double>atomic_load(&cell.total_q_ns[quantile])
+    return <double>atomic_load(&cell.first_byte_q_ns[quantile])
+
+cdef bint is_fresh(const Cell* cell) noexcept nogil:
+    return atomic_load(&cell.samples) >= FRESH_SAMPLES
+
+cdef double slow_started(const Terms* terms, const Cell* cell, uint64_t now_ns) noexcept nogil:
+    # Why not at start, healthy_since_ns 0: when all are new, nobody is spared by it.
+    cdef uint64_t since_ns
+    if terms.slow_start_ns == 0:
+        return 1.0
+    since_ns = atomic_load(&cell.healthy_since_ns)
+    if since_ns == 0 or now_ns >= since_ns + terms.slow_start_ns:
+        return 1.0
+    if now_ns <= since_ns:
+        return SLOW_START_FLOOR
+    return max(SLOW_START_FLOOR, <double>(now_ns - since_ns) / <double>terms.slow_start_ns)
+
+
+# Small things.
 
 cdef inline int nth(uint64_t positions, uint64_t n) noexcept nogil:
     while n:

@@ -83,6 +83,6 @@ cdef class Queue:                       # Queue(maximum, max_wait_ns, target_ns,
     cdef Lane lane(self, int priority)
     cdef void link(self, Waiter waiter) noexcept
     cdef void unlink(self, Waiter waiter) noexcept
-    cdef bint evict_below(self, int priority)
+    cdef bint evict_below(self, int priority) except -1
     cdef Waiter overdue(self, bint dropping, uint64_t now_ns)
-    cdef bint look(self, uint64_t now_ns)
+    cdef bint look(self, uint64_t now_ns) except -1

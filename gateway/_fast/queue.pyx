@@ -17,7 +17,7 @@ cdef enum:
     SERVICE_SHARE = 16                  # one part in so many of the newest in the EWMA
 
 
-cdef inline uint64_t waited(Waiter waiter, uint64_t now_ns):
+cdef inline uint64_t waited(Waiter waiter, uint64_t now_ns) noexcept:
     return now_ns - waiter.enqueued_ns if now_ns > waiter.enqueued_ns else 0
 
 
@@ -152,7 +152,7 @@ cdef class Queue:
             self.occupied &= ~(<uint64_t>1 << waiter.priority)
         self.length -= 1
 
-    cdef bint evict_below(self, int priority):
+    cdef bint evict_below(self, int priority) except -1:
         # Makes room by the oldest of the least urgent lane, if that is less urgent.
         cdef int last = LANES - 1
         while last > priority and not (self.occupied >> last) & 1:
@@ -167,7 +167,7 @@ cdef class Queue:
 
     # Who is too late
 
-    cdef bint look(self, uint64_t now_ns):
+    cdef bint look(self, uint64_t now_ns) except -1:
         # Looks at the longest wait, and says whether those past twice the target go. The
         # first look of an interval lets nobody go: one piece of news is not an overload.
         cdef uint64_t wait_ns = 0

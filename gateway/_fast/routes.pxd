@@ -13,24 +13,8 @@
 
 cimport cython
 from libc.stdint cimport uint64_t
-from gateway._fast.board cimport Board, Cell
-from gateway._fast.breaker cimport BreakerTerms
-from gateway._fast.learned cimport Gauges
-from gateway._fast.limit cimport AdaptiveTerms
-
-cdef enum:
-    CANDIDATES = 64                     # of a route, at most: one bit each in a word
-    FRESH_SAMPLES = 5                   # a quantile of fewer is worth checking again
-    DEFAULT_OUTPUT_TOKENS = 256         # where neither the request nor history says
-
-cdef enum Policy:                       # the order of plan.POLICIES
-    POLICY_ORDERED = 0
-    POLICY_WEIGHTED = 1
-    POLICY_LEAST_LOADED = 2
-    POLICY_CHEAPEST = 3
-    POLICY_FASTEST = 4
-    POLICY_CHEAPEST_WITHIN_SLO = 5
-    POLICY_BALANCED = 6
+from gateway._fast.board cimport Board
+from gateway._fast.policies cimport Roster, Terms, Wish
 
 cdef enum:                              # Exclusion; not a named enum, which cannot index
     EXCLUDED_NOT = 0
@@ -45,49 +29,10 @@ cdef enum:                              # Exclusion; not a named enum, which can
     EXCLUDED_AT_LIMIT = 9
     EXCLUSIONS = 10
 
-cdef enum Metric:
-    METRIC_FIRST_BYTE = 0
-    METRIC_TOTAL = 1
-
 cdef enum:                              # what choose() returns in place of a position
     CHOSEN_NOT_CAPABLE = -1             # OUTCOME_NOT_CAPABLE: no capable candidate, or none fits
     CHOSEN_NO_BACKEND = -2              # OUTCOME_NO_BACKEND: none usable
     CHOSEN_WAIT = -3                    # all usable ones are at their limit: queue
-
-cdef struct Terms:                      # static facts of a backend, from its BackendPlan
-    uint64_t capabilities
-    uint64_t context_window             # tokens; 0 unknown, fits everything
-    uint64_t max_concurrency            # 0 unlimited
-    uint64_t slow_start_ns
-    double input_usd                    # per token
-    double output_usd
-    double request_usd
-    double quality                      # 0 … 1
-    double cached_usd                   # per cached input token; for the bill, not the choice
-    uint64_t key                        # hash of the backend's name, for sticky requests
-    int index                           # in the plan
-    BreakerTerms breaker
-    AdaptiveTerms adaptive
-
-cdef struct Wish:                       # what a request needs; wish_into() sets the route's part
-    uint64_t capabilities               # all of these bits
-    uint64_t input_bytes
-    uint64_t output_tokens              # its maximum; 0 unknown
-    uint64_t now_ns
-    uint64_t sticky                     # hash of what sticks; 0 nothing
-    uint64_t tried                      # bit p: position p was tried already
-    int required                        # index of the one backend wanted; -1 any
-    int policy                          # Policy
-    int slo_metric                      # Metric; also what `fastest` and `balanced` predict
-    int slo_quantile                    # 0 … 3: p50, p90, p95, p99
-    uint64_t slo_limit_ns               # 0 none
-
-cdef struct Candidate:                  # what choosing found out about one position
-    double expected_usd                 # of a successful answer
-    double predicted_ns                 # 0 unknown
-    double load
-    double weight                       # after slow start
-    double score                        # what the policy compared; the lowest wins
 
 cdef struct Choice:
     int position                        # or CHOSEN_*
@@ -96,16 +41,6 @@ cdef struct Choice:
     double probability                  # of this position
     uint64_t eligible                   # bit p: position p could have been drawn
     uint64_t excluded[EXCLUSIONS]       # bit p: for this reason; [EXCLUDED_NOT] == eligible
-
-cdef struct Roster:                     # the candidates of one route, by position
-    int length
-    double exploration                  # share of the requests that go to anyone eligible
-    double balance[3]                   # weights of cost, latency and 1 - quality
-    double weights[CANDIDATES]          # as configured
-    Cell* cells[CANDIDATES]
-    Gauges gauges[CANDIDATES]
-    Terms terms[CANDIDATES]             # copies, side by side
-    Candidate found[CANDIDATES]         # by the last choice: what its policy needed, no more
 
 cdef int read_terms(Terms* terms, object plan) except -1       # plan: BackendPlan
 

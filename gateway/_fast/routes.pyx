@@ -16,8 +16,8 @@ from gateway._fast.learned cimport (
 )
 from gateway._fast.limit cimport limit_of, read_adaptive
 from gateway._fast.policies cimport (
-    Draw, bit, distribute, drawn, expected_usd, has, is_fresh, lowest, predicted_ns,
-    probability_of, size_of, slow_started,
+    CANDIDATES, POLICY_LEAST_LOADED, POLICY_WEIGHTED, Draw, bit, distribute, drawn, expected_usd,
+    has, is_fresh, lowest, predicted_ns, probability_of, size_of, slow_started,
 )
 
 # plan.POLICIES, in the same order; the tokens of Exclusion; of Metric.
