@@ -86,6 +86,8 @@ cdef class Attempt(Borrower):
     cdef uint64_t cost_nano_usd
     cdef bint is_encoded                # content-encoding: unreadable here
     cdef bint is_json
+    cdef bint has_date
+    cdef bint has_cache_control
     cdef bint should_not_retry          # x-should-retry: false
     cdef uint64_t retry_after_ns        # a duration; 0 none
 
@@ -97,6 +99,8 @@ cdef class Attempt(Borrower):
     cdef int read_content_type(self, const char* value, uint32_t length) except -1
     cdef Marks marks(self)
     cdef int on_body(self, bytes piece, uint64_t now_ns) except -1
+    cdef int keep(self, bytes piece) except -1
+    cdef int join(self) except -1
     cdef int open(self, bytes piece, uint64_t now_ns) except -1
     cdef int commit(self, uint64_t now_ns) except -1
     cdef int relay(self, bytes piece, uint64_t now_ns) except -1

@@ -13,7 +13,7 @@ from gateway._fast.breaker cimport (
 )
 from gateway._fast.events cimport EVENTS_NDJSON, EVENTS_SSE, EventKind, Marks, Usage, new_events
 from gateway._fast.head cimport (
-    FIELD_CONTENT_ENCODING, FIELD_CONTENT_LENGTH, FIELD_CONTENT_TYPE, FIELD_CORS, FIELD_CONNECTION,
+    FIELD_CACHE_CONTROL, FIELD_CONTENT_ENCODING, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_CONTENT_TYPE, FIELD_CORS, FIELD_CONNECTION,
     FIELD_HOP, FIELD_NAMED_BY_CONNECTION, FIELD_ORGANISATION, FIELD_REQUEST_ID, FIELD_RETRY_AFTER,
     FIELD_RETRY_AFTER_MS, FIELD_SERVER, FIELD_SET_COOKIE, FIELD_SHOULD_RETRY,
     FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, FIELD_GATEWAY, Field, Head, equals,
@@ -118,7 +118,6 @@ cdef class Attempt(Borrower):
         self.last_ns = now_ns
         self.read_fields(head, data)
         self.row.statuses[head.status // 100 if head.status < 600 else 0] += 1
-        self.pieces = []
         if self.events is not None and self.status < 400:
             self.state = ATTEMPT_OPENING
         else:
@@ -157,6 +156,10 @@ cdef class Attempt(Borrower):
             self.retry_after_ns = number_of(value, length) * <uint64_t>NS_PER_S
         elif field.name == FIELD_RETRY_AFTER_MS and number_of(value, length):
             self.retry_after_ns = number_of(value, length) * <uint64_t>NS_PER_MS
+        elif field.name == FIELD_DATE:
+            self.has_date = True
+        elif field.name == FIELD_CACHE_CONTROL:
+            self.has_cache_control = True
         elif field.name == FIELD_SHOULD_RETRY:
             self.should_not_retry = equals(value, length, b"false", 5)
         elif field.name == FIELD_REQUEST_ID:
@@ -200,18 +203,35 @@ cdef class Attempt(Borrower):
         self.answer_bytes += PyBytes_GET_SIZE(piece)
         if self.state == ATTEMPT_OPENING:
             return self.open(piece, now_ns)
-        self.pieces.append(piece)
+        self.keep(piece)
         if self.answer_bytes > self.hold_bytes:
             return self.commit(now_ns)
         if self.deadline_ns == 0 or self.first_byte_ns == now_ns:
             self.worker.wheel.arm(self, now_ns + self.idle_limit_ns)
         return 0
 
+    cdef int keep(self, bytes piece) except -1:
+        """Hold a piece behind what is held already. Cost: no list for an answer in one piece."""
+        if self.pieces is not None:
+            self.pieces.append(piece)
+        elif self.body is None:
+            self.body = piece
+        else:
+            self.pieces = [self.body, piece]
+        return 0
+
+    cdef int join(self) except -1:
+        if self.pieces is not None:
+            self.body = b"".join(self.pieces)
+            self.pieces = None
+        elif self.body is None:
+            self.body = b""
+        return 0
+
     cdef int open(self, bytes piece, uint64_t now_ns) except -1:
         """A stream before it is committed: an error in its first event can still be retried."""
         cdef bytes out = <bytes>self.events.feed(piece)
-        if PyBytes_GET_SIZE(out):
-            self.pieces.append(out)
+        self.keep(out)
         if self.events.failed:
             return self.fail(OUTCOME_STREAM_ERROR, now_ns)
         if self.events.count or self.answer_bytes > OPENING_BYTES:
@@ -226,9 +246,10 @@ cdef class Attempt(Borrower):
         if self.first_byte_ns == 0:
             self.first_byte_ns = now_ns
         self.worker.wheel.arm(self, now_ns + self.idle_limit_ns)
+        self.join()
         if self.caller is not None:
             self.caller.attempt_committed(self)
-        self.pieces = None
+        self.body = None
         return 0
 
     cdef int relay(self, bytes piece, uint64_t now_ns) except -1:
@@ -252,8 +273,8 @@ cdef class Attempt(Borrower):
             self.first_byte_ns = now_ns
         if self.events is not None:
             outcome = self.close_stream(proper, now_ns)
-        elif self.pieces is not None:
-            self.body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        elif self.state == ATTEMPT_HOLDING:
+            self.join()
             outcome = self.held_outcome(proper)
         return self.end(outcome, now_ns)
 
@@ -263,7 +284,7 @@ cdef class Attempt(Borrower):
         cdef Outcome outcome = self.stream_outcome(proper)
         self.usage = self.events.usage
         if self.state == ATTEMPT_OPENING:
-            self.pieces.append(rest)
+            self.keep(rest)
             if outcome == OUTCOME_OK:
                 self.commit(now_ns)
         elif PyBytes_GET_SIZE(rest) and self.caller is not None:

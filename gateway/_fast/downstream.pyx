@@ -8,7 +8,7 @@ from gateway._fast.chunked cimport CHUNKED_BAD, CHUNKED_DONE, chunked_next, chun
 from gateway._fast.exchange cimport Exchange, new_exchange
 from gateway._fast.head cimport Head, head_end, is_token, parse_request
 from gateway._fast.outcome cimport (
-    OUTCOME_BAD_BODY, OUTCOME_BAD_REQUEST, OUTCOME_HEAD_TOO_LARGE, OUTCOME_OK,
+    OUTCOME_BAD_BODY, OUTCOME_BAD_REQUEST, OUTCOME_BODY_TOO_LARGE, OUTCOME_HEAD_TOO_LARGE, OUTCOME_OK,
     OUTCOME_OVERLOADED, OUTCOME_REQUEST_TIMEOUT, OUTCOME_URI_TOO_LONG, Outcome,
 )
 from gateway._fast.peer cimport Peer
@@ -330,6 +330,9 @@ cdef class Downstream(Peer):
             return None
         if self.chunked.state == CHUNKED_BAD:
             exchange.refuse(OUTCOME_BAD_BODY, now_ns)
+            return None
+        if self.chunked.remaining > exchange.body_limit - self.body_bytes:
+            exchange.refuse(OUTCOME_BODY_TOO_LARGE, now_ns)
             return None
         if self.chunked.state == CHUNKED_DONE:
             self.end_body(exchange, now_ns)

@@ -134,6 +134,7 @@ cdef class Exchange(Caller):
     cdef int send_answer(self, bytes body, uint64_t now_ns) except -1
     cdef uint64_t retry_after_s(self, uint64_t now_ns) except? 0
     cdef int refuse(self, Outcome outcome, uint64_t now_ns) except -1
+    cdef bint has_unread_body(self) noexcept
     cdef int refuse_unread(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int finish(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int settle(self, uint64_t now_ns) except -1

@@ -71,7 +71,7 @@ cdef class Exchange(Caller):
             return 0
         if self.table.answers and self.say_own(now_ns):
             return 0
-        found = self.table.find(request.method_name, request.path)
+        found = self.table.find(request.method, request.method_name, request.path)
         if found is None:
             return self.refuse(OUTCOME_NO_PATH, now_ns)
         self.operation = <Operation>found[0]
@@ -121,8 +121,10 @@ cdef class Exchange(Caller):
             return self.refuse(OUTCOME_BODY_TOO_LARGE, now_ns)
         if self.uploading:
             return self.upload(piece, False)
-        if self.pieces is None:
-            self.pieces = [piece]
+        if request.body is None:
+            request.body = piece
+        elif self.pieces is None:
+            self.pieces = [request.body, piece]
         else:
             self.pieces.append(piece)
         self.buffered += length
@@ -140,8 +142,9 @@ cdef class Exchange(Caller):
         """A body too long to keep: choose a backend now, send what is here, relay the rest."""
         self.uploading = True
         self.upload_chunked = self.request.content_length < 0
-        self.request.body = b"".join(self.pieces)
-        self.pieces = None
+        if self.pieces is not None:
+            self.request.body = b"".join(self.pieces)
+            self.pieces = None
         self.client.pause()
         return self.proceed(now_ns)
 
@@ -167,13 +170,11 @@ cdef class Exchange(Caller):
         if self.uploading:
             self.upload_ended = True
             return self.upload(b"", True)
-        if self.pieces is None:
-            request.body = b""
-        elif len(self.pieces) == 1:
-            request.body = <bytes>self.pieces[0]
-        else:
+        if self.pieces is not None:
             request.body = b"".join(self.pieces)
-        self.pieces = None
+            self.pieces = None
+        elif request.body is None:
+            request.body = b""
         return self.proceed(now_ns)
 
     cdef int proceed(self, uint64_t now_ns) except -1:
@@ -471,7 +472,7 @@ cdef class Exchange(Caller):
 
     cdef bytes client_fields(self, Backend backend):
         """What only some backends or plans let through: credentials, encodings, addresses."""
-        return self.table.slow.client_fields(backend.plan, self.request.head, self.client.address())
+        return self.table.slow.client_fields(backend.plan, self.request.data[:self.request.head_bytes], self.client.address())
 
     cdef int write_target(self, Backend backend) except -1:
         cdef Scratch scratch = self.worker.scratch
@@ -535,7 +536,7 @@ cdef class Exchange(Caller):
         self.begin_answer(attempt.status)
         scratch.add_bytes(attempt.fields)
         self.write_attempt_fields(attempt, False)
-        first = b"".join(attempt.pieces)
+        first = attempt.body
         if attempt.events is None and attempt.promised >= 0:
             self.write_length(<uint64_t>attempt.promised)
         elif request.is_http10:
@@ -544,7 +545,9 @@ cdef class Exchange(Caller):
             self.chunked = True
             scratch.add(b"transfer-encoding: chunked\r\n", 28)
         if attempt.events is not None:
-            scratch.add(b"cache-control: no-cache\r\nx-accel-buffering: no\r\n", 48)
+            scratch.add(b"x-accel-buffering: no\r\n", 23)
+            if not attempt.has_cache_control:
+                scratch.add(b"cache-control: no-cache\r\n", 25)
         self.end_head()
         if request.is_head:
             self.client.send(scratch.built())
@@ -877,6 +880,8 @@ cdef class Exchange(Caller):
         """Who answered, after how many attempts, at what price, in what time."""
         cdef Scratch scratch = self.worker.scratch
         cdef uint64_t own_ns
+        if not attempt.has_date:
+            scratch.add_date()
         scratch.add(b"x-gateway-backend: ", 19)
         scratch.add_bytes(attempt.backend.name_bytes)
         scratch.add(b"\r\nx-gateway-attempts: ", 22)
@@ -975,7 +980,7 @@ cdef class Exchange(Caller):
             return 0
         self.drop_attempts(now_ns)
         if self.client is not None and not self.committed:
-            if self.read_ns == 0 or self.uploading and not self.upload_ended:
+            if self.has_unread_body():
                 self.must_close = True
             if self.request is not None and self.request.model is not None:
                 detail = self.request.model.decode("utf-8", "replace")
@@ -984,6 +989,12 @@ cdef class Exchange(Caller):
                 status = self.route.queue_status
             self.say(status, content_type, body, now_ns)
         return self.finish(outcome, now_ns)
+
+    cdef bint has_unread_body(self) noexcept:
+        """Whether bytes of this request may still come: then the connection cannot go on."""
+        if self.request is None or self.uploading:
+            return not self.upload_ended
+        return self.read_ns == 0 and (self.request.chunked or self.request.content_length > 0)
 
     cdef int refuse_unread(self, Outcome outcome, uint64_t now_ns) except -1:
         """What came is no request: answer once, close, keep nothing of it."""

@@ -61,6 +61,7 @@ cdef enum FieldName:
     FIELD_SHOULD_RETRY = 26             # x-should-retry
     FIELD_CORS = 27                     # access-control-*
     FIELD_UNDERSCORE = 28               # a name with "_": dropped, it collides with "-" in CGI-like readers
+    FIELD_CACHE_CONTROL = 30
     FIELD_NAMED_BY_CONNECTION = 29      # listed in Connection: never passed on
 
 cdef struct Field:

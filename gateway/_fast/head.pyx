@@ -127,6 +127,8 @@ cdef FieldName c_names(const char* n, uint32_t length) noexcept nogil:
         return FIELD_CONTENT_ENCODING
     if length == 6 and equals(n, length, b"cookie", 6):
         return FIELD_COOKIE
+    if length == 13 and equals(n, length, b"cache-control", 13):
+        return FIELD_CACHE_CONTROL
     return FIELD_OTHER
 
 
@@ -149,6 +151,8 @@ cdef FieldName x_names(const char* n, uint32_t length) noexcept nogil:
         return FIELD_SERVER
     if length == 14 and equals(n, length, b"x-should-retry", 14):
         return FIELD_SHOULD_RETRY
+    if length == 17 and equals(n, length, b"x-accel-buffering", 17):
+        return FIELD_HOP
     return FIELD_OTHER
 
 
@@ -491,9 +495,7 @@ cdef Outcome read_target(Head* head, const char* data) noexcept nogil:
             head.path_length = 1
             return OUTCOME_OK
         return read_absolute(head, data)
-    question = <const char*>memchr(target, c"?", length)
-    head.path_length = length if question == NULL else <uint32_t>(question - target)
-    return OUTCOME_OK
+    return read_path(head, data)
 
 
 cdef Outcome read_absolute(Head* head, const char* data) noexcept nogil:
@@ -519,9 +521,39 @@ cdef Outcome read_absolute(Head* head, const char* data) noexcept nogil:
     head.has_target_authority = True
     head.target_at = <uint32_t>(slash - data)
     head.target_length = rest - length
-    slash = <const char*>memchr(data + head.target_at, c"?", head.target_length)
-    head.path_length = head.target_length if slash == NULL else <uint32_t>(slash - data) - head.target_at
-    return OUTCOME_OK
+    return read_path(head, data)
+
+
+cdef Outcome read_path(Head* head, const char* data) noexcept nogil:
+    """Where the path ends; one that climbs (`..`, also as `%2e`) means two things to two readers."""
+    cdef const char* path = data + head.target_at
+    cdef const char* question = <const char*>memchr(path, c"?", head.target_length)
+    head.path_length = head.target_length if question == NULL else <uint32_t>(question - path)
+    return OUTCOME_BAD_REQUEST if climbs(path, head.path_length) else OUTCOME_OK
+
+
+cdef bint climbs(const char* path, uint32_t length) noexcept nogil:
+    """Whether a segment is `.` or `..`, however its dots are spelt."""
+    cdef uint32_t at = 0, dots, start
+    # Cost: nearly every path has neither byte, and is done after two memchr.
+    if memchr(path, c".", length) == NULL and memchr(path, c"%", length) == NULL:
+        return False
+    while at < length:
+        at += 1                                     # behind the slash
+        start = at
+        dots = 0
+        while at < length and path[at] != c"/":
+            if path[at] == c".":
+                at += 1
+            elif length - at >= 3 and path[at] == c"%" and path[at + 1] == c"2" and path[at + 2] | 32 == c"e":
+                at += 3
+            else:
+                dots = 3
+                at += 1
+            dots += 1
+        if 0 < dots <= 2 and at > start:
+            return True
+    return False
 
 
 cdef bint is_authority(const char* value, uint32_t length) noexcept nogil:
@@ -644,7 +676,7 @@ cdef Outcome read_status_line(Head* head, const char* data, uint32_t end) noexce
         return OUTCOME_BAD_REQUEST
     head.minor = data[7] - 48
     head.status = (data[9] - 48) * 100 + (data[10] - 48) * 10 + (data[11] - 48)
-    return OUTCOME_OK if head.status >= 100 else OUTCOME_BAD_REQUEST
+    return OUTCOME_OK if 100 <= head.status <= 599 else OUTCOME_BAD_REQUEST
 
 
 cdef Outcome parse_response(

@@ -2,7 +2,7 @@
 #
 # Rule 1: `fields` is what may be passed on; hop-by-hop fields, credentials, cookies,
 #         framing and the gateway's own fields are never in it.
-# Rule 2: `head` is kept as it came, for what few requests need (overrides, sticky
+# Rule 2: the head is kept as it came, for what few requests need (overrides, sticky
 #         fields, credentials a backend is allowed to see); it never leaves the process.
 # Rule 3: members are views into `body`.
 
@@ -17,7 +17,8 @@ cdef enum:
     EDITS_MAX = 4
 
 cdef class Request:
-    cdef bytes head                     # the head's bytes
+    cdef bytes data                     # begins with the head's bytes
+    cdef uint32_t head_bytes
     cdef int method                     # Method
     cdef bytes method_name
     cdef bytes path
@@ -34,7 +35,6 @@ cdef class Request:
     cdef bint websocket
     cdef bint chunked
     cdef int64_t content_length         # -1 unknown
-    cdef bytes content_type
     # the body
     cdef bytes body                     # None until it is whole; kept for retries
     cdef uint64_t body_bytes            # received

@@ -29,6 +29,10 @@ cdef const char* USAGE_OPTIONS = b'"stream_options":{"include_usage":true},'
 cdef const char* USAGE_MEMBER = b'"include_usage":true,'
 cdef const char* USAGE_OBJECT = b'{"include_usage":true}'
 cdef const char* TRUE = b"true"
+cdef tuple METHOD_NAMES = (
+    b"", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"CONNECT", b"TRACE"
+)
+cdef bytes NOTHING = b""
 
 
 @cython.final
@@ -41,11 +45,13 @@ cdef class Request:
     ) except -1:
         cdef const char* at = PyBytes_AS_STRING(data)
         cdef uint32_t path_end = head.target_at + head.path_length
-        self.head = data[:end]
+        # Cost: the whole first read is kept instead of a copy of its head.
+        self.data = data
+        self.head_bytes = end
         self.method = head.method
-        self.method_name = at[:head.method_length]
+        self.method_name = <bytes>METHOD_NAMES[head.method] if head.method else at[:head.method_length]
         self.path = at[head.target_at:path_end]
-        self.query = at[path_end:head.target_at + head.target_length]
+        self.query = at[path_end:head.target_at + head.target_length] if head.path_length < head.target_length else NOTHING
         self.is_head = head.method == METHOD_HEAD
         self.is_http10 = head.minor == 0
         self.keep_alive = head.keep_alive
@@ -79,7 +85,6 @@ cdef class Request:
         """Note a field that means something here; True when it is passed on as well."""
         cdef const char* value = data + field.value_at
         if field.name == FIELD_CONTENT_TYPE:
-            self.content_type = value[:field.value_length]
             self.is_multipart = field.value_length > 10 and equals(value, 10, b"multipart/", 10)
             return True
         if field.name == FIELD_REQUEST_ID:
@@ -204,9 +209,9 @@ cdef class Request:
         """The value of the first field of this lower-case name, or None. Cost: parses again."""
         cdef Head head
         cdef Field* field
-        cdef const char* at = PyBytes_AS_STRING(self.head)
+        cdef const char* at = PyBytes_AS_STRING(self.data)
         cdef int i
-        parse_request(&head, at, <uint32_t>PyBytes_GET_SIZE(self.head), 128)
+        parse_request(&head, at, self.head_bytes, 128)
         for i in range(head.count):
             field = &head.fields[i]
             if equals(at + field.name_at, field.name_length, name, <uint32_t>PyBytes_GET_SIZE(name)):
@@ -217,10 +222,10 @@ cdef class Request:
         """Every x-gateway-* field, names lower-case; the last of a name wins."""
         cdef Head head
         cdef Field* field
-        cdef const char* at = PyBytes_AS_STRING(self.head)
+        cdef const char* at = PyBytes_AS_STRING(self.data)
         cdef int i
         cdef dict found = {}
-        parse_request(&head, at, <uint32_t>PyBytes_GET_SIZE(self.head), 128)
+        parse_request(&head, at, self.head_bytes, 128)
         for i in range(head.count):
             field = &head.fields[i]
             if field.name == FIELD_GATEWAY:

@@ -71,14 +71,14 @@ cdef class Table:
     cdef readonly Route default_route
     cdef readonly dict answers          # path -> (status, content type, body): the gateway's own
     cdef list status_lines              # by status
-    cdef dict paths                     # (method, path) -> (Operation, Route or None, name or None)
+    cdef list paths                     # by head.Method: path -> (Operation, Route or None, name or None)
     cdef readonly object slow           # the slow paths, in Python; see dataplane/slow.py
     cdef readonly bint has_cors
     cdef readonly bint has_forwarded
     cdef uint64_t body_bytes            # limit where the route is not known yet
     cdef int queued                     # exchanges waiting in any queue
 
-    cdef tuple find(self, bytes method, bytes path)
+    cdef tuple find(self, int method, bytes method_name, bytes path)
     cdef bytes sticky_value(self, Route route, Request request, Peer client)
     cdef int serve_queues(self, uint64_t now_ns) except -1
     cdef int serve_queue(self, Route route, uint64_t now_ns) except -1

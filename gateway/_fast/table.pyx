@@ -12,6 +12,7 @@ from gateway._fast.breaker cimport breaker_is_cooling, breaker_is_passable
 from gateway._fast.budget cimport budget_open
 from gateway._fast.head cimport (
     METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_PATCH, METHOD_POST, METHOD_PUT,
+    METHOD_TRACE,
 )
 from gateway._fast.learned cimport in_flight_of
 from gateway._fast.limit cimport limit_of
@@ -153,7 +154,7 @@ cdef class Table:
         self.routes = {route.name.encode(): route for route in routes}
         self.default_route = routes[plan.default_route] if plan.default_route >= 0 else None
         self.answers = answers
-        self.paths = {}
+        self.paths = [{} for method in range(METHOD_TRACE + 1)]
         self.slow = slow
         self.has_cors = plan.cors is not None
         self.has_forwarded = plan.forwarded.x_forwarded or plan.forwarded.forwarded
@@ -163,19 +164,20 @@ cdef class Table:
     def __repr__(self):
         return f"<Table {self.hash[:12]} routes={len(self.routes_by_index)}>"
 
-    cdef tuple find(self, bytes method, bytes path):
+    cdef tuple find(self, int method, bytes method_name, bytes path):
         """(Operation, Route or None, model name or None) of a path; None: nobody serves it.
 
         Cost: one look-up. A path seen for the first time is resolved in Python.
         """
-        cdef tuple key = (method, path)
-        cdef object found = self.paths.get(key, self)
+        cdef dict paths = <dict>self.paths[method]
+        cdef object found = paths.get(path, self)
         if found is self:
-            found = self.slow.resolve(self, method, path)
+            found = self.slow.resolve(self, method_name, path)
             # Why: clients choose paths; the memory of them must not grow with that.
-            if len(self.paths) >= PATHS_MAX:
-                self.paths.clear()
-            self.paths[key] = found
+            if len(paths) >= PATHS_MAX:
+                paths.clear()
+            if method:
+                paths[path] = found
         return <tuple>found
 
     cdef bytes sticky_value(self, Route route, Request request, Peer client):
@@ -218,7 +220,7 @@ cdef class Table:
         return 0
 
     def find_path(self, bytes method, bytes path):
-        return self.find(method, path)
+        return self.find(METHODS.get(method.decode("latin-1"), 0), method, path)
 
     def waiting(self):
         """Exchanges waiting in the queues."""
