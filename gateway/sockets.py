@@ -11,9 +11,7 @@ Rule 2: a Unix path is replaced only if it is a socket that nobody answers.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import socket
 import stat
 from pathlib import Path
@@ -47,9 +45,9 @@ def tcp_sockets(host: str, port: int, backlog: int, count: int) -> list[socket.s
 
 def unix_socket(path: Path, backlog: int) -> socket.socket:
     """A socket at this path."""
+    _remove_if_dead(path)
     made = socket.socket(socket.AF_UNIX)
     try:
-        _remove_if_dead(path)
         made.bind(str(path))
         made.listen(backlog)
     except OSError as error:
@@ -116,13 +114,16 @@ def _sentence(error: OSError, host: str, port: int) -> ListenError:
 
 
 def _remove_if_dead(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.stat().st_mode):
-            raise ListenError(f"cannot listen on {path}: it is there and is no socket")
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()
-            else:
-                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # not there, or not to be reached: binding will say so
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"cannot listen on {path}: it is there and is no socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink()
+        else:
+            raise ListenError(f"cannot listen on {path}: another program does")
