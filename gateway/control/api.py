@@ -4,7 +4,7 @@ An Endpoint declares method, path, role, what it takes and what it answers; `app
 the table into routes and `openapi` into a document. A function gets what was decoded and
 returns a Struct; it calls one method of a part, or of the overview, and decides nothing.
 
-Rule: what is not in the table is not served.
+Rule: what is neither here nor among the pages of `app` is not served.
 """
 
 from __future__ import annotations

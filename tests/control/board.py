@@ -7,14 +7,18 @@ The control plane reads any buffer that describes itself, so its tests need no c
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
+import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.control.figures import TableLayout
+from tests.control.histograms import COARSE, FINE, bucket_of
 
 SEAT = np.dtype([("pid", "u8"), ("heartbeat_ns", "u8"), ("plan_generation", "u8")])
 COUNTS = np.dtype([("total", "u8"), ("sum", "u8"), ("counts", "u8", 4608)])
@@ -68,14 +72,12 @@ class FakeBoard:
         for name, (item, shape) in shapes.items():
             self._layout[name] = {"offset": end, "shape": shape, "item": item}
             end += item.itemsize * int(np.prod(shape))
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  as long as the board
-        self._file.truncate(end)
-        self._memory = mmap.mmap(self._file.fileno(), end)
+        self.fd, path = tempfile.mkstemp()
+        weakref.finalize(self, os.close, self.fd)
+        Path(path).unlink()
+        os.truncate(self.fd, end)
+        self._memory = mmap.mmap(self.fd, end)
         self.seats, self.rows, self.gauges, self.cells = (self._table(name) for name in shapes)
-
-    @property
-    def fd(self) -> int:
-        return self._file.fileno()
 
     @property
     def buffer(self) -> memoryview:
@@ -88,17 +90,21 @@ class FakeBoard:
         at = self._layout[name]
         return np.ndarray(at["shape"], at["item"], self._memory, at["offset"])
 
-    def observe(self, worker: int, row: int, name: str, bucket: int, value: int) -> None:
-        """Counts one value in a fine histogram."""
+    def observe(self, worker: int, row: int, name: str, *values_ns: int) -> None:
+        """Counts values in a row's histogram; the row must have a request to be read."""
         counts = self.rows[name]
-        counts["total"][worker, row] += 1
-        counts["sum"][worker, row] += value
-        counts["counts"][worker, row, bucket] += 1
+        for value in values_ns:
+            counts["total"][worker, row] += 1
+            counts["sum"][worker, row] += value
+            counts["counts"][worker, row, bucket_of(value, FINE)] += 1
 
-    def observe_recent(self, worker: int, cell: int, name: str, bucket: int, now_ns: int) -> None:
-        """Counts one value in a backend's window."""
+    def observe_recent(
+        self, worker: int, cell: int, name: str, now_ns: int, *values_ns: int
+    ) -> None:
+        """Counts values in a backend's window."""
         epoch = now_ns // 4_000_000_000
         slots = self.gauges[name]["slots"]
         slots["epoch"][worker, cell, epoch % 8] = epoch
-        slots["total"][worker, cell, epoch % 8] += 1
-        slots["counts"][worker, cell, epoch % 8, bucket] += 1
+        for value in values_ns:
+            slots["total"][worker, cell, epoch % 8] += 1
+            slots["counts"][worker, cell, epoch % 8, bucket_of(value, COARSE)] += 1

@@ -1,0 +1,86 @@
+"""The admin API as the verbs call it: where it is, the token, and sentences for what fails.
+
+The token comes from GATEWAY_ADMIN_TOKEN alone, never from an argument, which other users
+of the machine could read.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import ssl
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+import typer
+
+from gateway.errors import GatewayError
+
+DEFAULT_URL = "http://127.0.0.1:8081"
+TOKEN_VARIABLE = "GATEWAY_ADMIN_TOKEN"  # noqa: S105  the variable's name
+TIMEOUT_S = 10.0
+
+AdminUrl = Annotated[
+    str, typer.Option("--admin", envvar="GATEWAY_ADMIN_URL", help="Where the admin port is.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class AdminError(GatewayError):
+    """The admin API is not there, or says no."""
+
+    reason = "admin"
+
+
+def ask(url: str, path: str, body: object = None, *, method: str = "") -> Any:
+    """The decoded answer; POST where there is a body, unless the method is given."""
+    place = urlsplit(url)
+    if place.scheme not in {"http", "https"} or not place.hostname:
+        raise AdminError(f"--admin wants a URL such as {DEFAULT_URL}")
+    content = b"" if body is None else json.dumps(body).encode()
+    method = method or ("GET" if body is None else "POST")
+    try:
+        status, answer = _exchange(place, method, path, content)
+    except (OSError, http.client.HTTPException) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise AdminError(f"no gateway answers at {url} ({why}); is it running?") from None
+    return _decoded(url, status, answer)
+
+
+def _exchange(place: SplitResult, method: str, path: str, content: bytes) -> tuple[int, bytes]:
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    if token := os.environ.get(TOKEN_VARIABLE, ""):
+        headers["authorization"] = f"Bearer {token}"
+    connection = _connection(place)
+    try:
+        connection.request(method, place.path.rstrip("/") + path, content, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _connection(place: SplitResult) -> http.client.HTTPConnection:
+    host = place.hostname or ""
+    if place.scheme == "https":
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(host, place.port, timeout=TIMEOUT_S, context=context)
+    return http.client.HTTPConnection(host, place.port, timeout=TIMEOUT_S)
+
+
+def _decoded(url: str, status: int, answer: bytes) -> Any:
+    try:
+        decoded = json.loads(answer)
+    except ValueError:
+        raise AdminError(f"what answers at {url} is not a gateway's admin port") from None
+    if status == http.client.UNAUTHORIZED:
+        raise AdminError(f"the admin port wants its token: set {TOKEN_VARIABLE}")
+    if status >= http.client.BAD_REQUEST:
+        raise AdminError(_sentence(decoded) or f"the admin port answered {status}")
+    return decoded
+
+
+def _sentence(decoded: Any) -> str:
+    error = decoded.get("error") if isinstance(decoded, dict) else None
+    return str(error.get("message", "")) if isinstance(error, dict) else ""
