@@ -123,6 +123,10 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/**/*.yaml")), ids=where)
+def examples() -> list[Path]:
+    return sorted([*ROOT.glob("examples/**/*.yaml"), ROOT / "deploy" / "gateway.yaml"])
+
+
+@pytest.mark.parametrize("path", examples(), ids=where)
 def test_example_configuration_loads(path: Path) -> None:
     parse(path.read_text("utf-8"), AnyName())
