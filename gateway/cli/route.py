@@ -51,7 +51,7 @@ def page(answer: dict[str, Any]) -> str:
     choice = answer["choice"]
     lines = [
         f"{answer['route']} ({answer['policy']}): "
-        + (f"{choice} would be asked" if choice else f"refused, {answer['refusal']}"),
+        + (f"{choice} would be asked" if choice else _no_choice(answer["refusal"])),
     ]
     if answer["needs"]:
         lines.append(f"needs {', '.join(answer['needs'])}")
@@ -62,6 +62,10 @@ def page(answer: dict[str, Any]) -> str:
     rows = [_row(candidate, choice) for candidate in answer["candidates"]]
     table = columns(HEAD, rows, "CHANCE SCORE EXPECTED PREDICTED")
     return "\n".join([*lines, *answer["notes"], "", table])
+
+
+def _no_choice(refusal: str) -> str:
+    return f"refused, {refusal}" if refusal else "the request would wait"
 
 
 def _row(candidate: dict[str, Any], choice: str | None) -> tuple[str, ...]:

@@ -112,17 +112,30 @@ def route_labels(plan: Plan) -> list[RowLabel]:
 
 
 def attempt_labels(plan: Plan) -> list[RowLabel]:
-    """The rows of all candidates of all routes."""
+    """The rows of all backends that routes may ask."""
     return [
-        RowLabel(row, route.name, plan.backends[candidate].name)
+        RowLabel(row, route.name, plan.backends[index].name)
         for route in plan.routes
-        for candidate, row in zip(route.candidates, route.rows, strict=True)
+        for index, row in attempt_rows(route).items()
     ]
 
 
+def attempt_rows(route: RoutePlan) -> dict[int, int]:
+    """The row of each backend the route may ask: candidates, and those it falls back to."""
+    steps = [step for step in route.fallback if step.kind == "backend"]
+    return dict(
+        (
+            *zip(route.candidates, route.rows, strict=True),
+            *zip(route.larger_context, route.larger_context_rows, strict=True),
+            *zip(route.content_filter, route.content_filter_rows, strict=True),
+            *((step.index, step.row) for step in steps),
+        )
+    )
+
+
 def rows_of(route: RoutePlan) -> list[int]:
-    """All rows of one route: its own, then its candidates'."""
-    return [route.row, *route.rows]
+    """All rows of one route: its own, then its backends'."""
+    return [route.row, *attempt_rows(route).values()]
 
 
 class BoardView:

@@ -1,7 +1,7 @@
 """Puts the board's figures and the recent past next to the plan's names.
 
 One `Overview` answers `status`, `routes` and `backends` by looking at its parts when it is
-asked; it decides nothing and keeps nothing. `views` has the answers' shapes and units.
+asked; it decides nothing. `views` has the answers' shapes and units.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gateway.control.backends import (
     latency,
     latency_of,
 )
-from gateway.control.figures import RowFigures
-from gateway.control.parts import Parts, Worker
+from gateway.control.figures import RowFigures, attempt_rows, rows_of
+from gateway.control.parts import Parts, Version, Worker
 from gateway.control.recent import SHORT_NS, WINDOW_NS, Moment, Recent
 from gateway.control.views import (
     BackendView,
@@ -48,6 +48,8 @@ class Overview:
     def __init__(self, parts: Parts, recent: Recent) -> None:
         self._parts = parts
         self._recent = recent
+        self._changes: tuple[Version, ...] = ()
+        self._changes_of: object = None
 
     def status(self) -> Status:
         """Everything at a glance."""
@@ -66,7 +68,7 @@ class Overview:
             routes=self.routes(moment, figures),
             backends=self.backends(moment, figures),
             workers=workers,
-            changes=tuple(configuration.history()[:SHOWN_CHANGES]),
+            changes=self._latest_changes(),
             failure=configuration.failure,
             data_url=parts.data_url,
         )
@@ -87,6 +89,15 @@ class Overview:
         pairs = zip(plan.backends, figures or self._figures(), strict=True)
         return tuple(self._backend_view(plan, backend, now, moment) for backend, now in pairs)
 
+    def _latest_changes(self) -> tuple[Version, ...]:
+        """Read again only when a configuration was offered, since the page asks each second."""
+        configuration = self._parts.configuration
+        offered = (configuration.plan.hash, sum(configuration.reloads.values()))
+        if self._changes_of != offered:
+            self._changes = tuple(configuration.history()[:SHOWN_CHANGES])
+            self._changes_of = offered
+        return self._changes
+
     def _moment(self) -> Moment:
         return self._recent.moment(self._parts.configuration.plan, self._parts.now_ns())
 
@@ -97,12 +108,9 @@ class Overview:
     def _backend_view(
         self, plan: Plan, backend: BackendPlan, now: BackendFigures, moment: Moment
     ) -> BackendView:
-        rows = [
-            row
-            for route in plan.routes
-            for candidate, row in zip(route.candidates, route.rows, strict=True)
-            if candidate == backend.index
-        ]
+        rows_by_route = {route.name: attempt_rows(route) for route in plan.routes}
+        routes = tuple(name for name, rows in rows_by_route.items() if backend.index in rows)
+        rows = [rows_by_route[name][backend.index] for name in routes]
         view, now_ns = self._parts.board, self._parts.now_ns()
         traffic = _traffic(moment, rows)
         return BackendView(
@@ -114,7 +122,7 @@ class Overview:
             now=now,
             first_byte=latency(view, backend, "first_byte", now_ns),
             total=latency(view, backend, "total", now_ns),
-            routes=tuple(r.name for r in plan.routes if backend.index in r.candidates),
+            routes=routes,
             attempts_per_s=traffic.requests_per_s,
             success_share=traffic.success_share,
             cost_per_hour_usd=traffic.cost_per_hour_usd,
@@ -199,7 +207,7 @@ def _traffic(moment: Moment, rows: Sequence[int]) -> Traffic:
 def _traffic_of(moment: Moment, routes: Sequence[RoutePlan]) -> Traffic:
     """Requests as the clients see them, and what the attempts cost."""
     own = _traffic(moment, [route.row for route in routes])
-    attempts = _traffic(moment, [row for route in routes for row in route.rows])
+    attempts = _traffic(moment, [row for route in routes for row in rows_of(route)[1:]])
     return msgspec.structs.replace(own, cost_per_hour_usd=attempts.cost_per_hour_usd)
 
 
@@ -223,7 +231,8 @@ def _totals(rows: Iterable[RowFigures]) -> Totals:
 def _route_totals(moment: Moment, route: RoutePlan) -> Totals:
     """Requests of the route's own row, tokens and cost of its attempts."""
     rows = moment.now.rows
-    own, attempts = _totals([rows[route.row]]), _totals(rows[row] for row in route.rows)
+    own = _totals([rows[route.row]])
+    attempts = _totals(rows[row] for row in rows_of(route)[1:])
     return msgspec.structs.replace(
         own,
         input_tokens=attempts.input_tokens,

@@ -77,7 +77,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
     route: str
     policy: str
-    choice: str | None  # the backend; null if the request would be refused
+    choice: str | None  # the likeliest backend; null if it would be refused or would wait
     refusal: str = ""  # the reason token then
     is_panic: bool = False  # too few candidates are usable, so breakers are ignored
     is_exploring: bool = False  # drawn at random to learn, not by the policy

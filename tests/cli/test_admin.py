@@ -65,6 +65,11 @@ def test_name_that_does_not_resolve_is_one_sentence() -> None:
         ask("http://name.invalid:1", "/healthz")
 
 
+def test_port_without_tls_is_no_https_gateway() -> None:
+    with AdminPort() as url, pytest.raises(AdminError, match="no gateway answers at https"):
+        ask(url.replace("http:", "https:"), "/healthz")
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8081", "ftp://127.0.0.1", "http://", "nonsense"])
 def test_url_that_is_none_is_one_sentence(url: str) -> None:
     with pytest.raises(AdminError, match="--admin wants a URL"):

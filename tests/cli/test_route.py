@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,18 @@ def test_unknown_route_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     with AdminPort() as url:
         assert exit_code("route", "explain", "chatt", "--admin", url) == 1
     assert "did you mean `chat`?" in capsys.readouterr().err
+
+
+def test_request_that_would_wait_is_not_refused() -> None:
+    answer: dict[str, Any] = {
+        "route": "chat",
+        "policy": "ordered",
+        "choice": None,
+        "refusal": "",
+        "needs": [],
+    }
+    rest: dict[str, Any] = {"is_panic": False, "input_tokens": None, "candidates": [], "notes": []}
+    assert page(answer | rest).startswith("chat (ordered): the request would wait\n")
 
 
 def test_refusal_panic_needs_and_notes_are_told() -> None:

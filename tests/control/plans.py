@@ -15,7 +15,7 @@ from gateway.plan import BackendPlan, Plan, RoutePlan
 Made = TypeVar("Made", bound=Struct)
 
 
-def blank(kind: type[Made], **values: Any) -> Made:
+def blank(kind: type[Made], /, **values: Any) -> Made:
     """A Struct with these values, and the emptiest ones elsewhere."""
     hints = typing.get_type_hints(kind)
     missing = {f.name: hints[f.name] for f in msgspec.structs.fields(kind) if f.name not in values}
@@ -54,6 +54,7 @@ def make_plan(
                 name=name,
                 protocol="openai",
                 policy="ordered",
+                balance=(1.0, 1.0, 1.0),
                 candidates=indexes,
                 weights=(1,) * len(indexes),
                 row=row,

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from gateway.control.api import MAX_BODY_BYTES
 from gateway.control.parts import Version
-from gateway.errors import StaleVersion
+from gateway.errors import GatewayError, StaleVersion
 from tests.control.parts import FakeGateway
 
 PLAN = "a1b2c3d4e5f60718"
@@ -162,6 +162,18 @@ def test_control_errors_keep_their_status(
     monkeypatch.setattr(gateway.configuration, "rollback", stale)
     answer = client.post("/api/v1/config/rollback", json={"hash": "older"})
     assert (answer.status_code, error_of(answer)["code"]) == (409, "stale_version")
+
+
+def test_other_errors_of_ours_are_told_in_their_sentence(
+    gateway: FakeGateway, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise GatewayError("The supervisor is gone.")
+
+    monkeypatch.setattr(gateway.workers, "drain", fail)
+    answer = client.post("/api/v1/drain", json={})
+    assert answer.status_code == 500
+    assert error_of(answer)["message"] == "The supervisor is gone."
 
 
 def test_drain_begins_at_once(gateway: FakeGateway, client: TestClient) -> None:

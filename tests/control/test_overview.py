@@ -9,7 +9,7 @@ from gateway.control.backends import BackendFigures
 from gateway.control.overview import Overview, health_of, success_share, url_of
 from gateway.control.parts import Worker
 from gateway.control.recent import EVERY_NS, Recent
-from gateway.plan import BackendPlan, Plan, QueuePlan, SloPlan
+from gateway.plan import BackendPlan, FallbackPlan, Plan, QueuePlan, SloPlan
 from tests.control.parts import FakeGateway
 from tests.control.plans import blank
 
@@ -167,3 +167,24 @@ def test_url_of_a_backend_holds_no_credential() -> None:
     unix = blank(BackendPlan, scheme="unix", host="/run/model.sock", base_path="/v1")
     assert url_of(https) == "https://api.example.com/v1"
     assert url_of(unix) == "unix:///run/model.sock:/v1"
+
+
+def test_backend_of_a_fallback_chain_counts_for_its_route() -> None:
+    gateway = FakeGateway()
+    step = blank(FallbackPlan, kind="backend", index=2, row=9)
+    gateway.configuration.plan = with_route(gateway.plan, fallback=(step,))
+    overview = looked_at(gateway, per_row={9: {"requests": 20, "cost_nano_usd": 3_000_000_000}})
+    assert overview.backends()[2].routes == ("chat", "fraud")
+    assert overview.backends()[2].attempts_per_s == pytest.approx(2)
+    assert overview.routes()[0].totals.cost_usd == pytest.approx(3)
+
+
+def test_history_is_read_again_only_when_something_was_offered() -> None:
+    gateway = FakeGateway()
+    overview = looked_at(gateway, per_row={})
+    gateway.configuration.texts = {"a": ""}
+    assert [change.hash for change in overview.status().changes] == ["a"]
+    gateway.configuration.texts = {"b": ""}
+    assert [change.hash for change in overview.status().changes] == ["a"]
+    gateway.configuration.reloads["refused"] = 1
+    assert [change.hash for change in overview.status().changes] == ["b"]
