@@ -51,7 +51,7 @@ class Event:
     end: int  # behind the line feed that belongs to its last line
     size: int  # up to the byte that showed its end
     is_whole: bool
-    lines: list[tuple[bytes, int]]  # and where each ends, line end included
+    lines: list[tuple[bytes, int]]  # and where each ends, one byte of line end included
 
 
 def sse_events(data: bytes) -> Iterator[Event]:
@@ -64,7 +64,7 @@ def sse_events(data: bytes) -> Iterator[Event]:
         start = start if lines else match.start()
         is_last = ending == b""
         if text or not is_last:
-            lines.append((text, match.end()))
+            lines.append((text, match.end(1) + 1))
         if not text or is_last:
             late = not is_last and ending == b"\r\n"
             yield Event(start, match.end(), match.end() - start - late, not is_last, lines)
@@ -159,8 +159,11 @@ class Reader:
             self.seen.done = self.seen.finished = True
         has_usage = self.read_usage(event)
         self.read_choices(event.get("choices") if self.marks.finish_reason else None)
-        return self.withhold and has_usage and self.marks.finish_reason and (
-            event.get("choices") == []
+        return (
+            self.withhold
+            and has_usage
+            and self.marks.finish_reason
+            and (event.get("choices") == [])
         )
 
     def apply(self, name: str) -> None:
