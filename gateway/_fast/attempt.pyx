@@ -358,6 +358,9 @@ cdef class Attempt(Borrower):
             return 0
         if self.events is not None:
             self.usage = self.events.usage
+        # Rule 2: what is here of the answer is not whole, and nobody may take it for that.
+        self.body = None
+        self.pieces = None
         if server is not None:
             self.server = None
             server.abort()

@@ -66,6 +66,8 @@ cdef class Exchange(Caller):
         self.request = request
         request.read_head(self.worker.scratch, &self.worker.random, head, data, end)
         if head.method == METHOD_CONNECT or head.method == METHOD_TRACE:
+            # Why: behind these a client may go on in another protocol.
+            self.must_close = True
             return self.refuse(OUTCOME_METHOD_NOT_ALLOWED, now_ns)
         if request.has_origin and self.table.has_cors and self.read_origin(now_ns):
             return 0
@@ -81,6 +83,7 @@ cdef class Exchange(Caller):
         if head.content_length > 0 and <uint64_t>head.content_length > self.body_limit:
             return self.refuse(OUTCOME_BODY_TOO_LARGE, now_ns)
         if head.upgrade and not (request.websocket and self.route is not None and self.route.websocket):
+            self.must_close = True
             return self.refuse(OUTCOME_UPGRADE_REFUSED, now_ns)
         return 0
 

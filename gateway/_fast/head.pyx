@@ -257,7 +257,7 @@ cdef Outcome parse_fields(
     while True:
         line = data + at
         lf = <const char*>memchr(line, 10, length - at)
-        if lf == NULL or lf == line or lf[-1] != 13:
+        if lf == NULL or lf == line or (lf - 1)[0] != 13:
             return OUTCOME_BAD_REQUEST
         end = <uint32_t>(lf - data) - 1
         if end == at:
@@ -645,7 +645,7 @@ cdef Outcome parse_request(
     cdef const char* lf = <const char*>memchr(data, 10, length)
     cdef Outcome outcome
     head.count = 0
-    if lf == NULL or lf == data or lf[-1] != 13 or has_control(data, length):
+    if lf == NULL or lf == data or (lf - 1)[0] != 13 or has_control(data, length):
         return OUTCOME_BAD_REQUEST
     outcome = read_request_line(head, data, <uint32_t>(lf - data) - 1)
     if outcome == OUTCOME_OK:
@@ -686,7 +686,7 @@ cdef Outcome parse_response(
     cdef const char* lf = <const char*>memchr(data, 10, length)
     cdef Outcome outcome
     head.count = 0
-    if lf == NULL or lf == data or lf[-1] != 13 or has_control(data, length):
+    if lf == NULL or lf == data or (lf - 1)[0] != 13 or has_control(data, length):
         return OUTCOME_BAD_REQUEST
     outcome = read_status_line(head, data, <uint32_t>(lf - data) - 1)
     if outcome == OUTCOME_OK:
