@@ -8,8 +8,7 @@ cimport cython
 from libc.stdint cimport uint64_t
 
 from gateway._fast.board cimport (
-    BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN, BREAKER_SLOTS, Board, Breaker, Cell,
-    atomic_add, atomic_cas, atomic_load, atomic_store,
+    BREAKER_SLOTS, Board, Cell, atomic_add, atomic_cas, atomic_load, atomic_store
 )
 from gateway._fast.hashing cimport random_unit
 

@@ -9,7 +9,7 @@ from gateway._fast.board cimport (
 )
 from gateway._fast.breaker cimport breaker_failure_share
 from gateway._fast.histogram cimport (
-    COARSE_BUCKETS, Window, coarse_quantile, window_add, window_merge_into
+    COARSE_BUCKETS, coarse_quantile, window_add, window_merge_into
 )
 
 cdef double[QUANTILES] SHARES = [0.50, 0.90, 0.95, 0.99]

@@ -14,9 +14,7 @@ class Waiter(Timed):
 
 @final
 class Ticket(Waiter):
-    def __init__(
-        self, priority: int = 0, wait_until_ns: int = 0, note: object = None
-    ) -> None: ...
+    def __init__(self, priority: int = 0, wait_until_ns: int = 0, note: object = None) -> None: ...
     @property
     def note(self) -> object: ...
 

@@ -13,7 +13,13 @@ METRICS: Final[tuple[str, ...]]
 @final
 class Candidates:
     def __init__(
-        self, route: Any, backends: Sequence[Any], board: Board, cells: Sequence[int], *, seed: int = 0
+        self,
+        route: Any,
+        backends: Sequence[Any],
+        board: Board,
+        cells: Sequence[int],
+        *,
+        seed: int = 0,
     ) -> None: ...
     def __len__(self) -> int: ...
     @property

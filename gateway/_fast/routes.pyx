@@ -298,11 +298,11 @@ cdef class Candidates:
         cdef Wish wish
         cdef Choice choice
         cdef uint64_t[CANDIDATES] counts
-        cdef uint64_t turn
+        cdef uint64_t _
         cdef int position
         memset(counts, 0, sizeof(counts))
         self.make_wish(&wish, asked)
-        for turn in range(times):
+        for _ in range(times):
             position = self.choose(&wish, &choice, &self.random)
             if position >= 0:
                 counts[position] += 1

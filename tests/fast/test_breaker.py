@@ -58,7 +58,9 @@ def opened_for_ns(breaker: CircuitBreaker, now_ns: int) -> int:
     low, high = 0, 2**40
     while low < high:
         middle = (low + high) // 2
-        low, high = (middle + 1, high) if breaker.state(now_ns + middle) == "open" else (low, middle)
+        low, high = (
+            (middle + 1, high) if breaker.state(now_ns + middle) == "open" else (low, middle)
+        )
     return low
 
 
@@ -133,11 +135,9 @@ def happen(breaker: CircuitBreaker, event: str, now_ns: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("before", "event"), [(state, event) for state, events in TABLE.items() for event in events]
+    "before, event", [(state, event) for state, events in TABLE.items() for event in events]
 )
-def test_every_event_in_every_state(
-    before: Callable[[CircuitBreaker], int], event: str
-) -> None:
+def test_every_event_in_every_state(before: Callable[[CircuitBreaker], int], event: str) -> None:
     breaker = make_breaker()
     now_ns = happen(breaker, event, before(breaker))
     state, passes = TABLE[before][event]
@@ -225,7 +225,7 @@ def test_slow_answers_mean_nothing_when_slow_is_not_defined() -> None:
     assert breaker.state(START_NS) == "closed"
 
 
-@pytest.mark.parametrize(("slow_share", "state"), [(0.5, "open"), (1.0, "closed")])
+@pytest.mark.parametrize("slow_share, state", [(0.5, "open"), (1.0, "closed")])
 def test_a_slow_probe_fails_where_slow_counts(slow_share: float, state: str) -> None:
     breaker = make_breaker(slow_share=slow_share, slow_ns=SECOND_NS)
     now_ns = probing(breaker)
@@ -352,9 +352,7 @@ def test_a_cell_that_is_not_there_is_refused() -> None:
 
 @pytest.mark.parametrize("state", ["CLOSED", "OPEN", "HALF_OPEN"])
 @pytest.mark.parametrize("written", range(7))
-def test_a_worker_killed_inside_a_transition_leaves_nothing_stuck(
-    state: str, written: int
-) -> None:
+def test_a_worker_killed_inside_a_transition_leaves_nothing_stuck(state: str, written: int) -> None:
     """The cell with only some of a transition's words stored still opens, probes and closes."""
     board = Board.create(1, 0, 1)
     breaker, cell = CircuitBreaker(board, 0, make_plan()), cell_of(board)

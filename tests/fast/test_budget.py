@@ -59,7 +59,7 @@ def test_no_share_and_no_reserve_allow_nothing() -> None:
     assert not budget.withdraw(START_NS)
 
 
-@pytest.mark.parametrize(("share", "per_s"), [(-0.1, 0), (0, -1), (float("nan"), 0)])
+@pytest.mark.parametrize("share, per_s", [(-0.1, 0), (0, -1), (float("nan"), 0)])
 def test_an_impossible_budget_is_refused(share: float, per_s: float) -> None:
     with pytest.raises(ValueError, match="no budget"):
         RetryBudget(share, per_s)
