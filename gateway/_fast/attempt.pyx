@@ -98,16 +98,13 @@ cdef class Attempt(Borrower):
 
     cdef int send(self, bytes data, bint last) except -1:
         """Send the request, or a part of it; with its last part the wait for an answer begins."""
-        cdef uint64_t now_ns
-        self.server.send(data)
+        # Why before the write: on one machine the answer may be there when it returns.
+        cdef uint64_t now_ns = self.worker.now()
+        self.sent_ns = now_ns
         if last and self.state == ATTEMPT_SENT:
-            now_ns = self.worker.now()
             self.request_ended = True
-            self.sent_ns = now_ns
             self.worker.wheel.arm(self, now_ns + self.first_byte_limit_ns)
-        elif self.sent_ns == 0:
-            self.sent_ns = self.worker.now()
-        return 0
+        return self.server.send(data)
 
     # -- from the backend
 

@@ -12,6 +12,7 @@ from gateway._fast.events cimport Marks
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer
 from gateway._fast.pool cimport Borrower, Pool
+from gateway._fast.timers cimport NO_LIMIT_NS
 from gateway._fast.learned cimport find_gauges
 from gateway._fast.routes cimport read_terms
 
@@ -46,10 +47,9 @@ cdef class Backend:
         self.dial = dial
         self.forward = frozenset(name.encode("ascii") for name in plan.forward_headers)
         self.passes_encoding = plan.compression
-        self.connect_ns = plan.connect_ns
-        self.first_byte_ns = plan.first_byte_ns
-        self.idle_ns = plan.idle_ns
-        self.total_ns = plan.total_ns
+        self.connect_ns = plan.connect_ns or NO_LIMIT_NS
+        self.first_byte_ns = plan.first_byte_ns or NO_LIMIT_NS
+        self.idle_ns = plan.idle_ns or NO_LIMIT_NS
         self.pool_idle_ns = plan.pool_idle_ns
         self.pool_age_ns = plan.pool_age_ns
         self.marks = marks

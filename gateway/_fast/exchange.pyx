@@ -625,7 +625,7 @@ cdef class Exchange(Caller):
     cdef int attempt_ended(self, Attempt attempt) except -1:
         """An attempt is over: answer with it, try again, or fall back."""
         cdef uint64_t now_ns = attempt.ended_ns
-        self.upstream_ns += now_ns - attempt.begun_ns
+        self.upstream_ns += now_ns - asked_ns(attempt)
         if self.committed:
             return self.end_relay(attempt, now_ns)
         if is_good(attempt):
@@ -882,7 +882,7 @@ cdef class Exchange(Caller):
     cdef int write_attempt_fields(self, Attempt attempt, bint complete) except -1:
         """Who answered, after how many attempts, at what price, in what time."""
         cdef Scratch scratch = self.worker.scratch
-        cdef uint64_t own_ns
+        cdef uint64_t own_ns, upstream_ns
         if not attempt.has_date:
             scratch.add_date()
         scratch.add(b"x-gateway-backend: ", 19)
@@ -895,11 +895,13 @@ cdef class Exchange(Caller):
         scratch.add(b"\r\nserver-timing: queue;dur=", 27)
         scratch.add_millis(self.queued_ns)
         scratch.add(b", upstream;dur=", 15)
-        scratch.add_millis(self.upstream_ns if complete else attempt.first_byte_ns - attempt.begun_ns)
+        upstream_ns = self.upstream_ns
+        if not complete:
+            upstream_ns += attempt.first_byte_ns - asked_ns(attempt)
+        scratch.add_millis(upstream_ns)
         scratch.add(b", gateway;dur=", 14)
-        own_ns = attempt.last_ns - self.read_ns
-        own_ns -= min(own_ns, self.queued_ns + (attempt.last_ns - attempt.begun_ns))
-        scratch.add_millis(own_ns)
+        own_ns = self.worker.now() - self.read_ns
+        scratch.add_millis(own_ns - min(own_ns, self.queued_ns + upstream_ns))
         scratch.add(b"\r\n", 2)
         return 0
 
@@ -1113,7 +1115,7 @@ cdef class Exchange(Caller):
             self.hedge.cancel(now_ns)
             self.hedge = None
         if self.attempt is not None and self.attempt.state != ATTEMPT_ENDED:
-            self.upstream_ns += now_ns - self.attempt.begun_ns
+            self.upstream_ns += now_ns - asked_ns(self.attempt)
             self.attempt.cancel(now_ns)
         return 0
 
@@ -1165,6 +1167,11 @@ cdef bytes content_type_of(bytes fields):
 cdef bint is_good(Attempt attempt) noexcept:
     """An answer to give the client without a second thought."""
     return attempt.outcome == OUTCOME_OK
+
+
+cdef uint64_t asked_ns(Attempt attempt) noexcept:
+    """From when on an attempt was the backend's: its dial, or its request's last byte."""
+    return attempt.sent_ns if attempt.is_reused and attempt.sent_ns else attempt.begun_ns
 
 
 cdef bint is_stale(Attempt attempt) noexcept:

@@ -21,7 +21,8 @@ from gateway._fast.peer cimport Peer
 from gateway._fast.queue cimport Queue, Waiter
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport Candidates, Terms
-from gateway._fast.splice cimport JSON_STRING, Member, Pointer, SCAN_OK, bytes_of_string
+from gateway._fast.splice cimport Member, Pointer, SCAN_OK, bytes_of_string
+from gateway._fast.timers cimport NO_LIMIT_NS
 
 METHODS = {
     "GET": METHOD_GET, "HEAD": METHOD_HEAD, "POST": METHOD_POST, "PUT": METHOD_PUT,
@@ -52,8 +53,8 @@ cdef class Route:
         for index, row in zip(plan.candidates, plan.rows, strict=True):
             self.place_of(<Backend>backends[index], board.row(slot, row))
         self.candidates = Candidates(
-            plan, [backend.plan for backend in self.backends], board,
-            [backend.cell_index for backend in self.backends],
+            plan, [backend.plan for backend in backends], board,
+            [backend.cell_index for backend in backends],
         )
         self.answers = answers
         self.read_limits(plan)
@@ -96,7 +97,7 @@ cdef class Route:
         )
         self.queue_status = plan.queue.status
         self.first_byte_ns = plan.first_byte_ns
-        self.total_ns = plan.total_ns
+        self.total_ns = plan.total_ns or NO_LIMIT_NS
         self.body_bytes = plan.body_bytes
         self.replay_bytes = plan.replay_bytes
         self.hold_bytes = plan.hold_bytes

@@ -18,6 +18,7 @@ from libc.stdint cimport uint64_t
 
 cdef enum:
     TICK_NS = 10_000_000
+    NO_LIMIT_NS = 10_000_000_000_000_000    # 115 days: what a time-out of 0 becomes
     WHEELS = 4
     SLOT_BITS = 6
     SLOTS = 64                          # 1 << SLOT_BITS

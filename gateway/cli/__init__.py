@@ -15,8 +15,13 @@ from __future__ import annotations
 import sys
 
 VERBS = {
+    "backends": "List the backends of a running gateway.",
     "check": "Check a configuration file and show what will be in force.",
     "config": "Look at the history of the configuration, compare, roll back.",
+    "drain": "Let a running gateway finish and stop.",
+    "route": "Look at routes, and explain what one would do with a request.",
+    "serve": "Serve: the supervisor, its workers and the controller.",
+    "status": "Show how a running gateway is.",
     "version": "Print the version.",
 }
 

@@ -122,7 +122,7 @@ class Cors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Forwarded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Headers that tell a backend who called."""
 
-    x_forwarded: bool = True  # send x-forwarded-for, -proto and -host
+    x_forwarded: bool = False  # send x-forwarded-for, -proto and -host
     forwarded: bool = False  # send `forwarded` (RFC 7239)
     trusted: tuple[
         str, ...

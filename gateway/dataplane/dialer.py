@@ -66,7 +66,7 @@ class Dialer:
             return made[-1]
 
         try:
-            async with asyncio.timeout(backend.plan.connect_ns / _NS_PER_S):
+            async with asyncio.timeout(backend.plan.connect_ns / _NS_PER_S or None):
                 await self.connect(backend.plan, protocol)
         except asyncio.CancelledError:
             backend.dial_failed(CONNECT_FAILED)

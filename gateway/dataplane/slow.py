@@ -170,7 +170,7 @@ def _timeout(text: str, route: RoutePlan, _plan: Plan) -> int:
     asked_ns = int(text) * 1_000_000 if text.isdecimal() else int(Duration.parse(text))
     if asked_ns <= 0:
         raise ValueError(text)
-    return min(asked_ns, route.total_ns)
+    return min(asked_ns, route.total_ns or asked_ns)
 
 
 def _priority(text: str, _route: RoutePlan, _plan: Plan) -> int:
