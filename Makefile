@@ -1,12 +1,12 @@
 # Each target does all of its own set-up; see CONTRIBUTING.md.
 #
 #   KIND    release (default), debug or asan
-#   TESTS   what `make test` runs, with any of pytest's options
+#   TESTS   what `make test` runs, with any of pytest's options; default: all, on every core
 #   BENCH   options of `make bench`
 #   PYTHON  the interpreter that .venv is made of
 
 KIND ?= release
-TESTS ?=
+TESTS ?= -n auto
 BENCH ?=
 
 .PHONY: demo test build lint bench clean

@@ -4,7 +4,8 @@ KIND=release  optimised, no checks (the default)
 KIND=debug    bounds checks, FAST_DEBUG=1, signed overflow traps
 KIND=asan     debug plus AddressSanitizer; run with its runtime preloaded (scripts/suite does)
 KIND=none     no extensions: what installs the package before they are built in place
-FAST_ONLY     comma-separated module names: build these alone, without warnings being errors
+CI=true       what Cython warns of is an error; what the C compiler warns of always is
+FAST_ONLY     comma-separated module names: build these alone (for development)
 BUILD_JOBS    compilers at once; default: one a core
 
 Each kind has its own folder in `build/`; `build_ext -i` puts one of them beside the sources.
@@ -20,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 KINDS = ("release", "debug", "asan", "none")
 KIND = os.environ.get("KIND", "release")
 ONLY = {name for name in os.environ.get("FAST_ONLY", "").split(",") if name}
+IS_CI = os.environ.get("CI") == "true"
 JOBS = int(os.environ.get("BUILD_JOBS", "0")) or os.cpu_count() or 1
 
 DIRECTIVES = {
@@ -94,7 +96,7 @@ def translated() -> list[Extension]:
     from Cython.Build import cythonize  # noqa: PLC0415 - not needed with KIND=none
     from Cython.Compiler import Options  # noqa: PLC0415
 
-    Options.warning_errors = not ONLY
+    Options.warning_errors = IS_CI
     return cythonize(
         extensions(),
         build_dir=f"build/{KIND}",
