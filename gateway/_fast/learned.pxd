@@ -13,7 +13,7 @@
 # Rule 3: whoever adds to a gauge's windows folds its EWMA too: a gauge whose EWMA was never
 #         folded has empty windows, and they are not looked at.
 # Rule 4: quantiles outlive the window they came from; `samples` says how many are in it now.
-# Cost: a fold 5 ns; a refresh 2 µs a worker, four times a second a backend.
+# Cost: a fold 3 ns; a refresh 3 µs a worker, four times a second a backend.
 
 cimport cython
 from libc.math cimport exp

@@ -55,12 +55,12 @@ cdef struct Terms:                      # static facts of a backend, from its Ba
     double input_usd                    # per token
     double output_usd
     double request_usd
+    AdaptiveTerms adaptive              # Why here: its first word shares a cache line with these
     double quality                      # 0 … 1
     double cached_usd                   # per cached input token; for the bill, not the choice
     uint64_t key                        # hash of the backend's name, for sticky requests
     int index                           # in the plan
     BreakerTerms breaker
-    AdaptiveTerms adaptive
 
 cdef struct Wish:                       # what a request needs; wish_into() sets the route's part
     uint64_t capabilities               # all of these bits
