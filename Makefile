@@ -3,13 +3,15 @@
 #   KIND    release (default), debug or asan
 #   TESTS   what `make test` runs, with any of pytest's options; default: all, on every core
 #   BENCH   options of `make bench`
+#   SECONDS of each fuzzer in `make fuzz`
 #   PYTHON  the interpreter that .venv is made of
 
 KIND ?= release
 TESTS ?= -n auto
 BENCH ?=
+SECONDS ?= 10
 
-.PHONY: demo test build lint bench clean
+.PHONY: demo test build lint fuzz bench clean
 
 demo:
 	@scripts/environment
@@ -28,6 +30,11 @@ build:
 lint:
 	@scripts/environment test dev
 	@scripts/lint
+
+fuzz:
+	@scripts/environment test
+	@scripts/extensions $(KIND)
+	@scripts/fuzzers $(KIND) $(SECONDS)
 
 bench:
 	@scripts/environment bench

@@ -226,6 +226,13 @@ def test_state_holds_no_secret_of_the_environment(
     assert secret not in made.log()
 
 
+def test_decision_of_a_route_is_explained_from_the_live_state(gateway: GatewayProcess) -> None:
+    question = json.dumps({"body": {"model": "chat", "messages": []}}).encode()
+    status, body = gateway.admin("/api/v1/routes/chat/explain", "POST", question)
+    assert status == 200, body
+    assert json.loads(body)["choice"] == "one"
+
+
 # -- what is wrong at the start
 
 

@@ -22,14 +22,17 @@ from typing import cast
 
 import uvicorn
 
-from gateway._fast import Board
+from gateway._fast import Board, Candidates
 from gateway.control.access import Walls
 from gateway.control.app import create_app
+from gateway.control.explain import LiveExplainer, PathNeeds
 from gateway.control.figures import BoardSource, BoardView
-from gateway.control.parts import Explanation, Parts, Question, Worker
-from gateway.errors import ConfigError, ControlError, GatewayError
+from gateway.control.parts import Parts, Worker
+from gateway.errors import ConfigError, GatewayError
 from gateway.link import LinkServer, Peer
 from gateway.offers import kept_offer
+from gateway.plan import Plan, RoutePlan
+from gateway.protocols import BY_NAME
 from gateway.reload import FileWatch, Reload
 from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
@@ -69,13 +72,13 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
         carrier=link,
         history=ConfigHistory(open_database(post.state)),
     )
-    admin = reload.document.config.admin
+    admin, view = reload.document.config.admin, BoardView(cast("BoardSource", board))
     app = create_app(
         Parts(
             configuration=reload,
             workers=Processes(link, board, post.slots, post.supervisor),
-            explainer=NoExplainer(),
-            board=BoardView(cast("BoardSource", board)),
+            explainer=explainer_of(reload, board, view),
+            board=view,
             host=admin.host,
             token=admin.token,
             started_at_s=time.time(),
@@ -90,6 +93,31 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     async with link.listening(), background(watch(post.config, reload), follow(hangups, reload)):
         reload.start()
         await server.serve([socket.socket(fileno=each) for each in post.listen])
+
+
+def explainer_of(reload: Reload, board: Board, view: BoardView) -> LiveExplainer:
+    """Explains with the same compiled candidates that choose for the workers."""
+
+    def chooser_of(plan: Plan, route: RoutePlan) -> Candidates:
+        cells = [backend.cell for backend in plan.backends]
+        return Candidates(route, plan.backends, board, cells)
+
+    return LiveExplainer(
+        reload,
+        view,
+        chooser_of=chooser_of,
+        needs_of_path=needs_of_path,
+        now_ns=time.monotonic_ns,
+    )
+
+
+def needs_of_path(protocol: str, path: str) -> PathNeeds | None:
+    """What the operation behind a path needs; None where there is none."""
+    found = BY_NAME[protocol].resolve("POST", path) or BY_NAME[protocol].resolve("GET", path)
+    if found is None:
+        return None
+    operation, _model = found
+    return PathNeeds(operation.capability, operation.is_generation)
 
 
 class AdminServer(uvicorn.Server):
@@ -190,10 +218,3 @@ class Processes:
             is_current=offer is not None and peer.generation == offer.generation,
             heartbeat_age_s=max(0.0, (time.monotonic_ns() - beat_ns) * NANO) if beat_ns else 0.0,
         )
-
-
-class NoExplainer:
-    """Stands where the explainer of routing decisions will."""
-
-    def explain(self, route: str, _question: Question) -> Explanation:
-        raise ControlError(f"decisions of route {route} cannot be explained")
