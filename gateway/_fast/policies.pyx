@@ -223,7 +223,7 @@ cdef void price_within_slo(Roster* roster, const Wish* wish, Draw* draw) noexcep
     find_prices(roster, wish, draw.eligible)
     if within:
         draw.best = lowest_scores(roster, within)
-        draw.unknown = cheaper_than(roster, draw.best, stale & ~within)
+        draw.unknown = cheaper_than(roster, draw.best, stale)
     elif unseen:
         draw.best = lowest_scores(roster, unseen)
         draw.unknown = stale & ~draw.best

@@ -159,8 +159,11 @@ def test_the_limit_does_not_move_on_few_samples_or_old_ones() -> None:
     limit.update(START_NS)
     assert limit.limit() == 20
     answer(board, 50 * MS, START_NS, times=1)
-    limit.update(START_NS + 4_000 * MS)
-    assert limit.limit() == 20
+    for slots in (1, 8):
+        # One slot on, and the same slot of the ring one turn later.
+        limit.update(START_NS + slots * 4_000 * MS)
+    assert cell_of(board)["limit_exact"] == 20
+    assert cell_of(board)["long_rtt_ns"] == 0
 
 
 def test_the_limit_shrinks_when_answers_become_slow() -> None:
