@@ -44,7 +44,6 @@ cdef class Downstream(Peer):
     cdef Chunked chunked
     cdef bint is_secure
     cdef bint is_counted
-    cdef readonly uint64_t served
 
     cdef int crashed(self, object error) except -1
     cdef int go_idle(self, uint64_t now_ns) except -1

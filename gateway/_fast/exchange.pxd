@@ -10,10 +10,12 @@
 # Rule 1: exactly one answer goes downstream, or the connection is closed without one.
 # Rule 2: settle() runs exactly once.
 # Rule 3: after the first byte downstream (`committed`) nothing is retried.
-# Rule 4: no task, future or timer object is made; a slow phase parks the exchange and a
+# Rule 4: small fields are narrow so that the object stays below 512 bytes, the most that
+#         Python's own allocator takes; beyond it an exchange costs a malloc.
+# Rule 5: no task, future or timer object is made; a slow phase parks the exchange and a
 #         callback resumes it.
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from gateway._fast.attempt cimport Attempt, Caller
 from gateway._fast.backend cimport Backend
 from gateway._fast.head cimport Head
@@ -44,39 +46,36 @@ cdef class Exchange(Caller):
     cdef Attempt attempt                # under way, or the last one
     cdef Attempt hedge                  # a second one at the same time
     cdef Attempt failed                 # the last one with an answer that may be passed on
-    cdef int state                      # ExchangeState
+    cdef uint8_t state                  # ExchangeState
     cdef readonly Outcome outcome
-    cdef int status                     # sent downstream; 0 none
+    cdef uint16_t status                # sent downstream; 0 none
     # choosing
     cdef Wish wish
     cdef Choice choice
-    cdef int attempts                   # begun
-    cdef int forced                     # position that must be taken next; -1 none
-    cdef bint tried_stale               # a dead idle connection has been replaced once
-    cdef int fallback_at                # next entry of the route's chain
+    cdef uint8_t attempts               # begun
+    cdef int16_t forced                 # position that must be taken next; -1 none
+    cdef uint8_t tried_stale               # a dead idle connection has been replaced once
+    cdef uint8_t fallback_at            # next entry of the route's chain
     cdef str fallback                   # what answered in the end; None: a candidate
     # body
     cdef list pieces
     cdef uint64_t buffered              # bytes counted in worker.buffered_bytes
     cdef uint64_t body_limit
-    cdef bint uploading                 # the body is relayed as it comes
-    cdef bint upload_chunked
-    cdef bint upload_ended
+    cdef uint8_t uploading              # the body is relayed as it comes
+    cdef uint8_t upload_chunked
+    cdef uint8_t upload_ended
     # answer
-    cdef bint committed                 # bytes went downstream
-    cdef bint chunked                   # the answer's framing downstream
-    cdef bint must_close
+    cdef uint8_t committed              # bytes went downstream
+    cdef uint8_t chunked                # the answer's framing downstream
+    cdef uint8_t must_close
     cdef bytes cors                     # fields for a cross-origin caller; None
     # times
     cdef uint64_t begun_ns              # the head was read
     cdef uint64_t read_ns               # the whole request was read
     cdef uint64_t queued_ns             # spent in queues
-    cdef uint64_t waiting_since_ns
     cdef uint64_t upstream_ns           # spent in attempts
     cdef uint64_t total_deadline_ns
-    cdef uint64_t resume_ns             # PAUSED: when to go on
-    cdef uint64_t hedge_at_ns           # 0: no hedge
-    cdef uint64_t timeout_ns            # asked for by the client; 0 none
+    cdef uint64_t resume_ns             # PAUSED: when to go on; else when to hedge, 0 never
 
     cdef int read_head(self, const Head* head, bytes data, uint32_t end, uint64_t now_ns) except -1
     cdef bint read_origin(self, uint64_t now_ns) except -1

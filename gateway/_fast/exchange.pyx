@@ -240,9 +240,10 @@ cdef class Exchange(Caller):
         self.route.row.in_flight += 1
         self.route.row.request_bytes += request.body_bytes
         self.fill_wish()
+        self.wish.now_ns = now_ns
+        self.total_deadline_ns = now_ns + self.route.total_ns
         if request.has_overrides:
             outcome = self.apply_overrides(request.overrides())
-        self.total_deadline_ns = now_ns + (self.timeout_ns or self.route.total_ns)
         budget_deposit(&self.route.retry_budget, now_ns)
         budget_deposit(&self.route.hedge_budget, now_ns)
         return outcome
@@ -295,7 +296,7 @@ cdef class Exchange(Caller):
         elif name == b"x-gateway-backend":
             self.wish.required = read
         elif name == b"x-gateway-timeout":
-            self.timeout_ns = read
+            self.total_deadline_ns = self.wish.now_ns + <uint64_t>read
         elif name == b"x-gateway-priority":
             self.priority = read
         elif name == b"x-gateway-capabilities":
@@ -337,7 +338,6 @@ cdef class Exchange(Caller):
         cdef Route route = self.route
         cdef Exchange evicted
         cdef int outcome
-        self.waiting_since_ns = now_ns
         self.wait_until_ns = self.total_deadline_ns
         if not route.queue.can_make(self.priority, self.total_deadline_ns, now_ns):
             return self.fall_back(OUTCOME_QUEUE_FULL, now_ns)
@@ -360,8 +360,8 @@ cdef class Exchange(Caller):
         self.state = EXCHANGE_READING
         self.table.queued -= 1
         self.route.row.queued -= 1
-        self.queued_ns += now_ns - self.waiting_since_ns
-        fine_add(&self.route.row.queue_ns, now_ns - self.waiting_since_ns)
+        self.queued_ns += now_ns - self.enqueued_ns
+        fine_add(&self.route.row.queue_ns, now_ns - self.enqueued_ns)
         return 0
 
     cdef int on_turn(self, uint64_t now_ns) except -1:
@@ -415,7 +415,7 @@ cdef class Exchange(Caller):
         if not self.route.hedges or self.uploading or self.hedge is not None or self.attempts > 1:
             return 0
         after_ns = self.route.hedge_after_ns or backend.cell.first_byte_q_ns[2]
-        self.hedge_at_ns = now_ns + after_ns if after_ns else 0
+        self.resume_ns = now_ns + after_ns if after_ns else 0
         return 0
 
     # ------------------------------------------------------------------ send
@@ -614,7 +614,7 @@ cdef class Exchange(Caller):
         """Of two attempts the first good answer counts; the other is cancelled at once."""
         cdef Attempt other = self.hedge if attempt is self.attempt else self.attempt
         self.hedge = None
-        self.hedge_at_ns = 0
+        self.resume_ns = 0
         self.attempt = attempt
         if other is not None and other.state != ATTEMPT_ENDED:
             other.cancel(self.worker.now())
@@ -732,7 +732,7 @@ cdef class Exchange(Caller):
         cdef Route route = self.route
         cdef Backend backend
         cdef int position
-        self.hedge_at_ns = 0
+        self.resume_ns = 0
         self.wish.now_ns = now_ns
         position = route.candidates.choose(&self.wish, &self.choice, &self.worker.random)
         if position < 0 or not budget_withdraw(&route.hedge_budget, now_ns):
@@ -925,7 +925,9 @@ cdef class Exchange(Caller):
             scratch.add(b"\r\n", 2)
         if self.cors is not None:
             scratch.add_bytes(self.cors)
-        if self.must_close or self.worker.draining or request is None or not request.keep_alive:
+        if self.must_close or self.worker.draining or request is None or not request.keep_alive or (
+            self.client.served + 1 == self.worker.limits.connection_requests
+        ):
             self.must_close = True
             scratch.add(b"connection: close\r\n", 19)
         elif request.is_http10:
@@ -1072,8 +1074,8 @@ cdef class Exchange(Caller):
             at_ns = min(at_ns, self.wait_until_ns)
         elif self.state == EXCHANGE_PAUSED:
             at_ns = min(at_ns, self.resume_ns)
-        elif self.hedge_at_ns:
-            at_ns = min(at_ns, self.hedge_at_ns)
+        elif self.resume_ns:
+            at_ns = min(at_ns, self.resume_ns)
         self.worker.wheel.arm(self, at_ns)
         return 0
 
@@ -1091,7 +1093,7 @@ cdef class Exchange(Caller):
         elif now_ns >= self.total_deadline_ns:
             self.time_up(now_ns)
             return
-        elif self.hedge_at_ns and now_ns >= self.hedge_at_ns and self.state == EXCHANGE_ATTEMPTING:
+        elif self.resume_ns and now_ns >= self.resume_ns and self.state == EXCHANGE_ATTEMPTING:
             self.start_hedge(now_ns)
         if self.state != EXCHANGE_DONE:
             self.rearm(now_ns)

@@ -14,6 +14,7 @@ cdef class Peer(Timed):
     cdef readonly bint writable
     cdef readonly bint reading
     cdef readonly bint closing
+    cdef readonly uint64_t served       # exchanges or answers that went over it
 
     cdef int send(self, object data) except -1
     cdef int pause(self) except -1

@@ -37,7 +37,6 @@ cdef class Upstream(Peer):
     cdef int interims
     cdef uint64_t made_ns
     cdef readonly bint made             # the connection was there
-    cdef readonly uint64_t served       # answers read whole
 
     cdef int read(self, bytes data, uint64_t now_ns) except -1
     cdef bytes read_head(self, bytes data, uint64_t now_ns)
