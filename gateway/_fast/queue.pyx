@@ -1,6 +1,7 @@
 """The bounded queue of one route: lanes, adaptive LIFO, CoDel. The rules are in the .pxd.
 
-Cost: push, pop and remove relink two neighbours, 20 ns; nothing is allocated.
+Cost: to come and go relinks two neighbours, 15 ns; pop looks at the eight lanes, 30 ns more.
+Nothing is allocated.
 After folly's Codel, and B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015.
 """
 
