@@ -769,3 +769,8 @@ def end_of_head(bytes data not None, uint32_t start=0):
     """Offset just after the head's empty line, or -1."""
     cdef const char* at = data
     return head_end(at, <uint32_t>len(data), start)
+
+
+def meaning(bytes name not None):
+    """The FieldName of a field's name, as an int."""
+    return <int>name_of(name, <uint32_t>len(name))

@@ -22,10 +22,10 @@ cdef class Pool:
     cdef readonly int dials             # under way
     cdef readonly int lent
 
-    cdef Peer take(self)
-    cdef bint keep(self, Peer peer) except -1
-    cdef bint forget(self, Peer peer) except -1
-    cdef int await_peer(self, Borrower borrower) except -1
-    cdef int stop_waiting(self, Borrower borrower) except -1
-    cdef Borrower next_waiting(self)
-    cdef bint wants_dial(self)
+    cpdef Peer take(self)
+    cpdef bint keep(self, Peer peer) except -1
+    cpdef bint forget(self, Peer peer) except -1
+    cpdef int await_peer(self, Borrower borrower) except -1
+    cpdef int stop_waiting(self, Borrower borrower) except -1
+    cpdef Borrower next_waiting(self)
+    cpdef bint wants_dial(self)

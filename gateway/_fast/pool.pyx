@@ -34,14 +34,14 @@ cdef class Pool:
             f"waiting={len(self.waiting)}>"
         )
 
-    cdef Peer take(self):
+    cpdef Peer take(self):
         """The idle peer used last, now lent; None when there is none."""
         if not self.idle:
             return None
         self.lent += 1
         return <Peer>self.idle.pop()
 
-    cdef bint keep(self, Peer peer) except -1:
+    cpdef bint keep(self, Peer peer) except -1:
         """Take a lent peer back; False when there is no room for it."""
         self.lent -= 1
         if len(self.idle) >= self.idle_limit:
@@ -49,7 +49,7 @@ cdef class Pool:
         self.idle.append(peer)
         return True
 
-    cdef bint forget(self, Peer peer) except -1:
+    cpdef bint forget(self, Peer peer) except -1:
         """A peer is gone: an idle one is removed (True), a lent one is only counted."""
         # Cost: a scan of the idle stack, only when an idle connection closes or expires.
         if peer in self.idle:
@@ -58,18 +58,18 @@ cdef class Pool:
         self.lent -= 1
         return False
 
-    cdef int await_peer(self, Borrower borrower) except -1:
+    cpdef int await_peer(self, Borrower borrower) except -1:
         borrower.waiting = True
         self.waiting.append(borrower)
         return 0
 
-    cdef int stop_waiting(self, Borrower borrower) except -1:
+    cpdef int stop_waiting(self, Borrower borrower) except -1:
         if borrower.waiting:
             borrower.waiting = False
             self.waiting.remove(borrower)
         return 0
 
-    cdef Borrower next_waiting(self):
+    cpdef Borrower next_waiting(self):
         cdef Borrower borrower
         if not self.waiting:
             return None
@@ -77,6 +77,6 @@ cdef class Pool:
         borrower.waiting = False
         return borrower
 
-    cdef bint wants_dial(self):
+    cpdef bint wants_dial(self):
         """Whether fewer dials are under way than borrowers wait."""
         return self.dials < len(self.waiting)

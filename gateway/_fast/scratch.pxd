@@ -13,7 +13,7 @@ cdef enum:
 cdef class Scratch:
     cdef char* data
     cdef uint32_t used
-    cdef bint overflowed
+    cdef readonly bint overflowed
     cdef uint64_t second                # of the cached date
     cdef char[40] date                  # "date: …\r\n" is 37 bytes
 

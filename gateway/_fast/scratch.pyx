@@ -112,7 +112,7 @@ cdef class Scratch:
         return whole
 
     def build(self, *parts):
-        """Add bytes, numbers, and ("ms", ns) or ("usd", nano) pairs, in order; the result."""
+        """Add bytes, numbers, and ("ms" | "usd" | "hex" | "date", number) pairs; the result."""
         self.begin()
         for part in parts:
             if isinstance(part, bytes):
@@ -121,6 +121,10 @@ cdef class Scratch:
                 self.add_number(part)
             elif part[0] == "ms":
                 self.add_millis(part[1])
-            else:
+            elif part[0] == "usd":
                 self.add_usd(part[1])
+            elif part[0] == "hex":
+                self.add_hex(part[1])
+            else:
+                self.add_date()
         return self.built()

@@ -39,6 +39,7 @@ cdef class Worker:
     cdef uint64_t[OUTCOME_SLOTS] refused    # exchanges that found no route, by Outcome
     cdef uint64_t random                # state of the generator
     cdef set peers                      # open downstream connections
+    cdef uint64_t held_ns               # a test's clock; 0: CLOCK_MONOTONIC
 
     cdef uint64_t now(self) noexcept nogil
     cdef int failed(self, object error) except -1

@@ -14,13 +14,15 @@ from gateway._fast.timers cimport Wheel, monotonic_ns
 cdef class Worker:
     """One per process; `apply` gives it its first table and each later one."""
 
-    def __init__(self, loop, Board board not None, int slot):
+    def __init__(self, loop, Board board not None, int slot, *, uint64_t now_ns=0, uint64_t seed=0):
+        """With `now_ns` time stands still until `set_clock`; with `seed` every choice is repeatable."""
+        self.held_ns = now_ns
         self.loop = loop
         self.board = board
         self.slot = slot
         self.scratch = Scratch()
-        self.wheel = Wheel(monotonic_ns())
-        self.random = <uint64_t>int.from_bytes(os.urandom(8), "little")
+        self.wheel = Wheel(self.now())
+        self.random = seed or <uint64_t>int.from_bytes(os.urandom(8), "little")
         self.peers = set()
 
     def apply(self, Table table not None, limits):
@@ -54,14 +56,19 @@ cdef class Worker:
 
     def tick(self):
         """Fire what is due, serve who waits; called by the loop once a tick."""
-        self.wheel.advance(monotonic_ns())
+        self.wheel.advance(self.now())
         self.table.serve_queues(self.wheel.now_ns)
 
     def refusals(self):
         """Requests that found no route, by outcome."""
         return {outcome: self.refused[outcome] for outcome in range(OUTCOME_SLOTS) if self.refused[outcome]}
 
+    def set_clock(self, uint64_t now_ns):
+        self.held_ns = now_ns
+
     cdef uint64_t now(self) noexcept nogil:
+        if self.held_ns:
+            return self.held_ns
         return monotonic_ns()
 
     cdef int failed(self, object error) except -1:
