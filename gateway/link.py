@@ -244,4 +244,7 @@ class LinkClient:
             await self._take(offer)
         except (GatewayError, OSError) as error:
             return Declined(offer.hash, offer.generation, str(error))
+        except Exception as error:  # Why: a worker serves on, whatever is wrong with an offer
+            log.exception("offer could not be taken")
+            return Declined(offer.hash, offer.generation, f"a defect: {error!r}")
         return Applied(offer.hash, offer.generation)

@@ -47,6 +47,8 @@ class FakeWorker:
         self.client = LinkClient(path, lambda: self.hello, self.take)
 
     async def take(self, offered: Offer) -> None:
+        if self.declines == "defect":
+            raise KeyError(self.declines)
         if self.declines:
             raise ConfigError((Problem(self.declines),))
         self.taken.append(offered)
@@ -106,6 +108,17 @@ async def test_offer_that_the_first_worker_declines_reaches_nobody_else(path: Pa
         assert await server.offer(offer(2)) == ("no such file",)
         assert [peer.generation for peer in server.peers] == [1, 1]
     assert server.in_force == offer(1)
+
+
+async def test_defect_in_a_worker_declines_the_offer_and_the_link_stays(path: Path) -> None:
+    server, worker = LinkServer(path), FakeWorker(path)
+    worker.declines = "defect"
+    async with server.listening(), running(worker):
+        await until(lambda: len(server.peers) == 1)
+        assert await server.offer(offer(2)) == ("a defect: KeyError('defect')",)
+        worker.declines = ""
+        assert await server.offer(offer(3)) == ()
+    assert worker.taken == [offer(3)]
 
 
 async def test_offer_without_workers_is_in_force(path: Path) -> None:

@@ -16,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from gateway.errors import ConfigError
 from gateway.run.child import ControllerPost, WorkerPost, command, post_of
+from gateway.run.start import Wish, document_of
+from gateway.state.last_good import store_last_good
 from tests.support.backends import Backend
 from tests.support.fixtures import MakeBackend, MakeProcess, make_backend, make_process
 from tests.support.gateway import GatewayProcess
@@ -287,6 +290,25 @@ def test_missing_certificate_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "there is no such file - at listen.tls.certificate" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_state_of_another_gateway_is_left_alone(gateway: GatewayProcess, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    done = start(other, minimal(other, state=str(gateway.folder / "state")))
+    assert_one_sentence(done, "another gateway uses the state directory")
+
+
+def test_last_good_configuration_is_started_on_where_that_is_asked(tmp_path: Path) -> None:
+    settings = minimal(tmp_path)
+    file, good = tmp_path / "gateway.yaml", text_of(settings)
+    file.write_text(text_of({**settings, "default_route": "nobody"}))
+    with pytest.raises(ConfigError):
+        document_of(Wish(file=file, use_last_good=True), {})
+    store_last_good(tmp_path / "state", good)
+    assert document_of(Wish(file=file, use_last_good=True), {}).text == good
+    with pytest.raises(ConfigError):
+        document_of(Wish(file=file), {})
 
 
 # -- command lines of the children

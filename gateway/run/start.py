@@ -10,6 +10,7 @@ Rule: what is wrong is one sentence (GatewayError), and nothing was started.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import logging
 import os
@@ -71,7 +72,7 @@ class Ground(Struct, frozen=True, kw_only=True):
 def serve(wish: Wish, environ: Mapping[str, str]) -> int:
     """Run the gateway until it is told to end; the exit code."""
     set_up_logging(wish.log_format, wish.log_level)
-    document = _document(wish, environ)
+    document = document_of(wish, environ)
     for warning in document.warnings:
         log.warning("configuration: %s", warning)
     with _ground(wish, document) as ground:
@@ -79,7 +80,8 @@ def serve(wish: Wish, environ: Mapping[str, str]) -> int:
         return _supervisor(ground, document.config, environ).run()
 
 
-def _document(wish: Wish, environ: Mapping[str, str]) -> Document:
+def document_of(wish: Wish, environ: Mapping[str, str]) -> Document:
+    """The configuration to start on; ConfigError where there is none."""
     try:
         return load(wish.file, environ)
     except ConfigError as error:
@@ -99,7 +101,7 @@ def _ground(wish: Wish, document: Document) -> Iterator[Ground]:
         server_context(config.listen.tls)
     workers = config.workers or cores()
     with contextlib.ExitStack() as stack:
-        run = _run_directory(Path(config.state))
+        run = _run_directory(Path(config.state), stack)
         data, shared, admin = _sockets(config, workers, stack)
         offer = offer_of(document, plan, generation=1)
         _keep(run, Path(config.state), offer)
@@ -126,10 +128,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _run_directory(state: Path) -> Path:
+def _run_directory(state: Path, stack: contextlib.ExitStack) -> Path:
+    """`state/run`, ours alone until the stack is left."""
     run = prepared(state) / "run"
     try:
         run.mkdir(mode=0o700, exist_ok=True)
+        lock = stack.enter_context((run / "lock").open("a"))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StateError(f"another gateway uses the state directory {state}") from None
     except OSError as error:
         raise StateError(f"cannot write to the state directory {state}: {error.strerror}") from None
     return run
