@@ -84,6 +84,8 @@ cdef class Attempt(Borrower):
     cdef Events events                  # of a stream
     cdef Usage usage
     cdef uint64_t cost_nano_usd
+    cdef double confidence              # of a prediction; NaN unknown
+    cdef bytes version                  # of the model, as the answer says; None unknown
     cdef bint is_encoded                # content-encoding: unreadable here
     cdef bint is_json
     cdef bint has_date
@@ -111,6 +113,7 @@ cdef class Attempt(Borrower):
     cdef int on_lost(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int on_upgraded(self, const Head* head, bytes data, uint64_t now_ns) except -1
     cdef int on_server_writable(self, bint writable) except -1
+    cdef int read_answer(self) except -1
     cdef bint is_paused(self) noexcept
     cdef int fail(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int end(self, Outcome outcome, uint64_t now_ns) except -1

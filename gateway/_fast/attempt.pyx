@@ -4,6 +4,7 @@ import cython
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.math cimport NAN
 from libc.string cimport memchr
 from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport Row
@@ -30,7 +31,10 @@ from gateway._fast.peer cimport Peer
 from gateway._fast.pool cimport Borrower
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.routes cimport Terms
-from gateway._fast.splice cimport SCAN_MALFORMED, SCAN_OK, SCAN_TRUNCATED
+from gateway._fast.splice cimport (
+    JSON_NUMBER, JSON_STRING, Member, SCAN_MALFORMED, SCAN_OK, SCAN_TRUNCATED, bytes_of_string,
+    double_of,
+)
 from gateway._fast.table cimport Turn
 from gateway._fast.worker cimport Worker
 
@@ -74,6 +78,7 @@ cdef class Attempt(Borrower):
         self.begun_ns = now_ns
         self.last_ns = now_ns
         self.promised = -1
+        self.confidence = NAN
         self.usage.input_tokens = -1
         self.usage.output_tokens = -1
         self.usage.cached_tokens = -1
@@ -307,7 +312,26 @@ cdef class Attempt(Borrower):
             scan = marks.usage_of(PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), &self.usage)
             if scan == SCAN_TRUNCATED or scan == SCAN_MALFORMED:
                 return OUTCOME_TRUNCATED
+            if self.backend.confidence_pointer is not None or self.backend.version_pointer is not None:
+                self.read_answer()
         return OUTCOME_OK
+
+    cdef int read_answer(self) except -1:
+        """What the backend's configuration says is in a prediction: its confidence, its version."""
+        cdef const char* at = PyBytes_AS_STRING(self.body)
+        cdef size_t length = PyBytes_GET_SIZE(self.body)
+        cdef Backend backend = self.backend
+        cdef Member member
+        if backend.confidence_pointer is not None:
+            if backend.confidence_pointer.find(at, length, &member) == SCAN_OK:
+                self.confidence = double_of(at, &member)
+        if backend.version_pointer is not None:
+            if backend.version_pointer.find(at, length, &member) == SCAN_OK:
+                if member.kind == JSON_STRING:
+                    self.version = bytes_of_string(at, &member)
+                elif member.kind == JSON_NUMBER:
+                    self.version = at[member.start:member.end]
+        return 0
 
     cdef int on_lost(self, Outcome outcome, uint64_t now_ns) except -1:
         """The connection failed or broke the protocol before the answer was whole."""
@@ -462,8 +486,10 @@ cdef class Attempt(Borrower):
         if self.first_byte_ns > self.sent_ns and self.sent_ns:
             first_ns = self.first_byte_ns - self.sent_ns
         fine_add(&row.total_ns, total_ns)
-        fine_add(&row.first_byte_ns, first_ns)
         window_add(&backend.gauge.total, total_ns, now_ns)
+        # Why not 0: that would make a known backend look unknown.
+        first_ns += first_ns == 0
+        fine_add(&row.first_byte_ns, first_ns)
         window_add(&backend.gauge.first_byte, first_ns, now_ns)
         ewma_fold(backend.gauge, first_ns, now_ns)
         if self.usage.input_tokens >= 0 or backend.terms.request_usd > 0:

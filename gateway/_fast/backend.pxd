@@ -11,6 +11,7 @@ from gateway._fast.peer cimport Peer
 from gateway._fast.pool cimport Borrower, Pool
 from gateway._fast.learned cimport Gauges
 from gateway._fast.routes cimport Terms
+from gateway._fast.splice cimport Pointer
 from gateway._fast.events cimport Marks
 
 cdef class Backend:
@@ -34,8 +35,11 @@ cdef class Backend:
     cdef object dial                    # called with the backend when the pool wants a connection
     cdef frozenset forward              # names of client fields let through
     cdef bint passes_encoding
-    cdef bint model_in_body             # `http`: the model's name goes into the body …
-    cdef bytes model_member             # … as this top-level member
+    cdef Pointer model_pointer          # `http`: where the model's name goes in the body; or None
+    cdef bytes model_member             # … the whole member, to insert where it is missing; or None
+    cdef Pointer confidence_pointer     # in its answers; or None
+    cdef Pointer version_pointer        # in its answers; or None
+    cdef readonly bytes version         # as configured; b"" unknown
     cdef Marks marks                    # of its answers, where configured; else the operation's
     cdef uint64_t connect_ns
     cdef uint64_t first_byte_ns

@@ -15,6 +15,7 @@ from gateway._fast.pool cimport Borrower, Pool
 from gateway._fast.timers cimport NO_LIMIT_NS
 from gateway._fast.learned cimport find_gauges
 from gateway._fast.routes cimport read_terms
+from gateway._fast.splice cimport Pointer
 
 
 @cython.final
@@ -53,8 +54,19 @@ cdef class Backend:
         self.pool_idle_ns = plan.pool_idle_ns
         self.pool_age_ns = plan.pool_age_ns
         self.marks = marks
-        self.model_in_body = bool(plan.model_pointer)
-        self.model_member = plan.model_pointer[1:].encode() if plan.model_pointer else b""
+        self.version = plan.version.encode("ascii", "replace")
+        self.read_pointers(plan)
+
+    def read_pointers(self, plan):
+        if plan.model_pointer:
+            self.model_pointer = Pointer(plan.model_pointer)
+            name = plan.model_pointer[1:]
+            if "/" not in name and "~" not in name:
+                self.model_member = json.dumps(name).encode("ascii") + b":" + self.model_json + b","
+        if plan.confidence_pointer:
+            self.confidence_pointer = Pointer(plan.confidence_pointer)
+        if plan.version_pointer:
+            self.version_pointer = Pointer(plan.version_pointer)
 
     def __repr__(self):
         return f"<Backend {self.name} {self.pool!r}>"

@@ -24,6 +24,7 @@ from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport Choice, Wish
+from gateway._fast.splice cimport Edit
 from gateway._fast.table cimport Route, Table
 from gateway._fast.worker cimport Worker
 
@@ -100,6 +101,7 @@ cdef class Exchange(Caller):
     cdef int lease(self, int position, Backend backend, uint64_t now_ns) except -1
     cdef Attempt new_attempt(self, int position, Backend backend)
     cdef int plan_hedge(self, Backend backend, uint64_t now_ns) except -1
+    cdef int model_edit(self, Backend backend, Edit* edits) except -1
     cdef int write_request_head(self, Attempt attempt, uint64_t length) except -1
     cdef bytes client_fields(self, Backend backend)
     cdef int write_target(self, Backend backend) except -1
@@ -127,6 +129,7 @@ cdef class Exchange(Caller):
     cdef int break_off(self, Outcome outcome, bint is_stream) except -1
     cdef int begin_answer(self, int status) except -1
     cdef int write_attempt_fields(self, Attempt attempt, bint complete) except -1
+    cdef int write_version(self, Attempt attempt) except -1
     cdef int write_length(self, uint64_t length) except -1
     cdef int end_head(self) except -1
     cdef int say(self, int status, bytes content_type, bytes body, uint64_t now_ns) except -1

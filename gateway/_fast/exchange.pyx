@@ -7,7 +7,8 @@ import cython
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.math cimport isnan
+from libc.string cimport memcpy
 from gateway._fast.attempt cimport (
     ATTEMPT_ENDED, ATTEMPT_RELAYING, ATTEMPT_TUNNELLING, Attempt, Caller, verdict_of,
 )
@@ -17,7 +18,7 @@ from gateway._fast.breaker cimport breaker_admit
 from gateway._fast.budget cimport budget_deposit, budget_withdraw
 from gateway._fast.hashing cimport random_below, random_next, xxh3
 from gateway._fast.head cimport (
-    Head, METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_TRACE,
+    Head, METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_TRACE, is_token,
 )
 from gateway._fast.histogram cimport fine_add
 from gateway._fast.operation cimport (
@@ -29,7 +30,8 @@ from gateway._fast.request cimport EDITS_MAX, Request
 from gateway._fast.routes cimport CHOSEN_NOT_CAPABLE, CHOSEN_WAIT, Choice, Wish
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.splice cimport (
-    Edit, JSON_ARRAY, JSON_MISSING, apply_edits_into, edited_length,
+    Edit, JSON_ARRAY, JSON_MISSING, Member, SCAN_OK, apply_edits_into, edited_length,
+    member_inserted, object_at, value_replaced,
 )
 from gateway._fast.table cimport Route, Table
 from gateway._fast.worker cimport Worker
@@ -338,7 +340,9 @@ cdef class Exchange(Caller):
         cdef Route route = self.route
         cdef Exchange evicted
         cdef int outcome
-        self.wait_until_ns = self.total_deadline_ns
+        # Why once: who goes back into the queue does not get its time anew.
+        if self.wait_until_ns == 0:
+            self.wait_until_ns = self.total_deadline_ns
         if not route.queue.can_make(self.priority, self.total_deadline_ns, now_ns):
             return self.fall_back(OUTCOME_QUEUE_FULL, now_ns)
         outcome = route.queue.push(self, now_ns)
@@ -429,6 +433,8 @@ cdef class Exchange(Caller):
         cdef int64_t length
         cdef bytes body = request.body
         count = request.edits_for(self.operation, attempt.backend.model_json, edits)
+        if attempt.backend.model_pointer is not None:
+            count = self.model_edit(attempt.backend, edits)
         length = edited_length(PyBytes_GET_SIZE(body), edits, <uint32_t>count)
         self.write_request_head(attempt, <uint64_t>length)
         if self.uploading:
@@ -438,6 +444,26 @@ cdef class Exchange(Caller):
             attempt.server.send(scratch.built())
             return attempt.send(body, True)
         return attempt.send(joined(scratch, body, edits, count, length), True)
+
+    cdef int model_edit(self, Backend backend, Edit* edits) except -1:
+        """Write the model's name where an `http` backend reads it; a body that is no JSON stays."""
+        cdef bytes body = self.request.body
+        cdef const char* at = PyBytes_AS_STRING(body)
+        cdef Member member
+        if backend.model_pointer.find(at, PyBytes_GET_SIZE(body), &member) != SCAN_OK:
+            return 0
+        if member.kind != JSON_MISSING:
+            edits[0] = value_replaced(
+                &member, PyBytes_AS_STRING(backend.model_json), <uint32_t>PyBytes_GET_SIZE(backend.model_json)
+            )
+            return 1
+        if backend.model_member is None or at[object_at(at)] != c"{":
+            return 0
+        edits[0] = member_inserted(
+            at, object_at(at), PyBytes_AS_STRING(backend.model_member),
+            <uint32_t>PyBytes_GET_SIZE(backend.model_member),
+        )
+        return 1
 
     cdef int write_request_head(self, Attempt attempt, uint64_t length) except -1:
         cdef Request request = self.request
@@ -889,6 +915,8 @@ cdef class Exchange(Caller):
         scratch.add_bytes(attempt.backend.name_bytes)
         scratch.add(b"\r\nx-gateway-attempts: ", 22)
         scratch.add_number(<uint64_t>self.attempts)
+        if complete and (attempt.version is not None or PyBytes_GET_SIZE(attempt.backend.version)):
+            self.write_version(attempt)
         if complete and attempt.cost_nano_usd:
             scratch.add(b"\r\nx-gateway-cost-usd: ", 22)
             scratch.add_usd(attempt.cost_nano_usd)
@@ -903,6 +931,23 @@ cdef class Exchange(Caller):
         own_ns = self.worker.now() - self.read_ns
         scratch.add_millis(own_ns - min(own_ns, self.queued_ns + upstream_ns))
         scratch.add(b"\r\n", 2)
+        return 0
+
+    cdef int write_version(self, Attempt attempt) except -1:
+        """The model's version: as the answer says, else as configured; and its confidence."""
+        cdef Scratch scratch = self.worker.scratch
+        cdef bytes version = attempt.version
+        # Why: what a backend says must not be able to end the field.
+        if version is None or PyBytes_GET_SIZE(version) > 64 or not is_token(
+            PyBytes_AS_STRING(version), <uint32_t>PyBytes_GET_SIZE(version)
+        ):
+            version = attempt.backend.version
+        if PyBytes_GET_SIZE(version):
+            scratch.add(b"\r\nx-gateway-model-version: ", 27)
+            scratch.add_bytes(version)
+        if not isnan(attempt.confidence):
+            scratch.add(b"\r\nx-gateway-confidence: ", 24)
+            scratch.add_bytes(b"%.6g" % attempt.confidence)
         return 0
 
     cdef int write_length(self, uint64_t length) except -1:
@@ -1043,6 +1088,7 @@ cdef class Exchange(Caller):
         row.outcomes[<int>self.outcome] += 1
         row.statuses[self.status // 100 if self.status < 600 else 0] += 1
         if attempt is not None:
+            self.route.queue.on_served(attempt.ended_ns - attempt.begun_ns, row.in_flight - row.queued + 1)
             row.answer_bytes += attempt.answer_bytes
             row.cost_nano_usd += attempt.cost_nano_usd
             if attempt.events is not None:

@@ -371,7 +371,7 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exploration: Share = Share(0.0)  # requests sent to a random usable candidate
     # the same backend for the same `user`, `client`, `header:NAME` or `pointer:/json/pointer`
     sticky: str = ""
-    panic: Share = Share(0.1)  # fewer usable candidates than this: breakers are ignored
+    panic: Share = Share(0.0)  # fewer usable candidates than this: breakers are ignored; 0 never
     retry: Retry = Retry()  # further attempts
     hedge: Hedge | None = None  # a second attempt at once; default none
     queue: Queue = Queue()  # waiting for a free slot
