@@ -55,7 +55,6 @@ cdef class Attempt(Borrower):
     cdef readonly Outcome outcome
     cdef readonly int status            # of the answer; 0 none
     cdef bint settled
-    cdef bint is_reused                 # the connection had served before
     cdef bint heard                     # a byte of the answer has come
     cdef bint request_ended             # the whole request has been sent
     # times

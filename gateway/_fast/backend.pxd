@@ -21,6 +21,7 @@ cdef class Backend:
     cdef readonly object plan           # BackendPlan: for the dialer and for slow paths
     cdef bytes name_bytes
     cdef bytes fields                   # host, static and credential fields, CRLF each
+    cdef frozenset own_names            # fields the configuration sets, so that clients cannot; or None
     cdef bytes base_path
     cdef bytes path                     # replaces the operation's path; b"" does not
     cdef bytes model_json               # quoted and escaped, for bodies

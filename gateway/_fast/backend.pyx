@@ -17,6 +17,9 @@ from gateway._fast.learned cimport find_gauges
 from gateway._fast.routes cimport read_terms
 from gateway._fast.splice cimport Pointer
 
+# Never among a client's fields that are passed on, so that nothing can stand beside them.
+CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
+
 
 @cython.final
 cdef class Backend:
@@ -33,6 +36,8 @@ cdef class Backend:
         self.fields = f"host: {plan.authority}\r\n".encode("latin-1") + b"".join(
             f"{name}: {value}\r\n".encode("latin-1") for name, value in plan.headers
         )
+        own_names = frozenset(name.lower().encode("ascii") for name, _ in plan.headers) - CREDENTIALS
+        self.own_names = own_names or None
         self.base_path = plan.base_path.encode("ascii")
         self.path = plan.path.encode("ascii")
         self.model_json = json.dumps(plan.model).encode("ascii")
@@ -74,10 +79,14 @@ cdef class Backend:
     cdef int borrow(self, Borrower borrower) except -1:
         """Lend an idle connection at once, or have one dialled and lend the first that is free."""
         cdef Peer peer = self.pool.take()
-        if peer is not None:
+        while peer is not None:
             self.gauge.idle -= 1
-            peer.lend(borrower)
-            return borrower.on_lent(peer)
+            # Why: one that is closing tells the pool only in a later turn of the loop.
+            if not peer.closing:
+                borrower.is_reused = True
+                peer.lend(borrower)
+                return borrower.on_lent(peer)
+            peer = self.pool.take()
         self.pool.await_peer(borrower)
         return self.dial_if_wanted()
 
@@ -102,6 +111,7 @@ cdef class Backend:
             return 0
         borrower = self.pool.next_waiting()
         if borrower is not None:
+            borrower.is_reused = peer.served > 0
             peer.lend(borrower)
             return borrower.on_lent(peer)
         if self.pool.keep(peer):

@@ -107,6 +107,16 @@ cdef class Downstream(Peer):
             return self.read_on(now_ns)
         return 0
 
+    cdef int send_early(self) except -1:
+        cdef list unread = self.unread
+        self.unread = None
+        self.unread_bytes = 0
+        self.state = DOWNSTREAM_TUNNEL
+        self.resume()
+        if unread is not None:
+            return self.tunnel.send(b"".join(unread))
+        return 0
+
     cdef int go_idle(self, uint64_t now_ns) except -1:
         self.state = DOWNSTREAM_IDLE
         self.skipped_line = False

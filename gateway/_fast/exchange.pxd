@@ -69,6 +69,7 @@ cdef class Exchange(Caller):
     cdef uint8_t committed              # bytes went downstream
     cdef uint8_t chunked                # the answer's framing downstream
     cdef uint8_t must_close
+    cdef uint8_t is_counted             # in the route's row
     cdef bytes cors                     # fields for a cross-origin caller; None
     # times
     cdef uint64_t begun_ns              # the head was read
@@ -127,6 +128,8 @@ cdef class Exchange(Caller):
     cdef int answer(self, Attempt attempt, uint64_t now_ns) except -1
     cdef int end_relay(self, Attempt attempt, uint64_t now_ns) except -1
     cdef int break_off(self, Outcome outcome, bint is_stream) except -1
+    cdef int break_short(self, Outcome outcome, uint64_t now_ns) except -1
+    cdef bytes other_fields(self, Backend backend)
     cdef int begin_answer(self, int status) except -1
     cdef int write_attempt_fields(self, Attempt attempt, bint complete) except -1
     cdef int write_version(self, Attempt attempt) except -1

@@ -67,6 +67,9 @@ cdef class Exchange(Caller):
         self.begun_ns = now_ns
         self.request = request
         request.read_head(self.worker.scratch, &self.worker.random, head, data, end)
+        if self.worker.scratch.overflowed:
+            self.must_close = True
+            return self.refuse(OUTCOME_HEAD_TOO_LARGE, now_ns)
         if head.method == METHOD_CONNECT or head.method == METHOD_TRACE:
             # Why: behind these a client may go on in another protocol.
             self.must_close = True
@@ -238,6 +241,7 @@ cdef class Exchange(Caller):
             return OUTCOME_NO_ROUTE
         if request.body_bytes > self.route.body_bytes:
             return OUTCOME_BODY_TOO_LARGE
+        self.is_counted = True
         self.route.row.requests += 1
         self.route.row.in_flight += 1
         self.route.row.request_bytes += request.body_bytes
@@ -342,7 +346,7 @@ cdef class Exchange(Caller):
         cdef int outcome
         # Why once: who goes back into the queue does not get its time anew.
         if self.wait_until_ns == 0:
-            self.wait_until_ns = self.total_deadline_ns
+            self.wait_until_ns = now_ns + (self.total_deadline_ns - now_ns) // 4
         if not route.queue.can_make(self.priority, self.total_deadline_ns, now_ns):
             return self.fall_back(OUTCOME_QUEUE_FULL, now_ns)
         outcome = route.queue.push(self, now_ns)
@@ -475,7 +479,7 @@ cdef class Exchange(Caller):
         self.write_target(backend)
         scratch.add(b" HTTP/1.1\r\n", 11)
         scratch.add_bytes(backend.fields)
-        scratch.add_bytes(request.fields)
+        scratch.add_bytes(request.fields if backend.own_names is None else self.other_fields(backend))
         scratch.add(b"x-request-id: ", 14)
         scratch.add(request.id, request.id_length)
         scratch.add(b"\r\n", 2)
@@ -498,6 +502,10 @@ cdef class Exchange(Caller):
             scratch.add(b"connection: upgrade\r\nupgrade: websocket\r\n", 41)
         scratch.add(b"\r\n", 2)
         return 0
+
+    cdef bytes other_fields(self, Backend backend):
+        """The client's fields but those that the configuration sets itself."""
+        return self.table.slow.without(self.request.fields, backend.own_names)
 
     cdef bytes client_fields(self, Backend backend):
         """What only some backends or plans let through: credentials, encodings, addresses."""
@@ -627,14 +635,15 @@ cdef class Exchange(Caller):
         self.committed = True
         self.worker.wheel.disarm(self)
         self.worker.scratch.begin()
-        self.worker.scratch.add(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n", 76)
+        self.worker.scratch.add(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n", 75)
         self.worker.scratch.add_bytes(attempt.fields)
         self.write_attempt_fields(attempt, False)
         self.worker.scratch.add(b"\r\n", 2)
         client.send(self.worker.scratch.built())
         client.tunnel = server
         server.tunnel = client
-        return 0
+        self.status = 101
+        return client.send_early()
 
     cdef int take_winner(self, Attempt attempt) except -1:
         """Of two attempts the first good answer counts; the other is cancelled at once."""
@@ -798,7 +807,7 @@ cdef class Exchange(Caller):
         cdef tuple kept
         if now_ns >= self.total_deadline_ns and (kind == "backend" or kind == "route"):
             return False
-        self.fallback = kind
+        self.fallback = None
         if kind == "backend":
             return self.fall_back_to_backend(entry.index, now_ns)
         if kind == "route":
@@ -806,9 +815,10 @@ cdef class Exchange(Caller):
         if kind == "cached":
             kept = None if self.route.answers is None else self.route.answers.get(self.answer_key())
             if kept is None:
-                self.fallback = None
                 return False
+            self.fallback = kind
             return self.say_fallback(kept[0], kept[1], kept[2], now_ns)
+        self.fallback = kind
         if kind == "rule":
             return self.say_fallback(entry.status, entry.content_type.encode("latin-1"), entry.body, now_ns)
         status, content_type, body = self.table.slow.refusal(self.operation.protocol, "unavailable", "")
@@ -831,9 +841,9 @@ cdef class Exchange(Caller):
                 if not breaker_admit(backend.cell, &backend.terms.breaker, now_ns):
                     break
                 self.route.row.fallbacks += 1
+                self.fallback = "backend"
                 self.lease(position, backend, now_ns)
                 return True
-        self.fallback = None
         return False
 
     cdef bint fall_back_to_route(self, int index, uint64_t now_ns) except -1:
@@ -851,6 +861,7 @@ cdef class Exchange(Caller):
         self.fallback_at = 0
         self.failed = None
         self.fill_wish()
+        self.fallback = "route"
         self.choose(now_ns)
         return True
 
@@ -893,11 +904,21 @@ cdef class Exchange(Caller):
 
     cdef int break_off(self, Outcome outcome, bint is_stream) except -1:
         """After the first byte: the protocol's error event, then a close without a proper end."""
+        self.must_close = True
+        if not self.chunked and self.attempt.promised < 0:
+            # Why: to this client a clean close is the proper end.
+            return self.client.abort()
         if is_stream and not (self.attempt.events.failed):
             event = self.table.slow.stream_error(self.operation.protocol, outcome, self.attempt.events.kind)
             self.client.send(self.framed(<bytes>event))
-        self.must_close = True
         return self.client.close()
+
+    cdef int break_short(self, Outcome outcome, uint64_t now_ns) except -1:
+        """End an answer that has begun and cannot be finished."""
+        if self.client is not None and self.attempt is not None:
+            self.break_off(outcome, self.attempt.events is not None)
+        self.drop_attempts(now_ns)
+        return self.finish(outcome, now_ns)
 
     cdef int begin_answer(self, int status) except -1:
         self.status = status
@@ -964,6 +985,7 @@ cdef class Exchange(Caller):
             scratch.add(b"x-request-id: ", 14)
             scratch.add(request.id, request.id_length)
             scratch.add(b"\r\n", 2)
+        scratch.add_bytes(self.table.server_line)
         if self.fallback is not None:
             scratch.add(b"x-gateway-fallback: ", 20)
             scratch.add_bytes(self.fallback.encode("ascii"))
@@ -1030,8 +1052,11 @@ cdef class Exchange(Caller):
         cdef str detail = ""
         if self.state == EXCHANGE_DONE:
             return 0
+        if self.committed:
+            return self.break_short(outcome, now_ns)
         self.drop_attempts(now_ns)
-        if self.client is not None and not self.committed:
+        self.fallback = None
+        if self.client is not None:
             if self.has_unread_body():
                 self.must_close = True
             if self.request is not None and self.request.model is not None:
@@ -1077,10 +1102,12 @@ cdef class Exchange(Caller):
         cdef Row* row
         cdef Attempt attempt = self.attempt
         cdef uint64_t total_ns
+        if self.read_ns == 0:
+            self.read_ns = now_ns
         self.worker.in_flight -= 1
         self.worker.buffered_bytes -= self.buffered
         self.buffered = 0
-        if self.route is None:
+        if not self.is_counted:
             self.worker.refused[<int>self.outcome] += 1
             return 0
         row = self.route.row
@@ -1106,7 +1133,7 @@ cdef class Exchange(Caller):
 
     cdef int record(self) except -1:
         """The prediction log's line: built here once the log exists."""
-        if self.table.queued and self.route is not None:
+        if self.table.queued:
             # A lease has come free: whoever waits longest may have it.
             return self.table.serve_queues(self.worker.now())
         return 0
@@ -1146,15 +1173,11 @@ cdef class Exchange(Caller):
 
     cdef int time_up(self, uint64_t now_ns) except -1:
         """The total time is over, wherever the exchange stands."""
-        cdef bint is_stream = self.attempt is not None and self.attempt.events is not None
         if self.state == EXCHANGE_QUEUED:
             self.route.queue.remove(self)
             self.leave_queue(now_ns)
         if self.committed:
-            if self.client is not None:
-                self.break_off(OUTCOME_DEADLINE, is_stream)
-            self.drop_attempts(now_ns)
-            return self.finish(OUTCOME_DEADLINE, now_ns)
+            return self.break_short(OUTCOME_DEADLINE, now_ns)
         self.drop_attempts(now_ns)
         return self.fall_back(OUTCOME_DEADLINE, now_ns)
 
@@ -1185,10 +1208,6 @@ cdef class Exchange(Caller):
         if self.state == EXCHANGE_QUEUED:
             self.route.queue.remove(self)
             self.leave_queue(now_ns)
-        if self.committed and self.client is not None and self.state == EXCHANGE_RELAYING:
-            self.break_off(OUTCOME_DRAINING, self.attempt.events is not None)
-            self.drop_attempts(now_ns)
-            return self.finish(OUTCOME_DRAINING, now_ns)
         return self.refuse(OUTCOME_DRAINING, now_ns)
 
     # ------------------------------------------------------- last good answers

@@ -25,4 +25,5 @@ cdef class Peer(Timed):
     cdef int on_writable(self, bint writable) except -1
     cdef int lend(self, Timed borrower) except -1
     cdef int release(self, bint reusable, uint64_t now_ns) except -1
+    cdef int send_early(self) except -1
     cdef str address(self)

@@ -59,6 +59,10 @@ cdef class Peer(Timed):
         """The exchange or attempt is over: go on to the next one, or close."""
         raise NotImplementedError
 
+    cdef int send_early(self) except -1:
+        """A tunnel has opened: what came before it goes through first."""
+        return 0
+
     cdef str address(self):
         """The other end's IP address; "" for a Unix socket or a closed connection."""
         name = None if self.transport is None else self.transport.get_extra_info("peername")

@@ -11,6 +11,7 @@ from gateway._fast.timers cimport Timed
 
 cdef class Borrower(Timed):
     cdef bint waiting                   # in a pool's queue
+    cdef bint is_reused                 # its connection had served or been idle before
 
     cdef int on_lent(self, Peer peer) except -1
     cdef int on_not_lent(self, Outcome outcome) except -1

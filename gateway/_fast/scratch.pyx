@@ -29,6 +29,7 @@ cdef class Scratch:
 
     cdef void begin(self) noexcept nogil:
         self.used = 0
+        self.overflowed = False
 
     cdef void add(self, const char* data, uint32_t length) noexcept nogil:
         # Safety: nothing is written beyond SCRATCH_BYTES (Rule 2).

@@ -76,6 +76,8 @@ cdef class Table:
     cdef readonly bint has_cors
     cdef readonly bint has_forwarded
     cdef uint64_t body_bytes            # limit where the route is not known yet
+    cdef bytes server_line              # `server: …` with its line end, or b""
+    cdef bint serving                   # serve_queues is on the stack
     cdef int queued                     # exchanges waiting in any queue
 
     cdef tuple find(self, int method, bytes method_name, bytes path)

@@ -157,6 +157,7 @@ cdef class Table:
         self.answers = answers
         self.paths = [{} for method in range(METHOD_TRACE + 1)]
         self.slow = slow
+        self.server_line = f"server: {plan.server_header}\r\n".encode("latin-1") if plan.server_header else b""
         self.has_cors = plan.cors is not None
         self.has_forwarded = plan.forwarded.x_forwarded or plan.forwarded.forwarded
         self.body_bytes = max([route.body_bytes for route in routes], default=0)
@@ -201,11 +202,17 @@ cdef class Table:
     cdef int serve_queues(self, uint64_t now_ns) except -1:
         """Let go whoever can be served or must be refused, route by route."""
         cdef Route route
-        if self.queued == 0:
+        # Why `serving`: whoever is refused or answered at once ends up here again, one level
+        # deeper for each of those who wait.
+        if self.queued == 0 or self.serving:
             return 0
-        for route in self.routes_by_index:
-            if route.queue.length:
-                self.serve_queue(route, now_ns)
+        self.serving = True
+        try:
+            for route in self.routes_by_index:
+                if route.queue.length:
+                    self.serve_queue(route, now_ns)
+        finally:
+            self.serving = False
         return 0
 
     cdef int serve_queue(self, Route route, uint64_t now_ns) except -1:

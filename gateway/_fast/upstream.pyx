@@ -80,7 +80,6 @@ cdef class Upstream(Peer):
         self.attempt = <Attempt>borrower
         # Why: after a reload the borrower's backend may be a newer one on the same pool.
         self.backend = self.attempt.backend
-        self.attempt.is_reused = self.served > 0
         self.state = UPSTREAM_HEAD
         self.interims = 0
         self.worker.wheel.disarm(self)
@@ -184,6 +183,8 @@ cdef class Upstream(Peer):
         # Why: a 204 with a length, or coded, has confused parsers before; do not reuse it.
         if head.status == 204 and (head.content_length > 0 or head.chunked):
             self.keep_alive = False
+        if bodiless:
+            attempt.may_stream = False
         attempt.on_head(head, data, now_ns)
         if self.attempt is not attempt:
             return None
@@ -265,6 +266,7 @@ cdef class Upstream(Peer):
         cdef Attempt attempt = self.attempt
         cdef uint64_t now_ns
         if attempt is None:
+            self.close()
             return 0
         if self.state == UPSTREAM_TUNNEL:
             if not clean:

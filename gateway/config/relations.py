@@ -28,6 +28,7 @@ from gateway.config.schema import (
     WeightedBackend,
 )
 from gateway.config.source import Node, join
+from gateway.config.units import Size
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -81,12 +82,17 @@ def _lines(node: Node) -> Iterator[tuple[str, int]]:
     for child in node.children():
         yield from _lines(child)
 
+# Why: a head and the gateway's own fields are built in a buffer of twice this.
+MOST_HEAD_BYTES = 64 * 1024
+
 
 def check(config: Config, root: Node) -> Findings:
     """Everything that is wrong or doubtful about a configuration whose shape is right."""
     found = Findings(root)
     _check_ports(config, found)
     _check_networks(config, found)
+    if config.limits.head > MOST_HEAD_BYTES:
+        found.wrong(f"at most {Size(MOST_HEAD_BYTES)} fit", "limits.head")
     if not config.backends:
         found.wrong("at least one backend is needed", "backends")
     if not config.routes:

@@ -119,6 +119,12 @@ class SlowPaths:
         lines += self._forwarded(fields, address)
         return b"".join(line + b"\r\n" for line in lines)
 
+    def without(self, fields: bytes, names: frozenset[bytes]) -> bytes:
+        """A block of field lines, but those of these names."""
+        lines = fields.split(b"\r\n")[:-1]
+        kept = [line for line in lines if line.partition(b":")[0].lower() not in names]
+        return b"".join(line + b"\r\n" for line in kept)
+
     def _forwarded(self, fields: list[tuple[bytes, bytes]], address: str) -> list[bytes]:
         """Who called, for backends that want to know; what a trusted proxy said comes first."""
         forwarded = self._plan.forwarded
@@ -136,7 +142,7 @@ class SlowPaths:
             ]
         if forwarded.forwarded:
             node = f'"[{address}]"' if ":" in address else address
-            own = f"for={node};host=".encode() + b'"' + host + b'"'
+            own = f"for={node};proto=http;host=".encode() + b'"' + host + b'"'
             lines.append(b"forwarded: " + b", ".join(filter(None, (known.get(b"forwarded"), own))))
         return lines
 
