@@ -18,6 +18,7 @@ VERBS = {
     "backends": "List the backends of a running gateway.",
     "check": "Check a configuration file and show what will be in force.",
     "config": "Look at the history of the configuration, compare, roll back.",
+    "demo": "Show the gateway at work before stand-in models.",
     "drain": "Let a running gateway finish and stop.",
     "route": "Look at routes, and explain what one would do with a request.",
     "serve": "Serve: the supervisor, its workers and the controller.",

@@ -1,0 +1,30 @@
+"""`gateway demo`: the gateway before stand-in models, with clients, in the terminal."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.verbs import verb_app
+from gateway.demo.show import run
+
+app = verb_app()
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", metavar="N", min=4, help="End after so long; else by Ctrl-C."),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print lines; so it does where there is no terminal.")
+    ] = False,
+) -> None:
+    """Show the gateway at work: six stand-in models, clients, and one model that dies and returns.
+
+    Starts everything itself, on this machine only, and removes it at the end. Exits with 0
+    when every request of the clients was answered, else with 1.
+    """
+    raise typer.Exit(run(seconds, is_plain=plain))
