@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tests.support.fixtures import make_backend, make_gateway, make_process
+from tests.support.names import names
 from tests.support.slowness import pytest_collection_modifyitems, pytest_configure
 
 __all__ = [
     "make_backend",
     "make_gateway",
     "make_process",
+    "names",
     "pytest_collection_modifyitems",
     "pytest_configure",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import socket
@@ -125,7 +126,7 @@ class GatewayProcess(Gateway):
         for attempt in range(3):
             self.settings = self._completed(settings)
             self._write(self.settings)
-            self.process = self._launched()
+            self.launch()
             with contextlib.suppress(PortTaken):
                 self._await_ready()
                 return
@@ -146,10 +147,11 @@ class GatewayProcess(Gateway):
         fresh.write_text(text_of(settings))
         fresh.replace(self.config)
 
-    def _launched(self) -> subprocess.Popen[bytes]:
+    def launch(self) -> None:
+        """Start it, once more if need be, on the file as it is."""
         command = [sys.executable, "-m", "gateway", "serve", "-c", str(self.config)]
         with self.log_path.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(  # noqa: S603
                 command, cwd=ROOT, stdout=log, stderr=log, env=self._environ
             )
 
@@ -183,14 +185,13 @@ class GatewayProcess(Gateway):
         time.sleep(0.002)
 
     def apply(self, settings: Settings) -> None:
-        """Write the file, send SIGHUP, and wait until the plan in force has changed."""
-        before = self.plan_hash()
-        listen, admin = self.settings["listen"], self.settings["admin"]
-        fixed = {key: self.settings[key] for key in ("drain", "state")}
-        self.settings = {**settings, "listen": listen, "admin": admin, **fixed}
+        """Write the file, send SIGHUP, and wait until every worker runs on it."""
+        fixed = {key: self.settings[key] for key in ("listen", "admin", "drain", "state")}
+        self.settings = {**settings, **fixed}
+        wanted = parse(text_of(self.settings), self._environ).hash
         self._write(self.settings)
         self.process.send_signal(signal.SIGHUP)
-        until(lambda: self.plan_hash() != before, 10.0, self.log)
+        until(lambda: self.plan_hash() == wanted, 10.0, self.log)
 
     def admin(self, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(*self.admin_address, timeout=5)
@@ -200,18 +201,21 @@ class GatewayProcess(Gateway):
             return answer.status, answer.read()
 
     def plan_hash(self) -> str:
-        """The hash of the plan that the workers run on, as the admin API tells it."""
-        raise NotImplementedError
+        """The hash of the plan that every worker runs on; empty while they differ."""
+        status, body = self.admin("/api/v1/workers")
+        workers = json.loads(body) if status == 200 else []
+        hashes = {worker["plan"] if worker["is_up"] else "" for worker in workers}
+        return hashes.pop() if len(hashes) == 1 else ""
 
     def children(self) -> dict[int, str]:
         """Its processes, by pid, with their command lines."""
         return dict(_children(self.process.pid))
 
     def workers(self) -> list[int]:
-        return [pid for pid, line in self.children().items() if "worker" in line]
+        return [pid for pid, line in self.children().items() if " gateway worker " in line]
 
     def controller(self) -> int:
-        return next(pid for pid, line in self.children().items() if "controller" in line)
+        return next(pid for pid, line in self.children().items() if " gateway controller " in line)
 
     def stop(self) -> None:
         if self.process.poll() is None:

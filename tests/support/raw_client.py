@@ -86,7 +86,7 @@ class RawClient:
             plain.close()
             raise
         self.rest = b""
-        self.received = b""  # everything, in order
+        self.received = bytearray()  # everything, in order
 
     def __enter__(self) -> Self:
         return self
@@ -141,6 +141,7 @@ class RawClient:
         deadline = time.monotonic() + (timeout_s or self.timeout_s)
         reader = _reader(method)
         made: Response | None = None
+        body = bytearray()
         interim: list[int] = []
         if self.rest:
             reader.receive_data(self.rest)
@@ -148,7 +149,7 @@ class RawClient:
             try:
                 event = reader.next_event()
             except h11.RemoteProtocolError as wrong:
-                raise Truncated(made, str(wrong)) from wrong
+                raise Truncated(_with_body(made, body), str(wrong)) from wrong
             if event is h11.NEED_DATA:
                 reader.receive_data(self._receive(deadline))
             elif isinstance(event, h11.InformationalResponse):
@@ -157,15 +158,15 @@ class RawClient:
                 made = _begun(event, interim)
             elif isinstance(event, h11.Data):
                 assert made is not None
-                made.body += bytes(event.data)
+                body += event.data
                 made.pieces.append((time.monotonic(), bytes(event.data)))
             elif isinstance(event, h11.EndOfMessage):
                 assert made is not None
-                made.end_at = time.monotonic()
+                made.body, made.end_at = bytes(body), time.monotonic()
                 self.rest = reader.trailing_data[0]
                 return made
             elif isinstance(event, h11.ConnectionClosed):
-                raise Truncated(made, "closed before a response")
+                raise Truncated(_with_body(made, body), "closed before a response")
 
     def read_exactly(self, count: int) -> bytes:
         """That many raw bytes, for what is not HTTP (a tunnel)."""
@@ -226,6 +227,13 @@ def _reader(method: str) -> h11.Connection:
     reader.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
     reader.send(h11.EndOfMessage())
     return reader
+
+
+def _with_body(made: Response | None, body: bytearray) -> Response | None:
+    """The response as far as it had come."""
+    if made is not None:
+        made.body = bytes(body)
+    return made
 
 
 def _begun(event: h11.Response, interim: list[int]) -> Response:

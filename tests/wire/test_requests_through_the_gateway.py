@@ -38,7 +38,7 @@ def fate_of(response: Response, client: RawClient, is_last: bool, closes: bool) 
     """What happened to a request, in the corpus' words."""
     if response.header("x-gateway-backend") == "echo":
         return Verdict("accept", 0)
-    if is_last and closes and client.is_closed():
+    if is_last and closes and client.is_closed(0.5):
         return Verdict("refuse", response.status)
     return Verdict("answer", response.status)
 

@@ -1,0 +1,179 @@
+"""Processes that die, or are replaced, under constant load: who notices, and who must not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.answers import echo, plays
+from tests.support.fixtures import MakeBackend, MakeProcess
+from tests.support.gateway import GatewayProcess
+from tests.support.load import Load, fate
+from tests.support.openai_model import OpenAIModel
+from tests.support.raw_client import request_bytes
+from tests.support.script import Pause, Received, Script
+from tests.support.settings import chat
+from tests.support.settings import echo as echo_settings
+from tests.support.waiting import until
+
+RATE_PER_S = 200.0
+WORKERS = 2
+
+
+@pytest.fixture
+def gateway(make_backend: MakeBackend, make_process: MakeProcess) -> GatewayProcess:
+    settings = echo_settings(make_backend("echo", plays(echo)), workers=WORKERS)
+    return make_process(settings)
+
+
+def replaced(gateway: GatewayProcess, gone: int) -> bool:
+    """Whether a worker that is gone has a successor that serves."""
+    workers = gateway.workers()
+    return gone not in workers and len(workers) == WORKERS and gateway.plan_hash() != ""
+
+
+def test_each_worker_killed_costs_only_what_it_had_in_flight(gateway: GatewayProcess) -> None:
+    killed: list[float] = []
+    with Load(gateway.address, RATE_PER_S) as load:
+        until(lambda: len(load.shots) > 50)
+        for worker in gateway.workers():
+            killed.append(time.monotonic())
+            os.kill(worker, signal.SIGKILL)
+            until(lambda gone=worker: replaced(gateway, gone), 10.0, gateway.log)  # type: ignore[misc]
+        mark = len(load.shots)
+        until(lambda: len(load.shots) > mark + 100)
+    failed = [shot for shot in load.shots if not shot.is_right]
+    for shot in failed:
+        assert shot.status == 0, shot  # cut off, never answered wrongly
+        assert any(shot.sent_at <= at + 0.05 and shot.ended_at >= at - 0.05 for at in killed), shot
+    assert len(failed) <= 3 * WORKERS
+    slowest = max(shot.seconds for shot in load.shots if shot.is_right)
+    assert slowest < 2.0, "connections waited for the successor too long"
+
+
+def test_killed_worker_is_replaced_within_a_second(gateway: GatewayProcess) -> None:
+    worker = gateway.workers()[0]
+    os.kill(worker, signal.SIGKILL)
+    begun = time.monotonic()
+    until(lambda: worker not in gateway.workers() and len(gateway.workers()) == WORKERS, 5.0)
+    assert time.monotonic() - begun < 1.5
+
+
+def test_controller_killed_is_noticed_by_nobody(gateway: GatewayProcess) -> None:
+    with Load(gateway.address, RATE_PER_S) as load:
+        until(lambda: len(load.shots) > 50)
+        controller = gateway.controller()
+        os.kill(controller, signal.SIGKILL)
+        mark = len(load.shots)
+        until(lambda: len(load.shots) > mark + 100)
+        until(lambda: is_administered(gateway, controller), 15.0, gateway.log)
+    assert set(load.fates()) == {"right"}
+    assert load.retried == 0
+
+
+def is_administered(gateway: GatewayProcess, gone: int) -> bool:
+    """Whether another controller answers."""
+    try:
+        return gateway.controller() != gone and gateway.admin("/healthz")[0] == 200
+    except (OSError, StopIteration):
+        return False
+
+
+def test_data_port_serves_while_the_controller_is_stopped(gateway: GatewayProcess) -> None:
+    """A controller that hangs (SIGSTOP) is worse than a dead one."""
+    controller = gateway.controller()
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        with Load(gateway.address, RATE_PER_S) as load:
+            until(lambda: len(load.shots) > 200)
+        assert set(load.fates()) == {"right"}
+    finally:
+        os.kill(controller, signal.SIGCONT)
+
+
+def test_rolling_restart_is_noticed_by_nobody(gateway: GatewayProcess) -> None:
+    before = set(gateway.workers())
+    with Load(gateway.address, RATE_PER_S) as load:
+        until(lambda: len(load.shots) > 50)
+        gateway.process.send_signal(signal.SIGUSR2)
+        until(lambda: is_rolled(gateway, before), 20.0, gateway.log)
+        mark = len(load.shots)
+        until(lambda: len(load.shots) > mark + 100)
+    assert {fate(shot) for shot in load.shots} == {"right"}
+
+
+def is_rolled(gateway: GatewayProcess, before: set[int]) -> bool:
+    now = set(gateway.workers())
+    return len(now) == WORKERS and not now & before
+
+
+def test_restart_after_everything_was_killed_needs_nothing_else(
+    make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    """The parent dies with -9: its processes end too, and a new gateway takes the port."""
+    settings = echo_settings(make_backend("echo", plays(echo)), workers=WORKERS)
+    gateway = make_process(settings)
+    children = list(gateway.children())
+    gateway.process.kill()
+    gateway.process.wait(5)
+    until(lambda: not any(is_alive(pid) for pid in children), 5.0)
+    gateway.launch()
+    until(lambda: gateway.readiness() == 200, 15.0, gateway.log)
+    with gateway.connect() as client:
+        assert client.request("POST", "/echo", b"x").body == b"x"
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in ("Z", "X")
+
+
+def test_drain_lets_requests_finish_and_says_that_it_is_not_ready(
+    make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    backend = make_backend("echo", slow_echo)
+    settings = echo_settings(backend, drain={"lame_duck": "700ms", "hard_stop": "5s"})
+    gateway = make_process(settings)
+    with gateway.connect() as busy, gateway.connect() as idle:
+        assert idle.request("GET", "/readyz").status == 200
+        busy.send(request_bytes("POST", "/echo/slow", b"finished"))
+        until(lambda: bool(backend.received))
+        gateway.process.send_signal(signal.SIGTERM)
+        until(lambda: gateway.readiness() == 503, 2.0)
+        served = idle.request("POST", "/echo", b"still")
+        assert served.body == b"still"
+        assert served.header("connection") == "close"
+        assert busy.read_response().body == b"finished"
+    assert gateway.process.wait(10) == 0
+
+
+def slow_echo(received: Received) -> Script:
+    if received.path == "/echo/slow":
+        yield Pause(1.5)
+    yield from plays(echo)(received)
+
+
+def test_stream_gets_its_time_and_then_an_explicit_end(
+    make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    backend = make_backend("mini", plays(OpenAIModel("mini", chunks=10_000, gap_s=0.05)))
+    gateway = make_process(chat(backend, drain={"lame_duck": "0s", "hard_stop": "1s"}))
+    with gateway.connect() as client:
+        body = b'{"model": "chat", "messages": [], "stream": true}'
+        client.send(request_bytes("POST", "/v1/chat/completions", body))
+        until(lambda: not client.is_quiet(0))
+        begun = time.monotonic()
+        gateway.process.send_signal(signal.SIGTERM)
+        data = client.read_to_end(5.0)
+    assert 0.8 < time.monotonic() - begun < 3.0
+    assert b"[DONE]" not in data
+    assert b'"error"' in data[-500:]
+    assert not data.endswith(b"0\r\n\r\n") or b'"error"' in data[-400:]
+    assert gateway.process.wait(10) == 0
