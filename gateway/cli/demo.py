@@ -8,6 +8,7 @@ import typer
 
 from gateway.cli.verbs import verb_app
 from gateway.demo.show import run
+from gateway.demo.stage import DATA_PORT
 
 app = verb_app()
 
@@ -18,6 +19,9 @@ def demo(
         float | None,
         typer.Option("--seconds", metavar="N", min=4, help="End after so long; else by Ctrl-C."),
     ] = None,
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65534, help="Data port, if it is free.")
+    ] = DATA_PORT,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print lines; so it does where there is no terminal.")
     ] = False,
@@ -27,4 +31,4 @@ def demo(
     Starts everything itself, on this machine only, and removes it at the end. Exits with 0
     when every request of the clients was answered, else with 1.
     """
-    raise typer.Exit(run(seconds, is_plain=plain))
+    raise typer.Exit(run(seconds, port=port, is_plain=plain))

@@ -1,9 +1,11 @@
 """The stand-in models as HTTP servers: one process, one port each.
 
-    python -m gateway.demo.server
+    python -m gateway.demo.server                any free ports, for the demo
+    python -m gateway.demo.server --port 9001    this port and the following ones, until Ctrl-C
 
-The first line on stdout says in JSON which model listens where; each line on stdin is
-`down NAME` or `up NAME`. It ends when stdin does, and so never outlives who started it.
+The first line on stdout says in JSON which model listens where. Without --port each line
+on stdin is `down NAME` or `up NAME`, and it ends when stdin does, so that it never outlives
+who started it.
 
 Rule: a model that goes down does so as a crashed process would: its port is closed and
       its connections are reset, whatever was under way on them.
@@ -11,13 +13,15 @@ Rule: a model that goes down does so as a crashed process would: its port is clo
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
+import itertools
 import random
-import signal
 import socket
 import struct
 import sys
+from collections.abc import Mapping
 
 import orjson
 
@@ -31,9 +35,9 @@ _REASONS = {200: b"OK", 429: b"Too Many Requests", 500: b"Internal Server Error"
 class ModelServer:
     """One model behind one port."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, port: int) -> None:
         self.model = model
-        self.port = 0
+        self.port = port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._chance = random.Random()
@@ -113,14 +117,22 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def main() -> None:
-    """Serve all models until stdin ends."""
-    servers = {model.name: ModelServer(model) for model in MODELS}
+async def main(port: int) -> None:
+    """Serve all models until told to end."""
+    ports = itertools.count(port) if port else itertools.repeat(0)
+    servers = {model.name: ModelServer(model, at) for model, at in zip(MODELS, ports, strict=False)}
     for server in servers.values():
         await server.up()
-    ports = {name: server.port for name, server in servers.items()}
-    sys.stdout.write(f"{orjson.dumps(ports).decode()}\n")
+    places = {name: server.port for name, server in servers.items()}
+    sys.stdout.write(f"{orjson.dumps(places).decode()}\n")
     sys.stdout.flush()
+    await (asyncio.Event().wait() if port else follow(servers))
+    for server in servers.values():
+        server.down()
+
+
+async def follow(servers: Mapping[str, ModelServer]) -> None:
+    """Do what stdin says, until it ends."""
     commands = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
@@ -130,10 +142,10 @@ async def main() -> None:
             await servers[name].up()
         else:
             servers[name].down()
-    for server in servers.values():
-        server.down()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Why: stdin says when to end
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(prog="gateway.demo.server", description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(parser.parse_args().port))

@@ -28,25 +28,28 @@ LOOK_S = 0.2
 _STATUS = msgspec.json.Decoder(Status)
 
 
-def run(seconds: float | None, *, is_plain: bool) -> int:
+def run(seconds: float | None, *, port: int, is_plain: bool) -> int:
     """Show it; 0 if every client was answered."""
     console = Console(highlight=False)
     draws = console.is_terminal and not console.is_dumb_terminal and "utf" in console.encoding
-    return asyncio.run(Show(console, seconds, is_plain=is_plain or not draws).run())
+    return asyncio.run(Show(console, seconds, port, is_plain=is_plain or not draws).run())
 
 
 class Show:
     """One performance."""
 
-    def __init__(self, console: Console, seconds: float | None, *, is_plain: bool) -> None:
-        self._console, self._seconds, self._is_plain = console, seconds, is_plain
+    def __init__(
+        self, console: Console, seconds: float | None, port: int, *, is_plain: bool
+    ) -> None:
+        self._console, self._is_plain = console, is_plain
+        self._seconds, self._port = seconds, port
         self._chronicle, self._tally = Chronicle(), Tally()
         self._began_s = 0.0
 
     async def run(self) -> int:
         self._console.print("Starting the gateway and six stand-in models ...")
         with contextlib.suppress(Interrupted):
-            async with interruptible(), staged() as stage:
+            async with interruptible(), staged(self._port) as stage:
                 await self._perform(stage)
         summary(self._console, self._chronicle, self._tally, self._now_s())
         return 1 if self._tally.failed or not self._tally.answered else 0

@@ -23,7 +23,7 @@ from gateway.demo.models import BY_NAME, Model
 from gateway.errors import GatewayError
 
 HOST = "127.0.0.1"
-DATA_PORT, ADMIN_PORT = 8080, 8081  # where they are free
+DATA_PORT = 8080  # where it is free; the admin port is the next one
 READY_S, END_S = 30.0, 10.0
 _LOOK_S = 0.05
 _OK = 200
@@ -100,13 +100,14 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged() -> AsyncIterator[Stage]:
+async def staged(port: int = DATA_PORT) -> AsyncIterator[Stage]:
     """Everything runs within the block, and nothing is left after it."""
     with tempfile.TemporaryDirectory(prefix="gateway-demo-") as name:
         folder = Path(name)
         async with _models(folder / "models.log") as (models, ports):
-            data_port = free_port(DATA_PORT)
-            place = Place(data_port=data_port, admin_port=free_port(ADMIN_PORT, not_this=data_port))
+            data_port = free_port(port)
+            admin_port = free_port(port + 1 if port else 0, not_this=data_port)
+            place = Place(data_port=data_port, admin_port=admin_port)
             config = folder / "gateway.yaml"
             config.write_text(config_text(place, folder / "state", ports))
             async with _gateway(config, folder / "gateway.log") as gateway:

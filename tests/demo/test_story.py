@@ -10,7 +10,7 @@ from gateway.demo.story import DIES, RETURNS, deeds, narration
 from tests.demo.test_figures import status_of
 
 
-@pytest.mark.parametrize("seconds", [4.0, 8.0, 31.0, 64.0, 100.0])
+@pytest.mark.parametrize("seconds", [6.0, 8.0, 31.0, 64.0, 100.0])
 def test_bounded_story_ends_with_the_model_alive_and_time_to_recover(seconds: float) -> None:
     told = list(deeds(seconds))
     assert [what for _at, what in told] == [DIES, RETURNS] * (len(told) // 2)
