@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.fixtures import make_backend, make_gateway, make_process
 from tests.support.names import names
-from tests.support.slowness import pytest_collection_modifyitems, pytest_configure
+from tests.support.slowness import pytest_collection_modifyitems
 
 __all__ = [
     "make_backend",
@@ -12,5 +12,4 @@ __all__ = [
     "make_process",
     "names",
     "pytest_collection_modifyitems",
-    "pytest_configure",
 ]

@@ -15,7 +15,7 @@ from tests.support.fixtures import MakeBackend, MakeGateway, MakeProcess
 from tests.support.gateway import Gateway, GatewayThread
 from tests.support.openai_model import OpenAIModel
 from tests.support.raw_client import request_bytes
-from tests.support.script import Pause, Received, Send, Step
+from tests.support.script import Received, Send, Step
 from tests.support.settings import chat
 from tests.support.settings import echo as echo_settings
 from tests.support.waiting import until
@@ -74,7 +74,9 @@ def test_idle_connection_is_closed_after_its_time(hasty: Gateway) -> None:
     assert 0.25 < time.monotonic() - begun < 1.5
 
 
-def test_body_that_trickles_below_the_least_rate_is_refused(hasty: Gateway, backend: Backend) -> None:
+def test_body_that_trickles_below_the_least_rate_is_refused(
+    hasty: Gateway, backend: Backend
+) -> None:
     begun = time.monotonic()
     with hasty.connect() as client:
         client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
@@ -124,9 +126,7 @@ def test_client_that_leaves_a_stream_cancels_it_upstream_within_100_ms(
     assert backend.received[0].abandoned_at - left_at < 0.1
 
 
-def test_hundred_pipelined_requests_are_answered_in_order(
-    hasty: Gateway, backend: Backend
-) -> None:
+def test_hundred_pipelined_requests_are_answered_in_order(hasty: Gateway, backend: Backend) -> None:
     with hasty.connect() as client:
         client.send(b"".join(request_bytes("POST", "/echo", b"%d" % n) for n in range(100)))
         assert [client.read_response().body for _ in range(100)] == [b"%d" % n for n in range(100)]
@@ -248,7 +248,9 @@ def test_bodies_beyond_the_buffer_are_refused_while_others_pass(
     gateway = make_gateway(echo_settings(backend, limits=limits))
     holders = [gateway.connect() for _ in range(8)]
     for client in holders:
-        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + b"x" * 200_000)
+        client.send(
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + b"x" * 200_000
+        )
         gateway.settle()
     refused = [client for client in holders if not client.is_quiet(0.05)]
     assert {client.read_response().status for client in refused} == {503}
@@ -275,5 +277,3 @@ def test_gauges_return_to_zero_after_clients_left(
             gateway.settle()
     worker = gateway.plane.worker
     until(lambda: (worker.connections, worker.in_flight, worker.buffered_bytes) == (0, 0, 0))
-
-

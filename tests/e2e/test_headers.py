@@ -26,7 +26,10 @@ def backend(make_backend: MakeBackend) -> Backend:
 
 
 def ask(
-    make_gateway: MakeGateway, settings: Settings, fields: Fields, environ: dict[str, str] | None = None
+    make_gateway: MakeGateway,
+    settings: Settings,
+    fields: Fields,
+    environ: dict[str, str] | None = None,
 ) -> Response:
     with make_gateway(settings, environ=environ or {}).connect() as client:
         return client.post_json("/v1/chat/completions", {"model": "chat", "messages": []}, fields)
@@ -140,7 +143,9 @@ def test_request_ids_differ(backend: Backend, make_gateway: MakeGateway) -> None
     gateway = make_gateway(chat(backend))
     with gateway.connect() as client:
         body = {"model": "chat", "messages": []}
-        ids = {client.post_json("/v1/chat/completions", body).header("x-request-id") for _ in range(50)}
+        ids = {
+            client.post_json("/v1/chat/completions", body).header("x-request-id") for _ in range(50)
+        }
     assert len(ids) == 50
 
 
@@ -257,7 +262,9 @@ def test_backend_cannot_speak_in_the_gateways_name(
     assert answer.header("access-control-allow-origin") is None
 
 
-def test_limits_of_the_provider_are_told(make_backend: MakeBackend, make_gateway: MakeGateway) -> None:
+def test_limits_of_the_provider_are_told(
+    make_backend: MakeBackend, make_gateway: MakeGateway
+) -> None:
     theirs = (
         ("content-type", "application/json"),
         ("x-ratelimit-remaining-requests", "59"),
@@ -281,7 +288,7 @@ def test_server_header_is_only_told_where_configured(
 def test_each_field_of_an_answer_comes_once(backend: Backend, make_gateway: MakeGateway) -> None:
     for stream in (False, True):
         with make_gateway(chat(backend)).connect() as client:
-            body = {"model": "chat", "messages": [], "stream": stream}
+            body: dict[str, object] = {"model": "chat", "messages": [], "stream": stream}
             answer = client.post_json("/v1/chat/completions", body)
         names = [name.lower() for name, _ in answer.headers]
         assert len(names) == len(set(names)), names
@@ -301,7 +308,10 @@ def test_streams_are_marked_against_buffering_proxies(
 def test_two_gateways_do_not_share_pools_or_ids(
     backend: Backend, make_gateway: MakeGateway
 ) -> None:
-    for settings in (chat(backend), {**chat(backend), "backends": {"mini": openai_backend(backend)}}):
+    for settings in (
+        chat(backend),
+        {**chat(backend), "backends": {"mini": openai_backend(backend)}},
+    ):
         ask(make_gateway, settings, [])
     assert len({one.header("x-request-id") for one in backend.received}) == 2
     assert len({one.connection for one in backend.received}) == 2

@@ -50,7 +50,9 @@ def test_method_is_passed_on(gateway: Gateway, backend: Backend, method: str) ->
         assert client.request(method, "/echo", b"x").header("x-echo-method") == method
 
 
-def test_method_that_the_path_does_not_take_is_a_405(make_backend: MakeBackend, make_gateway: MakeGateway) -> None:
+def test_method_that_the_path_does_not_take_is_a_405(
+    make_backend: MakeBackend, make_gateway: MakeGateway
+) -> None:
     settings = echo_settings(make_backend("echo", plays(echo)))
     settings["routes"]["echo"]["match"] = [{"path": "/echo", "methods": ["POST"]}]
     with make_gateway(settings).connect() as client:
@@ -86,7 +88,9 @@ def test_answer_to_an_allowed_origin_says_so(cors: Gateway) -> None:
         assert refusal.header("access-control-allow-origin") == ORIGIN
 
 
-@pytest.mark.parametrize("origin", ["https://evil.test", "null", ORIGIN + ".evil.test", "http://app.example.com"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.test", "null", ORIGIN + ".evil.test", "http://app.example.com"]
+)
 def test_other_origins_get_no_permission(cors: Gateway, origin: str) -> None:
     with cors.connect() as client:
         answer = client.request("POST", "/echo", b"x", [("origin", origin)])
@@ -96,7 +100,9 @@ def test_other_origins_get_no_permission(cors: Gateway, origin: str) -> None:
         assert preflight.header("access-control-allow-origin") is None
 
 
-def test_any_origin_is_allowed_where_configured(backend: Backend, make_gateway: MakeGateway) -> None:
+def test_any_origin_is_allowed_where_configured(
+    backend: Backend, make_gateway: MakeGateway
+) -> None:
     gateway = make_gateway(echo_settings(backend, cors={"origins": ["*"]}))
     with gateway.connect() as client:
         answer = client.request("POST", "/echo", b"x", [("origin", "https://a.test")])
@@ -131,7 +137,9 @@ def test_continue_is_not_said_to_a_client_that_did_not_wait(gateway: Gateway) ->
     assert (answer.body, answer.interim) == (b"hello", [])
 
 
-def test_continue_is_not_said_when_the_answer_is_a_refusal(gateway: Gateway, backend: Backend) -> None:
+def test_continue_is_not_said_when_the_answer_is_a_refusal(
+    gateway: Gateway, backend: Backend
+) -> None:
     fields = [("expect", "100-continue"), ("content-length", str(1 << 30))]
     with gateway.connect() as client:
         client.send(request_bytes("POST", "/echo", None, fields))

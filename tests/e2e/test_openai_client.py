@@ -59,7 +59,7 @@ def test_usage_event_is_withheld_from_a_client_that_did_not_ask(client: openai.O
 
 
 def test_usage_event_reaches_a_client_that_asked(client: openai.OpenAI) -> None:
-    options = {"include_usage": True}
+    options: Any = {"include_usage": True}
     parts = list(client.chat.completions.create(**ANY, stream=True, stream_options=options))
     assert parts[-1].usage is not None
     assert parts[-1].usage.completion_tokens == 5
@@ -109,7 +109,10 @@ def test_responses(client: openai.OpenAI) -> None:
 
 def test_responses_in_a_stream(client: openai.OpenAI) -> None:
     events = list(client.responses.create(model="chat", input="hi", stream=True))
-    assert [event.type for event in events][0::5] == ["response.created", "response.output_text.done"]
+    assert [event.type for event in events][0::5] == [
+        "response.created",
+        "response.output_text.done",
+    ]
     assert events[-1].type == "response.completed"
     assert "".join(getattr(event, "delta", "") for event in events) == "mini w1 w2 w3"
 
@@ -157,7 +160,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("status", "kind", "expected"), ERRORS)
+@pytest.mark.parametrize("status,kind,expected", ERRORS)
 def test_backends_error_becomes_the_clients_own_exception(
     make_backend: MakeBackend,
     make_gateway: MakeGateway,
@@ -168,9 +171,8 @@ def test_backends_error_becomes_the_clients_own_exception(
 ) -> None:
     backend = make_backend("mini", plays(lambda _: error(status, "no", kind, "why")))
     settings = chat(backend, each={"breaker": NO_BREAKER}, retry=ONE_ATTEMPT)
-    with client_of(make_gateway(settings)) as client:
-        with pytest.raises(expected) as caught:
-            client.chat.completions.create(**ANY, stream=stream)
+    with client_of(make_gateway(settings)) as client, pytest.raises(expected) as caught:
+        client.chat.completions.create(**ANY, stream=stream)
     assert caught.value.status_code == status
     assert caught.value.type == kind
 

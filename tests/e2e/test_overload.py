@@ -25,6 +25,7 @@ SERVICE_S = 0.04
 LIMIT = 4  # at once, each of two backends
 CAPACITY_PER_S = 2 * LIMIT / SERVICE_S
 DEADLINE_S = 1.0
+SLOW = (pytest.mark.slow, pytest.mark.timeout(180))
 
 
 def settings_for(backends: list[Backend], **more: object) -> Settings:
@@ -66,7 +67,7 @@ def goodput_per_s(shots: list[Shot]) -> float:
     return len(good) / (shots[-1].sent_at - shots[0].sent_at)
 
 
-@pytest.mark.parametrize("seconds", [3.0, pytest.param(20.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [3.0, pytest.param(20.0, marks=SLOW)])
 def test_three_times_the_capacity_keeps_the_backends_busy(
     gateway: GatewayProcess, seconds: float
 ) -> None:
@@ -156,9 +157,7 @@ def test_queue_that_is_full_refuses_and_the_waiting_are_served(
         client.close()
 
 
-def test_wait_in_the_queue_is_bounded(
-    make_backend: MakeBackend, make_process: MakeProcess
-) -> None:
+def test_wait_in_the_queue_is_bounded(make_backend: MakeBackend, make_process: MakeProcess) -> None:
     backend = make_backend("echo", after(2.0, plays(echo)))
     settings = echo_settings(backend, each={"max_concurrency": 1})
     settings["routes"]["echo"]["queue"] = {"max": 5, "max_wait": "300ms", "target": "3s"}

@@ -18,6 +18,7 @@ from tests.support.waiting import until
 
 GOOD = plays(echo)
 RATE_PER_S = 150.0
+SLOW = (pytest.mark.slow, pytest.mark.timeout(300))
 
 
 def variants(backend: Backend, other: Backend) -> list[Settings]:
@@ -43,14 +44,14 @@ def test_two_hundred_plans_in_a_row_fail_no_request(
     with Load(gateway.address, RATE_PER_S) as load:
         for _, each in zip(range(200), cycle(settings), strict=False):
             gateway.apply(each)
-            until(lambda before=len(load.shots): len(load.shots) > before)  # type: ignore[misc]
+            load.await_shots(1)
     assert set(load.fates()) == {"right"}
     assert {shot.backend for shot in load.shots} == {"echo", "second"}
     assert pair[0].received
     assert pair[1].received
 
 
-@pytest.mark.parametrize("reloads", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("reloads", [20, pytest.param(200, marks=SLOW)])
 def test_file_is_reloaded_under_load_without_a_failed_request(
     pair: tuple[Backend, Backend], make_process: MakeProcess, reloads: int
 ) -> None:

@@ -142,7 +142,10 @@ def test_clients_speak_https(secure: GatewayProcess, authority: Authority) -> No
         for n in range(5):
             assert client.request("POST", "/echo", b"%d" % n).body == b"%d" % n
     with httpx.Client(verify=context) as client:
-        assert client.post(f"https://127.0.0.1:{secure.address[1]}/echo", content=b"a" * 10**6).text == "a" * 10**6
+        assert (
+            client.post(f"https://127.0.0.1:{secure.address[1]}/echo", content=b"a" * 10**6).text
+            == "a" * 10**6
+        )
 
 
 def test_old_tls_is_refused(secure: GatewayProcess, authority: Authority) -> None:
@@ -193,9 +196,11 @@ def test_clients_must_show_a_certificate_where_that_is_asked(
     settings["listen"] = {"tls": tls}
     gateway = make_process(settings)
     bare = authority.client_context()
-    with pytest.raises((ssl.SSLError, ConnectionError, Truncated)):
-        with RawClient(gateway.address, tls=bare, server_name="gateway.test") as client:
-            client.request("GET", "/echo")
+    with (
+        pytest.raises((ssl.SSLError, ConnectionError, Truncated)),
+        RawClient(gateway.address, tls=bare, server_name="gateway.test") as client,
+    ):
+        client.request("GET", "/echo")
     known = authority.client_context()
     known.load_cert_chain(*authority.issue("client.test", file="client"))
     with RawClient(gateway.address, tls=known, server_name="gateway.test") as client:

@@ -18,8 +18,18 @@ from tests.support.backends import Backend
 from tests.support.breaking_proxy import BreakingProxy, Wear
 from tests.support.fixtures import MakeBackend, MakeGateway
 from tests.support.gateway import Gateway, GatewayThread
-from tests.support.raw_client import Response, Truncated
-from tests.support.script import Answerer, AwaitBody, Close, HalfClose, Hang, Pause, Received, Reset, Send
+from tests.support.raw_client import Response, request_bytes
+from tests.support.script import (
+    Answerer,
+    AwaitBody,
+    Close,
+    HalfClose,
+    Hang,
+    Pause,
+    Received,
+    Reset,
+    Send,
+)
 from tests.support.settings import SHORT
 from tests.support.settings import echo as echo_settings
 from tests.support.waiting import until
@@ -58,7 +68,9 @@ def test_backend_that_refuses_connections(gateway: Gateway, backend: Backend) ->
     check_next(gateway, backend)
 
 
-def test_backend_that_accepts_and_resets(make_backend: MakeBackend, make_gateway: MakeGateway) -> None:
+def test_backend_that_accepts_and_resets(
+    make_backend: MakeBackend, make_gateway: MakeGateway
+) -> None:
     backend = make_backend("echo", GOOD)
     with BreakingProxy(backend.address) as proxy:
         settings = echo_settings(backend)
@@ -132,7 +144,9 @@ def test_slow_head_is_waited_for_within_the_limit(gateway: Gateway, backend: Bac
     assert ask(gateway).body == b"slow"
 
 
-def test_head_that_trickles_beyond_the_limit_is_given_up(gateway: Gateway, backend: Backend) -> None:
+def test_head_that_trickles_beyond_the_limit_is_given_up(
+    gateway: Gateway, backend: Backend
+) -> None:
     backend.answer = faults.trickle(lambda r: Answer(200, (), b"slow"), 1, 0.05)
     begun = time.monotonic()
     assert ask(gateway).status == 504
@@ -158,11 +172,11 @@ def test_body_that_never_ends_is_ended_by_the_total_time(
     timeout = {**SHORT, "total": "600ms"}
     gateway = make_gateway(echo_settings(backend, each={"timeout": timeout}))
     begun = time.monotonic()
-    try:
-        answer = ask(gateway)
-        assert answer.status in (502, 504)
-    except Truncated as cut:
-        assert cut.response is not None
+    with gateway.connect() as client:
+        client.send(request_bytes("POST", "/echo", b"x"))
+        answer, is_whole = client.read_what_comes()
+    assert answer is not None
+    assert not is_whole or answer.status in (502, 504)
     assert time.monotonic() - begun < 3.0
     until(lambda: backend.received[0].abandoned_at > 0)
     check_next(gateway, backend)
@@ -177,7 +191,7 @@ def test_body_without_bound_does_not_fill_the_gateways_memory(
     piece = b"z" * 65536
     kind = "application/octet-stream"
 
-    def big(_: Received) -> Any:
+    def big(_received: Received) -> Any:
         yield Send(Stream((), 200, (("content-type", kind),)).head())
         for _ in range(size // len(piece)):
             yield Send(chunk(piece))
@@ -265,7 +279,9 @@ def test_answers_cut_into_pieces_on_the_way_are_put_together(
             assert ask(gateway, body).body == body
 
 
-def test_nothing_is_left_in_flight_after_faults(backend: Backend, make_gateway: MakeGateway) -> None:
+def test_nothing_is_left_in_flight_after_faults(
+    backend: Backend, make_gateway: MakeGateway
+) -> None:
     gateway = make_gateway(echo_settings(backend, each={"timeout": SHORT}))
     if not isinstance(gateway, GatewayThread):
         pytest.skip("reads the board of this process")
@@ -288,4 +304,3 @@ def test_connection_count_does_not_grow_with_requests(gateway: Gateway, backend:
     for n in range(50):
         ask(gateway, b"%d" % n)
     assert backend.connection_count == 1
-

@@ -30,22 +30,25 @@ def gateway(make_backend: MakeBackend, make_process: MakeProcess) -> GatewayProc
     return make_process(settings)
 
 
-def replaced(gateway: GatewayProcess, gone: int) -> bool:
-    """Whether a worker that is gone has a successor that serves."""
-    workers = gateway.workers()
-    return gone not in workers and len(workers) == WORKERS and gateway.plan_hash() != ""
+def await_replacement(gateway: GatewayProcess, gone: int) -> None:
+    """Return when a worker that is gone has a successor that serves."""
+
+    def is_replaced() -> bool:
+        workers = gateway.workers()
+        return gone not in workers and len(workers) == WORKERS and gateway.plan_hash() != ""
+
+    until(is_replaced, 10.0, gateway.log)
 
 
 def test_each_worker_killed_costs_only_what_it_had_in_flight(gateway: GatewayProcess) -> None:
     killed: list[float] = []
     with Load(gateway.address, RATE_PER_S) as load:
-        until(lambda: len(load.shots) > 50)
+        load.await_shots(50)
         for worker in gateway.workers():
             killed.append(time.monotonic())
             os.kill(worker, signal.SIGKILL)
-            until(lambda gone=worker: replaced(gateway, gone), 10.0, gateway.log)  # type: ignore[misc]
-        mark = len(load.shots)
-        until(lambda: len(load.shots) > mark + 100)
+            await_replacement(gateway, worker)
+        load.await_shots(100)
     failed = [shot for shot in load.shots if not shot.is_right]
     for shot in failed:
         assert shot.status == 0, shot  # cut off, never answered wrongly
@@ -65,11 +68,10 @@ def test_killed_worker_is_replaced_within_a_second(gateway: GatewayProcess) -> N
 
 def test_controller_killed_is_noticed_by_nobody(gateway: GatewayProcess) -> None:
     with Load(gateway.address, RATE_PER_S) as load:
-        until(lambda: len(load.shots) > 50)
+        load.await_shots(50)
         controller = gateway.controller()
         os.kill(controller, signal.SIGKILL)
-        mark = len(load.shots)
-        until(lambda: len(load.shots) > mark + 100)
+        load.await_shots(100)
         until(lambda: is_administered(gateway, controller), 15.0, gateway.log)
     assert set(load.fates()) == {"right"}
     assert load.retried == 0
@@ -89,7 +91,7 @@ def test_data_port_serves_while_the_controller_is_stopped(gateway: GatewayProces
     os.kill(controller, signal.SIGSTOP)
     try:
         with Load(gateway.address, RATE_PER_S) as load:
-            until(lambda: len(load.shots) > 200)
+            load.await_shots(200)
         assert set(load.fates()) == {"right"}
     finally:
         os.kill(controller, signal.SIGCONT)
@@ -98,11 +100,10 @@ def test_data_port_serves_while_the_controller_is_stopped(gateway: GatewayProces
 def test_rolling_restart_is_noticed_by_nobody(gateway: GatewayProcess) -> None:
     before = set(gateway.workers())
     with Load(gateway.address, RATE_PER_S) as load:
-        until(lambda: len(load.shots) > 50)
+        load.await_shots(50)
         gateway.process.send_signal(signal.SIGUSR2)
         until(lambda: is_rolled(gateway, before), 20.0, gateway.log)
-        mark = len(load.shots)
-        until(lambda: len(load.shots) > mark + 100)
+        load.await_shots(100)
     assert {fate(shot) for shot in load.shots} == {"right"}
 
 

@@ -146,7 +146,6 @@ async def _wait(wear: Wear, piece_bytes: int) -> None:
     await asyncio.sleep(seconds)
 
 
-
 async def _break(wear: Wear, sink: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
     if wear.stall_after >= 0:
         await asyncio.Event().wait()
@@ -163,6 +162,6 @@ async def _break(wear: Wear, sink: asyncio.StreamWriter, back: asyncio.StreamWri
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     raw: socket.socket = writer.get_extra_info("socket")
-    if raw is not None and raw.fileno() >= 0:
+    if raw.fileno() >= 0:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
     writer.transport.abort()

@@ -259,7 +259,11 @@ def endless(event: bytes, gap_s: float = 0.0) -> Answerer:
 def in_turn(*answers: Answerer) -> Answerer:
     """The first request gets the first, the next the next; the last one stays."""
     rest: Iterator[Answerer] = itertools.chain(answers, itertools.repeat(answers[-1]))
-    return lambda received: next(rest)(received)
+
+    def answer(received: Received) -> Script:
+        return next(rest)(received)
+
+    return answer
 
 
 def counted(times: int, first: Answerer, then: Answerer) -> Answerer:
@@ -268,7 +272,11 @@ def counted(times: int, first: Answerer, then: Answerer) -> Answerer:
 
 def alternating(*answers: Answerer) -> Answerer:
     turn = itertools.cycle(answers)
-    return lambda received: next(turn)(received)
+
+    def answer(received: Received) -> Script:
+        return next(turn)(received)
+
+    return answer
 
 
 def flapping(period_s: float, good: Answerer, bad: Answerer) -> Answerer:

@@ -107,7 +107,7 @@ class GatewayThread(Gateway):
         self.plane.apply(self.plan)
 
     def stop(self) -> None:
-        self.loop.run(self.plane.drain(2 * 10**9))
+        self.loop.run(self.plane.drain())
         self._socket.close()
         self.loop.stop()
 
@@ -151,7 +151,7 @@ class GatewayProcess(Gateway):
         """Start it, once more if need be, on the file as it is."""
         command = [sys.executable, "-m", "gateway", "serve", "-c", str(self.config)]
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=log, stderr=log, env=self._environ
             )
 
@@ -232,7 +232,7 @@ class GatewayProcess(Gateway):
 
 def _in_haste(settings: Settings) -> Settings:
     """The settings with a drain that does not wait, unless they say otherwise."""
-    drain = {"lame_duck": "0s", "hard_stop": "5s", **settings.get("drain", {})}
+    drain = {"lame_duck": "0s", "hard_stop": "3s", **settings.get("drain", {})}
     return {**settings, "drain": drain}
 
 
@@ -248,4 +248,3 @@ def _children(parent: int) -> Iterator[tuple[int, str]]:
                 if int(fields[1]) == parent and fields[0] != "Z":
                     line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                     yield int(entry.name), line
-

@@ -106,5 +106,3 @@ def _wants_binary(asked: dict[str, Any]) -> bool:
         return True
     outputs = asked.get("outputs") or [{}]
     return bool(outputs[0].get("parameters", {}).get("binary_data"))
-
-

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from tests.support.loops import LoopThread
+from tests.support.waiting import until
 
 ANSWER_S = 20.0
 Address = tuple[str, int]
@@ -153,6 +154,11 @@ class Load:
         self._running.result(ANSWER_S + 5)
         self._loop.stop()
 
+    def await_shots(self, count: int) -> None:
+        """Return when so many more requests have been sent."""
+        mark = len(self.shots) + count
+        until(lambda: len(self.shots) >= mark, 30.0)
+
     def fates(self) -> Counter[str]:
         return fates(self.shots)
 
@@ -174,7 +180,7 @@ def load_in_process(address: Address, rate_per_s: float, seconds: float, keep: i
     """The same in a process of its own, for as long as it takes."""
     arguments = [address[0], str(address[1]), str(rate_per_s), str(seconds), str(keep)]
     command = [sys.executable, "-m", "tests.support.load", *arguments]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=seconds + 60)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, check=True, timeout=seconds + 60)
     return [Shot(**one) for one in json.loads(done.stdout)]
 
 

@@ -7,7 +7,6 @@ this process. A name may change its addresses, or stop resolving, while a test r
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,7 +35,7 @@ def _row(address: str, port: int) -> tuple[Any, ...]:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     made = Names()
     monkeypatch.setattr(socket, "getaddrinfo", made.look_up)
-    yield made
+    return made

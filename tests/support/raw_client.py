@@ -168,6 +168,13 @@ class RawClient:
             elif isinstance(event, h11.ConnectionClosed):
                 raise Truncated(_with_body(made, body), "closed before a response")
 
+    def read_what_comes(self, method: str = "GET") -> tuple[Response | None, bool]:
+        """The response as far as it came, and whether it was whole."""
+        try:
+            return self.read_response(method), True
+        except Truncated as cut:
+            return cut.response, False
+
     def read_exactly(self, count: int) -> bytes:
         """That many raw bytes, for what is not HTTP (a tunnel)."""
         deadline = time.monotonic() + self.timeout_s

@@ -1,14 +1,10 @@
-"""The marker `slow`: what takes long runs with RUN_SLOW=1; a conftest imports both hooks."""
+"""The marker `slow`: what takes long is skipped unless RUN_SLOW is set; a conftest imports the hook."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes long; runs with RUN_SLOW=1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -81,7 +82,7 @@ def chunked_bodies(draw: st.DrawFn, body: bytes) -> bytes:
     """The body in the chunked coding: cut anywhere, sizes in either case, with leading zeros."""
     cuts = sorted(draw(st.sets(st.integers(0, len(body)), max_size=4)) | {0, len(body)})
     coded = b""
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         size = f"{end - start:{draw(st.sampled_from(['x', 'X', '04x']))}}".encode()
         extension = draw(st.sampled_from([b"", b";a=b", b';a="c"']))
         coded += size + extension + b"\r\n" + body[start:end] + b"\r\n"
@@ -133,7 +134,7 @@ def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
 
 def cut_at(data: bytes, places: Iterable[int]) -> list[bytes]:
     edges = [0, *sorted(places), len(data)]
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:end] for start, end in pairwise(edges)]
     return [piece for piece in pieces if piece]
 
 
@@ -153,8 +154,6 @@ def assert_splitting_does_not_matter(feed: Feed, data: bytes) -> None:
     whole = feed([data])
     for pieces in every_split(data):
         assert feed(pieces) == whole, f"differs when cut as {pieces}"
-
-
 
 
 def assert_garbage_is_refused_at_the_same_byte(

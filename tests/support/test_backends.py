@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -73,7 +74,7 @@ def test_broken_answer_is_seen_as_broken_by_a_strict_client(answer: Answerer) ->
 
 
 @pytest.mark.parametrize(
-    ("answer", "body"),
+    "answer,body",
     [
         (faults.http10(OK), b'{"ok": true}'),
         (faults.until_close(OK), b'{"ok": true}'),
@@ -146,18 +147,20 @@ def test_tls_backend_records_the_server_name(tmp_path: Path) -> None:
 
 
 def test_openai_client_reads_every_operation_of_the_stub() -> None:
-    with Backend(plays(OpenAIModel("m"))) as backend:
-        with openai.OpenAI(api_key="k", base_url=backend.url + "/v1") as client:
-            asked = [{"role": "user", "content": "hi"}]
-            chat = client.chat.completions.create(model="m", messages=asked)  # type: ignore[call-overload]
-            assert chat.choices[0].message.content == "m w1 w2 w3"
-            stream = client.chat.completions.create(model="m", messages=asked, stream=True)  # type: ignore[call-overload]
-            text = "".join(part.choices[0].delta.content or "" for part in stream)
-            assert text == "m w1 w2 w3"
-            vector = client.embeddings.create(model="m", input="four").data[0].embedding
-            assert vector == [4.0, 0.5, -1.0]
-            assert client.responses.create(model="m", input="x").output_text == "m w1 w2 w3"
-            assert client.models.list().data[0].id == "m"
+    asked: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    with (
+        Backend(plays(OpenAIModel("m"))) as backend,
+        openai.OpenAI(api_key="k", base_url=backend.url + "/v1") as client,
+    ):
+        chat = client.chat.completions.create(**asked)
+        assert chat.choices[0].message.content == "m w1 w2 w3"
+        stream = client.chat.completions.create(**asked, stream=True)
+        text = "".join(part.choices[0].delta.content or "" for part in stream)
+        assert text == "m w1 w2 w3"
+        vector = client.embeddings.create(model="m", input="four").data[0].embedding
+        assert vector == [4.0, 0.5, -1.0]
+        assert client.responses.create(model="m", input="x").output_text == "m w1 w2 w3"
+        assert client.models.list().data[0].id == "m"
 
 
 def test_json_and_v2_models_compute() -> None:
@@ -169,4 +172,3 @@ def test_json_and_v2_models_compute() -> None:
         tensor = {"name": "INPUT0", "datatype": "FP32", "shape": [2], "data": [1.5, 2.0]}
         got = httpx.post(backend.url + "/v2/models/m/infer", json={"inputs": [tensor]}).json()
         assert got["outputs"][0]["data"] == [3.0, 4.0]
-

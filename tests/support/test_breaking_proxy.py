@@ -42,9 +42,12 @@ def test_answer_is_cut_where_asked(backend: Backend, wear: Wear) -> None:
 
 def test_stalled_answer_leaves_the_connection_open(backend: Backend) -> None:
     wear = Wear(stall_after=50)
-    with BreakingProxy(backend.address, down=wear) as proxy:
-        with RawClient(proxy.address, timeout_s=0.2) as client, pytest.raises(TimeoutError):
-            client.request("POST", "/", BODY)
+    with (
+        BreakingProxy(backend.address, down=wear) as proxy,
+        RawClient(proxy.address, timeout_s=0.2) as client,
+        pytest.raises(TimeoutError),
+    ):
+        client.request("POST", "/", BODY)
 
 
 def test_bandwidth_is_limited(backend: Backend) -> None:
@@ -71,8 +74,10 @@ def test_early_answer_comes_before_the_request(backend: Backend) -> None:
 
 
 def test_half_close_reaches_the_target_alone(backend: Backend) -> None:
-    with BreakingProxy(backend.address, up=Wear(half_close_after=10)) as proxy:
-        with RawClient(proxy.address, timeout_s=0.3) as client:
-            client.send(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n")
-            with pytest.raises((Truncated, TimeoutError)):
-                client.read_response()
+    with (
+        BreakingProxy(backend.address, up=Wear(half_close_after=10)) as proxy,
+        RawClient(proxy.address, timeout_s=0.3) as client,
+    ):
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n")
+        with pytest.raises((Truncated, TimeoutError)):
+            client.read_response()

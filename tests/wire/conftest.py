@@ -11,13 +11,12 @@ from tests.support.backends import Backend
 from tests.support.fixtures import IS_PROCESS, make_backend, make_gateway
 from tests.support.gateway import Gateway, GatewayProcess, GatewayThread
 from tests.support.settings import echo as echo_settings
-from tests.support.slowness import pytest_collection_modifyitems, pytest_configure
+from tests.support.slowness import pytest_collection_modifyitems
 
 __all__ = [
     "make_backend",
     "make_gateway",
     "pytest_collection_modifyitems",
-    "pytest_configure",
 ]
 BODY_LIMIT = 65536
 

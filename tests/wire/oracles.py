@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 import h11
 import httptools
+from gateway._fast.chunked import decode
+from gateway._fast.head import end_of_head
+from gateway._fast.head import request as read_request
 
-from gateway._fast import chunked, head
 from gateway.errors import OUTCOMES
 from tests.wire.corpus import Seen
 
@@ -123,11 +125,11 @@ def by_the_gateway(pieces: Iterable[bytes], fields_limit: int = 100) -> Reading:
     while data:
         if data.startswith(b"\r\n"):
             data = data[2:]
-        end = head.end_of_head(data)
+        end = end_of_head(data)
         if end < 0:
             reading.end = "waits"
             return reading
-        made = head.request(data[:end], fields_limit)
+        made = read_request(data[:end], fields_limit)
         if isinstance(made, int):
             reading.end, reading.status = "refused", OUTCOMES[made].status
             return reading
@@ -147,7 +149,7 @@ def _body(made: dict[str, object], data: bytes, reading: Reading) -> bytes | Non
     assert isinstance(length, int)
     body, rest = data[: max(0, length)], data[max(0, length) :]
     if made["chunked"]:
-        decoded = chunked.decode(data)
+        decoded = decode(data)
         if decoded == -1:
             reading.end, reading.status = "refused", 400
             return None

@@ -18,7 +18,9 @@ def test_corpora_are_as_large_as_promised() -> None:
 
 def test_names_are_unique() -> None:
     for cases in (REQUESTS, RESPONSES):
-        assert [name for name, count in Counter(case.id for case in cases).items() if count > 1] == []
+        assert [
+            name for name, count in Counter(case.id for case in cases).items() if count > 1
+        ] == []
 
 
 def test_no_two_cases_have_the_same_bytes() -> None:
@@ -34,7 +36,12 @@ def test_requests_say_what_a_backend_sees_for_each_that_is_accepted() -> None:
 
 def test_kinds_and_facts_are_of_the_known_words() -> None:
     for case in REQUESTS:
-        assert {v.kind for fate in case.expect for v in fate} <= {"accept", "answer", "refuse", "wait"}
+        assert {v.kind for fate in case.expect for v in fate} <= {
+            "accept",
+            "answer",
+            "refuse",
+            "wait",
+        }
         assert case.closes in {"no", "yes", "maybe"}
         assert case.h11 in {"", "accepts", "waits", "refuses"}
     for case in RESPONSES:

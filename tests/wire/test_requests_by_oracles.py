@@ -102,10 +102,12 @@ def test_our_readers_do_what_the_case_says(case: Case) -> None:
 @each_short
 def test_h11_reads_the_same_however_the_bytes_are_cut(case: Case) -> None:
     """Not ours to fix, but an oracle that depended on cuts would be none."""
-    assert_splitting_does_not_matter(lambda pieces: oracles.by_h11(pieces), case.data)
+    assert_splitting_does_not_matter(oracles.by_h11, case.data)
 
 
 def test_every_status_of_a_refusal_is_in_the_table_of_outcomes() -> None:
     known = {outcome.status for outcome in OUTCOMES}
-    refused = {v.status for case in CASES for fate in case.expect for v in fate if v.kind == "refuse"}
+    refused = {
+        v.status for case in CASES for fate in case.expect for v in fate if v.kind == "refuse"
+    }
     assert refused <= known

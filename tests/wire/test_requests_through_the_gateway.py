@@ -45,6 +45,7 @@ def fate_of(response: Response, client: RawClient, is_last: bool, closes: bool) 
 
 def check(gateway: Gateway, backend: Backend, case: Case, pieces: list[bytes]) -> None:
     before = len(backend.received)
+    fate = Verdict("none")
     with gateway.connect() as client:
         deliver(gateway, client, pieces)
         for place, fates in enumerate(case.expect):

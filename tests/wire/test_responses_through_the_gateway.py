@@ -69,7 +69,7 @@ def test_connection_is_reused_after_a_proper_answer(gateway: Gateway, backend: B
 
 
 def test_fields_of_an_answer_keep_their_order_and_bytes(gateway: Gateway, backend: Backend) -> None:
-    head = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nETag: \"x\"\r\nx-a: caf\xe9 2\r\nContent-Length: 0\r\n\r\n"
+    head = b'HTTP/1.1 200 OK\r\nX-A: 1\r\nETag: "x"\r\nx-a: caf\xe9 2\r\nContent-Length: 0\r\n\r\n'
     backend.answer = faults.wire(head)
     with gateway.connect() as client:
         got = client.request("GET", "/echo").headers
