@@ -106,7 +106,7 @@ cdef class Backend:
     cdef int peer_back(self, Peer peer, bint reusable) except -1:
         """A lent peer is free again: to the next borrower, to the pool, or closed."""
         cdef Borrower borrower
-        if not reusable or peer.closing or not self.is_current:
+        if not reusable or peer.closing:
             peer.close()
             return 0
         borrower = self.pool.next_waiting()
@@ -114,10 +114,11 @@ cdef class Backend:
             borrower.is_reused = peer.served > 0
             peer.lend(borrower)
             return borrower.on_lent(peer)
-        if self.pool.keep(peer):
+        if self.is_current and self.pool.keep(peer):
             self.gauge.idle += 1
             return 0
-        self.pool.lent += 1
+        if self.is_current:
+            self.pool.lent += 1
         peer.close()
         return 0
 

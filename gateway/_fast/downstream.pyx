@@ -18,6 +18,7 @@ cdef enum:
     UNREAD_BYTES = 65536                # kept of pipelined requests before reading pauses
     LINGER_NS = 2_000_000_000
     RATE_CHECK_NS = 1_000_000_000
+    FIRST_REQUEST_NS = 500_000_000      # a new connection is spared by a drain for so long
 
 
 @cython.final
@@ -136,8 +137,14 @@ cdef class Downstream(Peer):
         return self.close()
 
     def drain(self):
-        """The worker is shutting down: idle connections are closed at once."""
-        if self.state == DOWNSTREAM_IDLE:
+        """The worker is shutting down: idle connections are closed.
+
+        Why not those just accepted: their first request may be on its way.
+        """
+        cdef uint64_t made_ns = self.deadline_ns - self.worker.limits.head_ns
+        if self.state == DOWNSTREAM_IDLE and (
+            self.served or self.worker.now() - made_ns > FIRST_REQUEST_NS
+        ):
             self.close()
 
     def stop(self):

@@ -15,14 +15,13 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from gateway._fast import Backend, Upstream, Worker, monotonic_ns
 from gateway.errors import OUTCOMES
 from gateway.plan import BackendPlan, TlsPlan
+from gateway.threads import in_thread
 
 _NUMBER = {outcome.name: number for number, outcome in enumerate(OUTCOMES)}
 CONNECT_FAILED = _NUMBER["connect_failed"]
@@ -32,8 +31,6 @@ TLS_FAILED = _NUMBER["tls_failed"]
 _NS_PER_S = 1_000_000_000
 _FOR_EVER_NS = 2**63
 _IPV4 = 4
-
-T = TypeVar("T")
 
 
 class Dialer:
@@ -138,23 +135,11 @@ class Dialer:
         return fresh
 
     async def _look_up(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
-        """Ask the system's resolver, in a thread that ends with its answer.
-
-        Why: a process with one thread pays less for each system call on a socket; a pool's
-        threads would stay for ever (bench/README.md, "threads").
-        """
-        answer: asyncio.Future[list[tuple[int, tuple[str, int]]]] = self._loop.create_future()
-
-        def look_up() -> None:
-            try:
-                rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                found = [(int(family), (str(at[0]), int(at[1]))) for family, _, _, _, at in rows]
-                self._loop.call_soon_threadsafe(_set_result, answer, found)
-            except OSError as error:
-                self._loop.call_soon_threadsafe(_set_exception, answer, error)
-
-        threading.Thread(target=look_up, name="resolver", daemon=True).start()
-        return await answer
+        """Ask the system's resolver."""
+        rows = await in_thread(
+            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), name="resolver"
+        )
+        return [(int(family), (str(at[0]), int(at[1]))) for family, _, _, _, at in rows]
 
     def _context(self, tls: TlsPlan) -> ssl.SSLContext:
         context = self._contexts.get(tls)
@@ -192,16 +177,6 @@ def _literal(host: str, port: int) -> _Addresses | None:
     addresses = _Addresses([(socket.AF_INET if version == _IPV4 else socket.AF_INET6, (host, port))])
     addresses.good_until_ns = _FOR_EVER_NS
     return addresses
-
-
-def _set_result(future: asyncio.Future[T], result: T) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _set_exception(future: asyncio.Future[T], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
 
 
 class _Context:

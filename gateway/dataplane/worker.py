@@ -79,24 +79,37 @@ class DataPlane:
         if previous is not None:
             retire(previous, table)
 
-    async def drain(self, hard_stop_ns: int) -> None:
-        """Stop without breaking anything that can still be finished in time."""
+    async def drain(self, *, has_successor: bool = False) -> None:
+        """Stop without breaking anything that can still be finished in time.
+
+        Alone, the worker accepts on while its load balancer learns that it is not ready;
+        with a successor on the same listeners it stops accepting at once. Either way
+        answers close their connections for a while before idle ones are closed, so that
+        hardly a client sends a request into a closing connection.
+        """
+        drain = self.plan.drain
         self.worker.lame_duck()
-        await asyncio.sleep(self.plan.drain.lame_duck_ns / _NS_PER_S)
-        for server in self._servers:
-            server.close()
-        self.worker.close_idle()
-        deadline_ns = monotonic_ns() + hard_stop_ns
-        while self.worker.in_flight and monotonic_ns() < deadline_ns:
+        if has_successor:
+            self._stop_accepting()
+        await asyncio.sleep(drain.lame_duck_ns / _NS_PER_S)
+        self._stop_accepting()
+        deadline_ns = monotonic_ns() + drain.hard_stop_ns
+        while monotonic_ns() < deadline_ns:
+            self.worker.close_idle()
+            if not self.worker.connections:
+                break
             await asyncio.sleep(_DRAIN_LOOK_S)
         self.worker.cut()
         await self.close()
 
+    def _stop_accepting(self) -> None:
+        for server in self._servers:
+            server.close()
+
     async def close(self) -> None:
         """Stop the timers and tasks; what is open is closed."""
         self._health.close()
-        for server in self._servers:
-            server.close()
+        self._stop_accepting()
         for backend in self.table.backends:
             backend.close_idle()
         await self._dialer.close()

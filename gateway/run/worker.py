@@ -32,6 +32,7 @@ from gateway.offers import kept_offer, plan_of
 from gateway.run.background import background
 from gateway.run.child import RETIRE, WorkerPost, post_of, say_ready, settle_in
 from gateway.supervisor import MISCONFIGURED
+from gateway.threads import in_thread
 from gateway.telemetry import set_up_logging
 
 RENEWAL_LOOK_S = 5.0
@@ -63,6 +64,7 @@ class WorkerProcess:
         self._board = Board.attach(post.board)
         self._offer = kept_offer(post.plan)
         self._plane: DataPlane | None = None
+        self._has_successor = False
 
     async def run(self) -> None:
         """The whole life of the worker."""
@@ -80,13 +82,11 @@ class WorkerProcess:
             say_ready(self._post.ready)
             await ended.wait()
             link.say(Draining())
-            await self._plane.drain(self._plane.plan.drain.hard_stop_ns)
+            await self._plane.drain(has_successor=self._has_successor)
 
     def _retire(self, ended: asyncio.Event) -> None:
-        """End without a lame duck's while: the successor answers who asks for readiness."""
-        if self._plane is not None:
-            drain = msgspec.structs.replace(self._plane.plan.drain, lame_duck_ns=0)
-            self._plane.plan = msgspec.structs.replace(self._plane.plan, drain=drain)
+        """A successor accepts on the same listeners by now."""
+        self._has_successor = True
         ended.set()
 
     def _hello(self) -> Hello:
@@ -100,9 +100,9 @@ class WorkerProcess:
 
     async def _take(self, offer: Offer) -> None:
         """Serve on what is offered from the next request on; what is wrong with it is raised."""
-        loop = asyncio.get_running_loop()
-        compiled = functools.partial(plan_of, offer, self._environ)
-        _document, plan = await loop.run_in_executor(None, compiled)
+        _document, plan = await in_thread(
+            functools.partial(plan_of, offer, self._environ), name="compiler"
+        )
         if self._plane is not None:
             self._plane.apply(plan)
         self._offer = offer

@@ -25,6 +25,7 @@ GROUND_EXCEPTIONS = {
 # Each package or module of the gateway, and what it may import beside the ground.
 MAY_IMPORT: dict[str, set[str]] = {
     "_fast": set(),
+    "threads": set(),
     "compiler": set(),
     "summary": set(),
     "state": set(),
@@ -40,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drift": {"_fast"},
     "rollout": set(),  # no compiler needed
     "control": {"rollout", "drift", "log", "govern", "state"},  # no compiler needed
-    "dataplane": {"_fast", "protocols", "govern"},
+    "dataplane": {"_fast", "protocols", "govern", "threads"},
     "run": {
         "_fast",
         "certificates",
@@ -58,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "sockets",
         "state",
         "supervisor",
+        "threads",
     },
     "demo": {"run"},
     "cli": {"run", "compiler", "summary", "state", "demo"},
