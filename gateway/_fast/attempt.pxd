@@ -99,6 +99,7 @@ cdef class Attempt(Borrower):
     cdef int read_field(self, const Field* field, const char* data) except -1
     cdef int read_content_type(self, const char* value, uint32_t length) except -1
     cdef Marks marks(self)
+    cdef Marks answer_marks(self)
     cdef int on_body(self, bytes piece, uint64_t now_ns) except -1
     cdef int keep(self, bytes piece) except -1
     cdef int join(self) except -1

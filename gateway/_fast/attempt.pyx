@@ -137,11 +137,7 @@ cdef class Attempt(Borrower):
         for i in range(head.count):
             field = &head.fields[i]
             if passes_downstream(field.name):
-                # Why: name, colon, value and line end lie side by side; one copy moves them.
-                scratch.add(at + field.name_at, field.name_length)
-                scratch.add(b": ", 2)
-                scratch.add(at + field.value_at, field.value_length)
-                scratch.add(b"\r\n", 2)
+                scratch.add_field(at, field)
             if field.name:
                 self.read_field(field, at)
         self.fields = scratch.built()
@@ -193,7 +189,12 @@ cdef class Attempt(Borrower):
         return 0
 
     cdef Marks marks(self):
+        """What to look for in a stream's events."""
         return self.operation.marks if self.backend.marks is None else self.backend.marks
+
+    cdef Marks answer_marks(self):
+        """What to look for in a whole answer."""
+        return self.operation.answer_marks if self.backend.marks is None else self.backend.marks
 
     cdef int on_body(self, bytes piece, uint64_t now_ns) except -1:
         """A piece of the body, framing taken off; never empty."""
@@ -303,7 +304,7 @@ cdef class Attempt(Borrower):
     cdef Outcome held_outcome(self, bint proper) except *:
         """What a complete answer amounts to; JSON that stops in the middle is not complete."""
         cdef int scan
-        cdef Marks marks = self.marks()
+        cdef Marks marks = self.answer_marks()
         if self.status == 429:
             return OUTCOME_UPSTREAM_429
         if self.status >= 400:
@@ -389,6 +390,8 @@ cdef class Attempt(Borrower):
 
     cdef int end(self, Outcome outcome, uint64_t now_ns) except -1:
         cdef Caller caller = self.caller
+        # Cost: the two point at each other no longer, so that no cycle is left to collect.
+        self.caller = None
         self.outcome = outcome
         self.settle(now_ns)
         if caller is not None:

@@ -1,6 +1,7 @@
 """Wall-clock time and ids made of it: see clock.pxd."""
 
 from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
 from gateway._fast.hashing cimport random_next
 
 cdef extern from "time.h" nogil:
@@ -27,7 +28,28 @@ cdef enum:
     NS_PER_S = 1_000_000_000
     NS_PER_MS = 1_000_000
 
-cdef const char* HEX = b"0123456789abcdef"
+# Two digits for each byte. Cost: half the steps of one digit at a time.
+cdef char PAIRS[512]
+
+
+cdef void fill_pairs() noexcept nogil:
+    cdef const char* digits = b"0123456789abcdef"
+    cdef int i
+    for i in range(256):
+        PAIRS[2 * i] = digits[i >> 4]
+        PAIRS[2 * i + 1] = digits[i & 15]
+
+
+fill_pairs()
+
+
+cdef void hex_into(char* out, uint64_t number) noexcept nogil:
+    cdef int i
+    cdef int pair
+    for i in range(8):
+        pair = <int>((number >> (56 - 8 * i)) & 255) * 2
+        out[2 * i] = PAIRS[pair]
+        out[2 * i + 1] = PAIRS[pair + 1]
 
 
 cdef uint64_t realtime_s() noexcept nogil:
@@ -48,14 +70,16 @@ cdef void new_id(char* out, uint64_t* random) noexcept nogil:
     cdef uint64_t fraction = now_ns % NS_PER_MS * 4096 // NS_PER_MS
     cdef uint64_t high = ((now_ns // NS_PER_MS) << 16) | 0x7000 | fraction
     cdef uint64_t low = random_next(random) & <uint64_t>0x3FFFFFFFFFFFFFFF
-    cdef int i, at = 0
+    cdef char[32] digits
     low |= <uint64_t>0x8000000000000000
-    for i in range(32):
-        if i == 8 or i == 12 or i == 16 or i == 20:
-            out[at] = c"-"
-            at += 1
-        out[at] = HEX[(high >> (60 - 4 * i)) & 15] if i < 16 else HEX[(low >> (124 - 4 * i)) & 15]
-        at += 1
+    hex_into(digits, high)
+    hex_into(digits + 16, low)
+    memcpy(out, digits, 8)
+    memcpy(out + 9, digits + 8, 4)
+    memcpy(out + 14, digits + 12, 4)
+    memcpy(out + 19, digits + 16, 4)
+    memcpy(out + 24, digits + 20, 12)
+    out[8] = out[13] = out[18] = out[23] = c"-"
 
 
 def id_of(uint64_t seed):

@@ -42,7 +42,8 @@ cdef class Operation:
     cdef readonly bint adds_usage       # streams report usage only when stream_options asks
     cdef readonly bint is_generation    # has tokens to estimate
     cdef readonly bint needs_end        # a stream must say that it ended
-    cdef readonly Marks marks           # of its answers
+    cdef readonly Marks marks           # of its streams' events
+    cdef readonly Marks answer_marks    # of its whole answers
     cdef Shape shape                    # of its requests; None: the body is not read
     cdef uint64_t tools_bit
     cdef uint64_t schema_bit

@@ -37,6 +37,7 @@ cdef class Operation:
         is_generation=False,
         needs_end=False,
         Marks marks=None,
+        Marks answer_marks=None,
     ):
         self.name = name
         self.protocol = protocol
@@ -49,6 +50,7 @@ cdef class Operation:
         self.is_generation = is_generation
         self.needs_end = needs_end
         self.marks = marks
+        self.answer_marks = marks if answer_marks is None else answer_marks
         self.shape = Shape(NAMES, BODY_MARKS) if has_body_model else None
         for need in needs:
             self.capability |= <uint64_t>capabilities[need]

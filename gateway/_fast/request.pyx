@@ -74,10 +74,7 @@ cdef class Request:
             field = &head.fields[i]
             if field.name and not self.read_field(field, data):
                 continue
-            scratch.add(data + field.name_at, field.name_length)
-            scratch.add(b": ", 2)
-            scratch.add(data + field.value_at, field.value_length)
-            scratch.add(b"\r\n", 2)
+            scratch.add_field(data, field)
         self.fields = scratch.built()
         return 0
 

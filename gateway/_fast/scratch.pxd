@@ -6,6 +6,7 @@
 # Cost: memcpy; numbers are written digit by digit, the date once a second.
 
 from libc.stdint cimport uint32_t, uint64_t
+from gateway._fast.head cimport Field
 
 cdef enum:
     SCRATCH_BYTES = 131072              # a client's head of 32 KiB and ours, with room
@@ -19,6 +20,7 @@ cdef class Scratch:
 
     cdef void begin(self) noexcept nogil
     cdef void add(self, const char* data, uint32_t length) noexcept nogil
+    cdef void add_field(self, const char* data, const Field* field) noexcept nogil
     cdef void add_bytes(self, bytes data) noexcept
     cdef void add_number(self, uint64_t number) noexcept nogil
     cdef void add_hex(self, uint64_t number) noexcept nogil

@@ -7,13 +7,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
-from gateway._fast.clock cimport realtime_s
+from gateway._fast.clock cimport hex_into, realtime_s
+from gateway._fast.head cimport Field
 
 cdef enum:
     NANO_PER_USD = 1_000_000_000
-
-
-cdef const char* HEX = b"0123456789abcdef"
 
 
 @cython.final
@@ -39,6 +37,21 @@ cdef class Scratch:
         memcpy(self.data + self.used, data, length)
         self.used += length
 
+    cdef void add_field(self, const char* data, const Field* field) noexcept nogil:
+        """One field line. Cost: one copy where it came in the usual form, four otherwise."""
+        cdef uint32_t value_end = field.value_at + field.value_length
+        if (
+            field.value_at == field.name_at + field.name_length + 2
+            and data[field.value_at - 1] == 32 and data[value_end] == 13
+        ):
+            # Safety: the parser saw the LF behind this CR, in the same buffer.
+            self.add(data + field.name_at, value_end + 2 - field.name_at)
+            return
+        self.add(data + field.name_at, field.name_length)
+        self.add(b": ", 2)
+        self.add(data + field.value_at, field.value_length)
+        self.add(b"\r\n", 2)
+
     cdef void add_bytes(self, bytes data) noexcept:
         self.add(PyBytes_AS_STRING(data), <uint32_t>PyBytes_GET_SIZE(data))
 
@@ -56,9 +69,7 @@ cdef class Scratch:
     cdef void add_hex(self, uint64_t number) noexcept nogil:
         """Sixteen digits, lower case."""
         cdef char[16] digits
-        cdef int i
-        for i in range(16):
-            digits[i] = HEX[(number >> (60 - 4 * i)) & 15]
+        hex_into(digits, number)
         self.add(digits, 16)
 
     cdef void add_millis(self, uint64_t ns) noexcept nogil:

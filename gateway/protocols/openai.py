@@ -49,6 +49,7 @@ def _operation(name: str, path: str, *, needs: tuple[str, ...], marks: Marks, **
         capabilities=CAPABILITIES,
         has_body_model=True,
         marks=marks,
+        answer_marks=_PLAIN,
         **facts,
     )
 
