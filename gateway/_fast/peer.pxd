@@ -10,13 +10,15 @@ from gateway._fast.timers cimport Timed
 
 cdef class Peer(Timed):
     cdef object transport               # None before connection_made and after connection_lost
+    cdef int fd                         # written to directly while the transport holds nothing; -1: TLS
+    cdef bint is_backlogged             # the transport may hold bytes: order wants them first
     cdef Peer tunnel                    # bytes read go straight there, once both sides agreed
     cdef readonly bint writable
     cdef readonly bint reading
     cdef readonly bint closing
     cdef readonly uint64_t served       # exchanges or answers that went over it
 
-    cdef int send(self, object data) except -1
+    cdef int send(self, bytes data) except -1
     cdef int pause(self) except -1
     cdef int resume(self) except -1
     cdef int close(self) except -1
