@@ -1,4 +1,4 @@
-"""The marker `slow`: what takes long is skipped unless RUN_SLOW is set; a conftest imports the hook."""
+"""The marker `slow`: it is skipped unless RUN_SLOW is set; a conftest imports the hook."""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.seen import Seen
+
 FOLDER = Path(__file__).parent
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|\{(\d+)\*(.*?)\}|([rnt0\\]))", re.DOTALL)
 _SIMPLE = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
@@ -26,15 +28,6 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.status or ''}".strip()
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A request that a backend gets."""
-
-    method: str
-    target: str
-    body: bytes
 
 
 @dataclass(frozen=True)

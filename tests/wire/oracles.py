@@ -18,7 +18,7 @@ from gateway._fast.head import end_of_head
 from gateway._fast.head import request as read_request
 
 from gateway.errors import OUTCOMES
-from tests.wire.corpus import Seen
+from tests.support.seen import Seen
 
 EVENT_BYTES = 64 << 20
 
@@ -150,7 +150,7 @@ def _body(made: dict[str, object], data: bytes, reading: Reading) -> bytes | Non
     body, rest = data[: max(0, length)], data[max(0, length) :]
     if made["chunked"]:
         decoded = decode(data)
-        if decoded == -1:
+        if isinstance(decoded, int):
             reading.end, reading.status = "refused", 400
             return None
         if decoded is None:
