@@ -347,7 +347,7 @@ cdef class Exchange(Caller):
         # Why once: who goes back into the queue does not get its time anew.
         if self.wait_until_ns == 0:
             self.wait_until_ns = now_ns + (self.total_deadline_ns - now_ns) // 4
-        if not route.queue.can_make(self.priority, self.total_deadline_ns, now_ns):
+        if not route.queue.can_make(self.priority, self.wait_until_ns, now_ns):
             return self.fall_back(OUTCOME_QUEUE_FULL, now_ns)
         outcome = route.queue.push(self, now_ns)
         if outcome != OUTCOME_OK:

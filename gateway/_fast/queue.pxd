@@ -1,8 +1,9 @@
 # The bounded queue of one route in one worker: who waits for a backend's slot.
 #
 # Eight lanes by priority, 0 the most urgent; a lane is served when those above are empty.
-# Within a lane first come, first served, until the queue is more than half full: then the
-# newest first, since the oldest will be too late for its client (adaptive LIFO).
+# Within a lane first come, first served, until the queue is more than half full and its
+# oldest has waited twice the target: then the newest first, since the oldest will be too
+# late for its client (adaptive LIFO). Without a target, half full alone decides.
 # CoDel, folly's variant: a queue whose oldest waiter was past the target at every look of a
 # whole interval is overloaded during the next one; then whoever has waited more than twice
 # the target is refused. The oldest is looked at, not the one served: under LIFO the one
@@ -74,6 +75,7 @@ cdef class Queue:                       # Queue(maximum, max_wait_ns, target_ns,
     # Who is next, out of the queue: to be served (verdict OUTCOME_OK) or to be refused
     # (OUTCOME_QUEUE_TIMEOUT; call again). None: nobody waits.
     cpdef Waiter pop(self, uint64_t now_ns)
+    cdef bint is_late(self, Lane lane, uint64_t now_ns) noexcept
     cpdef bint remove(self, Waiter waiter) except -1    # False: it was not here
     cpdef void on_served(self, uint64_t service_ns, uint64_t concurrency) noexcept
     # A newcomer's wait behind those as urgent: length × service / concurrency; 0 unknown.

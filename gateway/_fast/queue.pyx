@@ -120,14 +120,21 @@ cdef class Queue:
         if waiter is not None:
             return waiter
         lane = self.lane(__builtin_ctzll(self.occupied))
-        # Adaptive LIFO.
-        waiter = lane.newest if 2 * self.length > self.maximum else lane.oldest
+        waiter = lane.newest if self.is_late(lane, now_ns) else lane.oldest
         self.unlink(waiter)
         waiter.verdict = OUTCOME_OK
         if waiter.wait_until_ns and waiter.wait_until_ns <= now_ns:
             waiter.verdict = OUTCOME_QUEUE_TIMEOUT
             self.expired += 1
         return waiter
+
+    cdef bint is_late(self, Lane lane, uint64_t now_ns) noexcept:
+        # Adaptive LIFO: whether the oldest have waited so long that the newest are worth more.
+        # Why not by length alone: a full queue of people who are served in time is no queue
+        # of latecomers, and passing them over would refuse them late.
+        if 2 * self.length <= self.maximum:
+            return False
+        return self.target_ns == 0 or waited(lane.oldest, now_ns) > 2 * self.target_ns
 
     cpdef bint remove(self, Waiter waiter) except -1:
         if waiter is None or waiter.queue is not self:
@@ -223,5 +230,13 @@ cdef class Queue:
         return <uint64_t>(<double>ahead * self.service_ns / <double>self.concurrency)
 
     cpdef bint can_make(self, int priority, uint64_t deadline_ns, uint64_t now_ns) noexcept:
-        """Whether a newcomer could be served before `deadline_ns`; hopeless work is refused."""
-        return now_ns + self.expected_wait_ns(priority) <= deadline_ns
+        """Whether a newcomer could be served before `deadline_ns`; hopeless work is refused.
+
+        Under overload whoever waits twice the target is refused anyway: sooner is kinder.
+        """
+        cdef uint64_t wait_ns = self.expected_wait_ns(priority)
+        if self.max_wait_ns and wait_ns > self.max_wait_ns:
+            return False
+        if self.overloaded and self.target_ns and wait_ns > 2 * self.target_ns:
+            return False
+        return now_ns + wait_ns <= deadline_ns

@@ -344,3 +344,22 @@ class QueueMachine(RuleBasedStateMachine):
 
 QueueMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)
 TestQueueMachine = QueueMachine.TestCase
+
+
+def test_a_full_queue_that_is_served_in_time_stays_first_come_first_served() -> None:
+    """Passing over who would be served in time would only refuse him late."""
+    queue, now_ns = Queue(4, 0, 50 * MS, 1000 * MS), 1000 * MS
+    tickets = [Ticket(0) for _ in range(4)]
+    for ticket in tickets:
+        queue.push(ticket, now_ns)
+    assert queue.pop(now_ns + 80 * MS) is tickets[0]
+    assert queue.pop(now_ns + 101 * MS) is tickets[3]
+
+
+def test_a_newcomer_is_refused_at_once_where_the_wait_would_outlast_the_longest() -> None:
+    queue = Queue(10, 100 * MS, 0, 0)
+    queue.on_served(60 * MS, 1)
+    queue.push(Ticket(0), 0)
+    assert queue.can_make(0, 10_000 * MS, 0)
+    queue.push(Ticket(0), 0)
+    assert not queue.can_make(0, 10_000 * MS, 0)

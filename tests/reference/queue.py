@@ -59,7 +59,8 @@ class ListQueue:
             return None
         first = min(entry.priority for entry in self.waiting)
         lane = [entry for entry in self.waiting if entry.priority == first]
-        chosen = lane[-1] if len(self.waiting) > self.maximum / 2 else lane[0]
+        is_late = not self.target_ns or now_ns - lane[0].since_ns > 2 * self.target_ns
+        chosen = lane[-1] if is_late and len(self.waiting) > self.maximum / 2 else lane[0]
         self.waiting.remove(chosen)
         return chosen, TIMEOUT if 0 < chosen.until_ns <= now_ns else OK
 
