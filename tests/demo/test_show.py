@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(60)]
 
 def environ(folder: Path) -> dict[str, str]:
     """So that what it leaves in the temporary directory can be seen."""
-    return os.environ | {"TMPDIR": str(folder), "COLUMNS": "100"}
+    return os.environ | {"TMPDIR": str(folder), "COLUMNS": "200"}
 
 
 def processes_of(folder: Path) -> list[str]:
