@@ -6,7 +6,8 @@ from bench.micro.timing import compiled, report
 
 SOURCE = """
 from libc.stdint cimport uint64_t
-from gateway._fast.events cimport EVENTS_SSE, Events, Marks, Usage, new_events
+from gateway._fast.events cimport EVENTS_SSE, Events, new_events
+from gateway._fast.marks cimport Marks, Usage
 
 def feeds(uint64_t operations, Marks marks, bint withhold_usage, list chunks):
     # Each operation is one chunk, as the exchange feeds it.
@@ -46,7 +47,7 @@ def choice(content: str, finish_reason: str | None = None) -> dict:
 
 
 def main() -> None:
-    from gateway._fast.events import Marks  # noqa: PLC0415 - the path is set by compiled()
+    from gateway._fast.marks import Marks  # noqa: PLC0415 - the path is set by compiled()
 
     module = compiled("bench_events", SOURCE)
     usage = {

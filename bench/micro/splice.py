@@ -9,9 +9,12 @@ from bench.micro.timing import RUNS, compiled
 
 SOURCE = """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from gateway._fast.members cimport integer_of
+from gateway._fast.pointer cimport Pointer
+from gateway._fast.scan cimport Member, SCAN_OK
+from gateway._fast.shape cimport Shape
 from gateway._fast.splice cimport (
-    Edit, Member, Pointer, SCAN_OK, Shape, apply_edits_into, edited_length, integer_of,
-    member_inserted, object_at, value_replaced,
+    Edit, apply_edits_into, edited_length, member_inserted, object_at, value_replaced,
 )
 
 def scans(uint64_t operations, Shape shape, bytes data):
@@ -105,7 +108,8 @@ def report(name: str, run: Callable, arguments: tuple, operations: int, size_byt
 
 
 def main() -> None:
-    from gateway._fast.splice import Pointer, Shape  # noqa: PLC0415 - the path is set by compiled()
+    from gateway._fast.pointer import Pointer  # noqa: PLC0415 - the path is set by compiled()
+    from gateway._fast.shape import Shape  # noqa: PLC0415
 
     module = compiled("bench_splice", SOURCE)
     shape = Shape(NAMES, [("type", "image_url"), ("type", "json_schema")])

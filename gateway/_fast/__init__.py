@@ -10,8 +10,8 @@ try:
     from gateway._fast.backend import Backend
     from gateway._fast.board import Board
     from gateway._fast.downstream import Downstream
-    from gateway._fast.events import Marks
     from gateway._fast.hashing import hash_of
+    from gateway._fast.marks import Marks
     from gateway._fast.operation import Operation
     from gateway._fast.routes import Candidates
     from gateway._fast.table import Route, Table

@@ -14,8 +14,9 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport Row
-from gateway._fast.events cimport Events, Marks, Usage
+from gateway._fast.events cimport Events
 from gateway._fast.head cimport Field, Head
+from gateway._fast.marks cimport Marks, Usage
 from gateway._fast.operation cimport Operation
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer

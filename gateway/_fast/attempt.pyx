@@ -12,7 +12,7 @@ from gateway._fast.breaker cimport (
     VERDICT_FAILURE, VERDICT_NEUTRAL, VERDICT_RATE_LIMITED, VERDICT_SUCCESS,
     breaker_cooldown, breaker_observe,
 )
-from gateway._fast.events cimport EVENTS_NDJSON, EVENTS_SSE, EventKind, Marks, Usage, new_events
+from gateway._fast.events cimport EVENTS_NDJSON, EVENTS_SSE, EventKind, new_events
 from gateway._fast.head cimport (
     FIELD_CACHE_CONTROL, FIELD_CONTENT_ENCODING, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_CONTENT_TYPE, FIELD_CORS, FIELD_CONNECTION,
     FIELD_HOP, FIELD_NAMED_BY_CONNECTION, FIELD_ORGANISATION, FIELD_REQUEST_ID, FIELD_RETRY_AFTER,
@@ -22,6 +22,8 @@ from gateway._fast.head cimport (
 from gateway._fast.histogram cimport fine_add, window_add
 from gateway._fast.learned cimport ewma_fold, failure_rtt, learned_refresh, usage_fold
 from gateway._fast.limit cimport limit_decrease, limit_update
+from gateway._fast.marks cimport Marks, Usage
+from gateway._fast.members cimport bytes_of_string, double_of
 from gateway._fast.outcome cimport (
     OUTCOME_CANCELLED, OUTCOME_CLIENT_CLOSED, OUTCOME_CONNECT_TIMEOUT, OUTCOME_FIRST_BYTE_TIMEOUT,
     OUTCOME_IDLE_TIMEOUT, OUTCOME_OK, OUTCOME_STREAM_ERROR, OUTCOME_TRUNCATED,
@@ -31,9 +33,8 @@ from gateway._fast.peer cimport Peer
 from gateway._fast.pool cimport Borrower
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.routes cimport Terms
-from gateway._fast.splice cimport (
-    JSON_NUMBER, JSON_STRING, Member, SCAN_MALFORMED, SCAN_OK, SCAN_TRUNCATED, bytes_of_string,
-    double_of,
+from gateway._fast.scan cimport (
+    JSON_NUMBER, JSON_STRING, Member, SCAN_MALFORMED, SCAN_OK, SCAN_TRUNCATED,
 )
 from gateway._fast.table cimport Turn
 from gateway._fast.worker cimport Worker

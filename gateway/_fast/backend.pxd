@@ -10,9 +10,9 @@ from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer
 from gateway._fast.pool cimport Borrower, Pool
 from gateway._fast.learned cimport Gauges
+from gateway._fast.marks cimport Marks
+from gateway._fast.pointer cimport Pointer
 from gateway._fast.routes cimport Terms
-from gateway._fast.splice cimport Pointer
-from gateway._fast.events cimport Marks
 
 cdef class Backend:
     cdef readonly int index             # in the plan

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 from gateway._fast.board import Board
-from gateway._fast.events import Marks
+from gateway._fast.marks import Marks
 from gateway._fast.pool import Pool
 
 @final

@@ -8,14 +8,14 @@ import json
 
 from libc.stdint cimport uint64_t
 from gateway._fast.board cimport Board, atomic_cas, atomic_load, atomic_store
-from gateway._fast.events cimport Marks
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer
 from gateway._fast.pool cimport Borrower, Pool
 from gateway._fast.timers cimport NO_LIMIT_NS
 from gateway._fast.learned cimport find_gauges
+from gateway._fast.marks cimport Marks
+from gateway._fast.pointer cimport Pointer
 from gateway._fast.routes cimport read_terms
-from gateway._fast.splice cimport Pointer
 
 # Never among a client's fields that are passed on, so that nothing can stand beside them.
 CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))

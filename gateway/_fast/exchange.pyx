@@ -28,10 +28,10 @@ from gateway._fast.outcome cimport *
 from gateway._fast.peer cimport Peer
 from gateway._fast.request cimport EDITS_MAX, Request
 from gateway._fast.routes cimport CHOSEN_NOT_CAPABLE, CHOSEN_WAIT, Choice, Wish
+from gateway._fast.scan cimport JSON_ARRAY, JSON_MISSING, Member, SCAN_OK
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.splice cimport (
-    Edit, JSON_ARRAY, JSON_MISSING, Member, SCAN_OK, apply_edits_into, edited_length,
-    member_inserted, object_at, value_replaced,
+    Edit, apply_edits_into, edited_length, member_inserted, object_at, value_replaced,
 )
 from gateway._fast.table cimport Route, Table
 from gateway._fast.worker cimport Worker

@@ -5,8 +5,8 @@
 # JSON protocol that names its model in the body.
 
 from libc.stdint cimport uint32_t, uint64_t
-from gateway._fast.events cimport Marks
-from gateway._fast.splice cimport Shape
+from gateway._fast.marks cimport Marks
+from gateway._fast.shape cimport Shape
 
 cdef enum Slot:                         # members of a request body
     SLOT_MODEL = 0

@@ -1,7 +1,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, final
 
-from gateway._fast.events import Marks
+from gateway._fast.marks import Marks
 
 NAMES: Final[tuple[bytes, ...]]
 BODY_MARKS: Final[tuple[tuple[bytes, bytes], ...]]

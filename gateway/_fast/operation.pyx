@@ -2,8 +2,8 @@
 
 import cython
 
-from gateway._fast.events cimport Marks
-from gateway._fast.splice cimport Shape
+from gateway._fast.marks cimport Marks
+from gateway._fast.shape cimport Shape
 
 # Slot order; the first name of each slot is the one that is looked for.
 NAMES = (

@@ -29,4 +29,4 @@ cdef class Pool:
     cpdef int await_peer(self, Borrower borrower) except -1
     cpdef int stop_waiting(self, Borrower borrower) except -1
     cpdef Borrower next_waiting(self)
-    cpdef bint wants_dial(self)
+    cpdef bint wants_dial(self) noexcept

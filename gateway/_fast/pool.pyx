@@ -77,6 +77,6 @@ cdef class Pool:
         borrower.waiting = False
         return borrower
 
-    cpdef bint wants_dial(self):
+    cpdef bint wants_dial(self) noexcept:
         """Whether fewer dials are under way than borrowers wait."""
         return self.dials < len(self.waiting)

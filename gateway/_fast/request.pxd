@@ -10,8 +10,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from gateway._fast.head cimport Field, Head
 from gateway._fast.operation cimport Operation, SLOTS
 from gateway._fast.outcome cimport Outcome
+from gateway._fast.scan cimport Member
 from gateway._fast.scratch cimport Scratch
-from gateway._fast.splice cimport Edit, Member
+from gateway._fast.splice cimport Edit
 
 cdef enum:
     EDITS_MAX = 4

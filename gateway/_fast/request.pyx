@@ -18,11 +18,13 @@ from gateway._fast.operation cimport (
 )
 from gateway._fast.outcome cimport OUTCOME_BAD_BODY, OUTCOME_NO_MODEL, OUTCOME_OK, Outcome
 from gateway._fast.clock cimport new_id
-from gateway._fast.scratch cimport Scratch
-from gateway._fast.splice cimport (
-    Edit, JSON_MISSING, JSON_NULL, JSON_OBJECT, JSON_STRING, Member, SCAN_OK, Shape,
-    bytes_of_string, integer_of, is_true, member_inserted, object_at, value_replaced,
+from gateway._fast.members cimport bytes_of_string, integer_of
+from gateway._fast.scan cimport (
+    JSON_MISSING, JSON_NULL, JSON_OBJECT, JSON_STRING, Member, SCAN_OK, is_true,
 )
+from gateway._fast.scratch cimport Scratch
+from gateway._fast.shape cimport Shape
+from gateway._fast.splice cimport Edit, member_inserted, object_at, value_replaced
 
 cdef Shape STREAM_OPTIONS = Shape((b"include_usage",), ())
 cdef const char* USAGE_OPTIONS = b'"stream_options":{"include_usage":true},'

@@ -9,10 +9,10 @@ from gateway._fast.board cimport Board, Row
 from gateway._fast.budget cimport Budget
 from gateway._fast.operation cimport Operation
 from gateway._fast.peer cimport Peer
+from gateway._fast.pointer cimport Pointer
 from gateway._fast.queue cimport Queue, Waiter
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport Candidates
-from gateway._fast.splice cimport Pointer
 
 cdef enum:
     PATHS_MAX = 4096                    # paths remembered with the operation they mean

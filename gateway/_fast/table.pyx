@@ -16,12 +16,14 @@ from gateway._fast.head cimport (
 )
 from gateway._fast.learned cimport in_flight_of
 from gateway._fast.limit cimport limit_of
+from gateway._fast.members cimport bytes_of_string
 from gateway._fast.operation cimport SLOT_USER
 from gateway._fast.peer cimport Peer
+from gateway._fast.pointer cimport Pointer
 from gateway._fast.queue cimport Queue, Waiter
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport Candidates, Terms
-from gateway._fast.splice cimport Member, Pointer, SCAN_OK, bytes_of_string
+from gateway._fast.scan cimport Member, SCAN_OK
 from gateway._fast.timers cimport NO_LIMIT_NS
 
 METHODS = {

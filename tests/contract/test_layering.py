@@ -68,13 +68,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Inside the compiled package: a module imports from the storeys below its own, never beside it.
 STOREYS: tuple[set[str], ...] = (
-    {"blocks", "debug", "outcome"},
-    {"budget", "hashing", "histogram", "timers"},
-    {"board", "clock", "head", "peer", "queue", "splice"},
-    {"breaker", "chunked", "events", "pool", "scratch"},
-    {"learned", "operation"},
-    {"limit", "request"},
-    {"policies"},
+    {"blocks", "debug", "outcome", "texts"},
+    {"budget", "hashing", "histogram", "scan", "timers"},
+    {"board", "clock", "head", "members", "peer", "queue"},
+    {"breaker", "chunked", "pointer", "pool", "scratch", "shape", "splice"},
+    {"learned", "marks"},
+    {"events", "limit", "operation"},
+    {"policies", "request"},
     {"routes"},
     {"backend"},
     {"table"},

@@ -7,43 +7,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway._fast.events import Events, Marks
+from gateway._fast.events import Events
+from gateway._fast.marks import Marks
 from tests.reference import events as reference
+from tests.support.marks import ANTHROPIC, CHAT, OLLAMA, RESPONSES, USAGE
 from tests.support.strategies import assert_splitting_does_not_matter, cut_at
 
 STOP, LENGTH, TOOLS, FILTER, OTHER = 1, 2, 3, 4, 5
 STATE = [*asdict(reference.Seen())]
-
-CHAT: dict[str, Any] = {}
-RESPONSES: dict[str, Any] = {
-    "usage": ("/response/usage", "/usage"),
-    "ended": {"response.completed": "stop", "response.incomplete": "length"},
-    "failing": ("response.failed", "error"),
-    "finish_reason": False,
-}
-ANTHROPIC: dict[str, Any] = {
-    "done": "",
-    "usage": ("/message/usage", "/usage"),
-    "cached_tokens": ("/cache_read_input_tokens",),
-    "ended": {"message_stop": ""},
-    "finish_reason": False,
-}
-OLLAMA: dict[str, Any] = {
-    "done": "",
-    "usage": ("",),
-    "input_tokens": ("/prompt_eval_count",),
-    "output_tokens": ("/eval_count",),
-    "cached_tokens": (),
-    "done_member": "done",
-    "finish_reason": False,
-}
-
-USAGE = {
-    "prompt_tokens": 12,
-    "completion_tokens": 34,
-    "total_tokens": 46,
-    "prompt_tokens_details": {"cached_tokens": 5},
-}
 
 
 def chat(content: str = "Hello", **members: Any) -> dict[str, Any]:
@@ -446,48 +417,3 @@ def test_ndjson_is_read_as_the_reference_reads_it(
 ) -> None:
     data = end.join(lines).encode("utf-8", "surrogatepass")
     check(data, cuts, OLLAMA | {"limit": limit}, arguments | {"ndjson": True})
-
-
-# Whole answers.
-
-
-def test_the_usage_of_a_whole_answer_is_read_by_the_same_marks() -> None:
-    choices = [{"index": 0, "message": {"content": "hi"}, "finish_reason": "length"}]
-    answer = json.dumps({"choices": choices, "usage": USAGE}, indent=1).encode()
-    assert Marks().usage_in(answer) == (0, 12, 34, 5, LENGTH, False)
-    assert Marks().usage_in(b'{"error":{"message":"no"}}') == (0, -1, -1, -1, 0, True)
-    assert Marks().usage_in(b'{"choices":[]}') == (0, -1, -1, -1, 0, False)
-    assert Marks(**ANTHROPIC).usage_in(b'{"usage":{"input_tokens":4}}')[1] == 4
-    assert Marks(**OLLAMA).usage_in(b'{"eval_count":4}')[2] == 4
-
-
-@pytest.mark.parametrize("data, code", [(b'{"usage":', -4), (b"[]", -1), (b"{]", -2), (b"", -4)])
-def test_a_whole_answer_that_is_malformed_says_so(data: bytes, code: int) -> None:
-    assert Marks().usage_in(data) == (code, -1, -1, -1, 0, False)
-
-
-# Marks.
-
-
-def test_words_that_cannot_be_searched_for_make_every_event_scanned() -> None:
-    assert not Marks().validate
-    for odd in (
-        Marks(usage=("/größe",)),
-        Marks(ended={'say "bye"': "stop"}),
-        Marks(usage=("/a", "/b", "/c", "/d"), ended=dict.fromkeys("ghijk", "")),
-    ):
-        assert odd.validate
-
-
-@pytest.mark.parametrize(
-    "arguments, sentence",
-    [
-        ({"usage": ("usage",)}, "begins with '/'"),
-        ({"input_tokens": ("",)}, "begins with '/'"),
-        ({"input_tokens": ("/a",) * 5}, "at most 4 places"),
-        ({"failing": tuple("abcdefghi")}, "at most 8 event names"),
-    ],
-)
-def test_marks_refuse_what_they_cannot_hold(arguments: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        Marks(**arguments)

@@ -7,7 +7,8 @@ import random
 from dataclasses import asdict
 from typing import Any
 
-from gateway._fast.events import Events, Marks
+from gateway._fast.events import Events
+from gateway._fast.marks import Marks
 from tests.fuzz.loop import run
 from tests.reference import events as reference
 

@@ -2,7 +2,10 @@
 
 import json
 
-from gateway._fast.splice import Pointer, Shape, apply_edits, elements, read_string, removed
+from gateway._fast.members import elements, read_string
+from gateway._fast.pointer import Pointer
+from gateway._fast.shape import Shape
+from gateway._fast.splice import apply_edits, removed
 from tests.fuzz.loop import run
 from tests.reference.splice import Pairs, decode, is_json, marks_in
 

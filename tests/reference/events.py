@@ -28,7 +28,7 @@ class Seen:
 
 @dataclass
 class Marks:
-    """As gateway._fast.events.Marks."""
+    """As gateway._fast.marks.Marks."""
 
     done: str = "[DONE]"
     usage: tuple[str, ...] = ("/usage",)
