@@ -116,8 +116,14 @@ class GatewayProcess(Gateway):
     """`gateway serve` and all its processes."""
 
     def __init__(
-        self, settings: Settings, folder: Path, *, environ: dict[str, str] | None = None
+        self,
+        settings: Settings,
+        folder: Path,
+        *,
+        environ: dict[str, str] | None = None,
+        files: int = 0,  # descriptors each process may open; 0 as the system says
     ) -> None:
+        self._files = files
         self.folder = folder
         self.config = folder / "gateway.yaml"
         self.log_path = folder / "gateway.log"
@@ -150,6 +156,9 @@ class GatewayProcess(Gateway):
     def launch(self) -> None:
         """Start it, once more if need be, on the file as it is."""
         command = [sys.executable, "-m", "gateway", "serve", "-c", str(self.config)]
+        if self._files:
+            limited = f'ulimit -n {self._files}; exec "$@"'
+            command = ["/bin/sh", "-c", limited, "sh", *command]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=log, stderr=log, env=self._environ

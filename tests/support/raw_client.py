@@ -187,6 +187,17 @@ class RawClient:
         data, self.rest = data[:count], data[count:] + self.rest
         return data
 
+    def read_some(self) -> bytes:
+        """Whatever comes next; empty at the end of the connection."""
+        return self._receive(time.monotonic() + self.timeout_s)
+
+    def read_to_mark(self, mark: bytes) -> bytes:
+        """Everything received so far, once it ends with `mark`."""
+        deadline = time.monotonic() + self.timeout_s
+        while not self.received.endswith(mark):
+            assert self._receive(deadline), f"closed before {mark!r}"
+        return bytes(self.received)
+
     def read_to_end(self, timeout_s: float | None = None) -> bytes:
         """All bytes until the peer closes; a reset counts as the end."""
         deadline = time.monotonic() + (timeout_s or self.timeout_s)
