@@ -102,14 +102,12 @@ class Dialer:
         tls: ssl.SSLContext | None,
         name: str | None,
     ) -> None:
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.sock_connect(sock, address)
-            await self._loop.create_connection(protocol, sock=sock, ssl=tls, server_hostname=name)
-        except BaseException:
-            sock.close()
-            raise
+        # Why by literal address: with a socket of ours uvloop would resolve it once more, in a
+        # pool of threads that stays (gateway/threads.py). TCP_NODELAY is uvloop's default.
+        host, port = address
+        await self._loop.create_connection(
+            protocol, host, port, family=family, ssl=tls, server_hostname=name
+        )
 
     async def _resolve(self, plan: BackendPlan) -> _Addresses:
         key = (plan.host, plan.port)
