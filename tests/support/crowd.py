@@ -131,7 +131,7 @@ class Crowd:
     def go_on(self, a: int, b: int) -> None:
         """A client sends more of a request that it has begun."""
         asker = chosen([each for each in self.askers if each.rest], a)
-        if asker is not None and asker.end.transport.is_reading:
+        if asker is not None and asker.end.reads():
             cut = 1 + b % len(asker.rest)
             piece, asker.rest = asker.rest[:cut], asker.rest[cut:]
             asker.end.send(piece)
@@ -139,7 +139,7 @@ class Crowd:
     def hurt(self, a: int, b: int) -> None:
         """A client sends what nobody expects."""
         asker = chosen([each for each in self.askers if each.end.is_open], a)
-        if asker is not None and asker.end.transport.is_reading:
+        if asker is not None and asker.end.reads():
             asker.rest = b""
             asker.has_upgraded = True  # whatever it reads from here on
             asker.end.send(GARBAGE[b % len(GARBAGE)])
@@ -173,7 +173,7 @@ class Crowd:
         for _ in range(1 + b % 4):
             if not model.end.is_open:
                 model.rest.clear()
-            if model.rest and model.end.transport.is_reading:
+            if model.rest and model.end.reads():
                 model.end.send(model.rest.pop(0))
 
     def backend_does(self, a: int, b: int) -> None:

@@ -43,7 +43,8 @@ STREAM_HEAD = (
 def answer(body: Any = None, status: int = 200, *fields: str) -> bytes:
     data = body if isinstance(body, bytes) else json.dumps(body or {"ok": True}).encode()
     lines = [f"HTTP/1.1 {status} Reason", "content-type: application/json", *fields]
-    return "\r\n".join([*lines, f"content-length: {len(data)}", "", ""]).encode() + data
+    head = "\r\n".join([*lines, f"content-length: {len(data)}", "", ""])
+    return head.encode("latin-1") + data
 
 
 def chunk(data: bytes) -> bytes:

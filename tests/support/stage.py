@@ -103,6 +103,10 @@ class End:
     def is_open(self) -> bool:
         return not self.transport.is_closed
 
+    def reads(self) -> bool:
+        """Whether the worker reads what comes from here."""
+        return self.transport.is_reading
+
     @property
     def heard(self) -> bytes:
         return bytes(self.transport.written)
@@ -171,13 +175,18 @@ class Server(End):
         """(head, body) of each whole request that came, and of one that is coming."""
         return list(read_requests(self.heard, begun=begun))
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a request waits for its answer."""
+        return len(self.requests()) > int(self.peer.served)
+
     def request(self) -> tuple[bytes, bytes]:
         """The latest."""
         return self.requests()[-1]
 
     def fields(self) -> dict[str, str]:
-        """Of the latest request; names in lower case."""
-        lines = self.request()[0].decode("latin-1").split("\r\n")[1:-2]
+        """Of the latest request, be its body whole or not; names in lower case."""
+        lines = self.requests(begun=True)[-1][0].decode("latin-1").split("\r\n")[1:-2]
         return {name.lower(): value for name, _, value in (each.partition(": ") for each in lines)}
 
     def answer(self, body: Any = None, status: int = 200, *fields: str) -> None:
@@ -227,7 +236,8 @@ class Stage:
 
     def apply(self, settings: Settings) -> None:
         previous: Table | None = self.worker.table
-        self.plan: Plan = _plan(json.dumps({"workers": 1, **settings}), self.plan if previous else None)
+        text = json.dumps({"workers": 1, **settings})
+        self.plan: Plan = _plan(text, self.plan if previous else None)
         table = build_table(
             self.plan, board=self.board, slot=0, dial=self.dials.append, previous=previous
         )
@@ -278,6 +288,16 @@ class Stage:
         client = self.client()
         client.ask(data or chat())
         return client, self.server()
+
+    def serve(self, **statuses: int) -> None:
+        """Every dial succeeds and every request is answered, until nobody waits any more."""
+        while True:
+            while self.dials:
+                self.server()
+            waiting = [each for each in self.servers if each.is_open and each.is_asked]
+            if not waiting:
+                return
+            waiting[0].answer({"by": waiting[0].name}, statuses.get(waiting[0].name, 200))
 
     # -- looking
 
