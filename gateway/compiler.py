@@ -5,14 +5,14 @@ cells) keeps its number from plan to plan for as long as its name lives, so that
 reload neither mixes up nor loses a counter; a freed number goes to new names only.
 
 Rule 1: a Document is valid, so nothing here can fail but the board's capacity.
-Rule 2: the same document and the same previous plan give an equal plan.
+Rule 2: the same document and the same places before give an equal plan.
 
 Knows nothing of files and sockets; the controller calls it for each new document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from itertools import chain
 from typing import TypeVar
 
@@ -40,6 +40,7 @@ from gateway.config.schema import (
 )
 from gateway.config.schema import Breaker as BreakerSection
 from gateway.errors import ConfigError, Problem
+from gateway.messages import Places
 from gateway.plan import (
     CAPABILITIES,
     AdaptivePlan,
@@ -65,6 +66,8 @@ from gateway.plan import (
 # costs address space, not memory.
 ROW_CAPACITY = 1024  # routes and (route, backend) pairs
 CELL_CAPACITY = 256  # backends
+
+NOWHERE = Places()
 
 _QUANTILES = ("p50", "p90", "p95", "p99")  # the board's order
 _QUEUE_UNLIMITED = 512  # where the candidates' limits do not say
@@ -92,14 +95,15 @@ class _Numbers(Struct, frozen=True):
         return tuple(self.rows[route, name] for name in names)
 
 
-def compile_plan(document: Document, *, previous: Plan | None = None) -> Plan:
-    """The plan of a document, numbered as the previous plan where names live on."""
+def compile_plan(document: Document, *, places: Places = NOWHERE) -> Plan:
+    """The plan of a document; names that have a place already keep it."""
     config = document.config
+    rows = {(route, name): row for route, of in places.rows.items() for name, row in of.items()}
     numbers = _Numbers(
         backends={name: index for index, name in enumerate(config.backends)},
         routes={name: index for index, name in enumerate(config.routes)},
-        cells=_numbered(config.backends, _cells_of(previous), CELL_CAPACITY, "backends"),
-        rows=_numbered(_row_keys(config), _rows_of(previous), ROW_CAPACITY, "routes"),
+        cells=_numbered(config.backends, places.cells, CELL_CAPACITY, "backends"),
+        rows=_numbered(_row_keys(config), rows, ROW_CAPACITY, "routes"),
     )
     return Plan(
         hash=document.hash,
@@ -120,6 +124,25 @@ def compile_plan(document: Document, *, previous: Plan | None = None) -> Plan:
     )
 
 
+def places_of(plan: Plan) -> Places:
+    """Where a plan has its cells and rows."""
+    return Places(
+        cells={backend.name: backend.cell for backend in plan.backends},
+        rows={route.name: _rows_of(plan, route) for route in plan.routes},
+    )
+
+
+def _rows_of(plan: Plan, route: RoutePlan) -> dict[str, int]:
+    steps = [step for step in route.fallback if step.kind == "backend"]
+    indexes = chain(
+        zip(route.candidates, route.rows, strict=True),
+        zip(route.larger_context, route.larger_context_rows, strict=True),
+        zip(route.content_filter, route.content_filter_rows, strict=True),
+        ((step.index, step.row) for step in steps),
+    )
+    return {"": route.row} | {plan.backends[index].name: row for index, row in indexes}
+
+
 def _numbered(
     keys: Iterable[Key], old: Mapping[Key, int], capacity: int, section: str
 ) -> dict[Key, int]:
@@ -132,28 +155,6 @@ def _numbered(
     taken = set(result.values())
     free = (number for number in range(capacity) if number not in taken)
     return result | {key: next(free) for key in wanted if key not in result}
-
-
-def _cells_of(previous: Plan | None) -> dict[str, int]:
-    return {backend.name: backend.cell for backend in previous.backends} if previous else {}
-
-
-def _rows_of(previous: Plan | None) -> dict[RowKey, int]:
-    return dict(_numbered_rows(previous)) if previous else {}
-
-
-def _numbered_rows(plan: Plan) -> Iterator[tuple[RowKey, int]]:
-    for route in plan.routes:
-        yield (route.name, ""), route.row
-        steps = [step for step in route.fallback if step.kind == "backend"]
-        pairs = chain(
-            zip(route.candidates, route.rows, strict=True),
-            zip(route.larger_context, route.larger_context_rows, strict=True),
-            zip(route.content_filter, route.content_filter_rows, strict=True),
-            ((step.index, step.row) for step in steps),
-        )
-        for backend, row in pairs:
-            yield (route.name, plan.backends[backend].name), row
 
 
 def _row_keys(config: Config) -> list[RowKey]:

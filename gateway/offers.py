@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import msgspec
 
-from gateway.compiler import compile_plan
+from gateway.compiler import compile_plan, places_of
 from gateway.config import Document, parse
 from gateway.config.file import write_private
 from gateway.errors import GatewayError
-from gateway.messages import Offer, Places
-from gateway.plan import Plan, RoutePlan
+from gateway.messages import Offer
+from gateway.plan import Plan
 
 FILE_NAME = "plan"
 
@@ -40,47 +38,7 @@ def offer_of(document: Document, plan: Plan, generation: int) -> Offer:
 def plan_of(offer: Offer, environ: Mapping[str, str]) -> tuple[Document, Plan]:
     """The plan of an offer, everything where the offer says it is."""
     document = parse(offer.text, environ)
-    return document, compile_plan(document, previous=_numbered(offer.places))
-
-
-def places_of(plan: Plan) -> Places:
-    """Where a plan has its cells and rows."""
-    return Places(
-        cells={backend.name: backend.cell for backend in plan.backends},
-        rows={route.name: _rows_of(plan, route) for route in plan.routes},
-    )
-
-
-def _rows_of(plan: Plan, route: RoutePlan) -> dict[str, int]:
-    steps = [step for step in route.fallback if step.kind == "backend"]
-    indexes = (
-        *zip(route.candidates, route.rows, strict=True),
-        *zip(route.larger_context, route.larger_context_rows, strict=True),
-        *zip(route.content_filter, route.content_filter_rows, strict=True),
-        *((step.index, step.row) for step in steps),
-    )
-    return {"": route.row} | {plan.backends[index].name: row for index, row in indexes}
-
-
-def _numbered(places: Places) -> Plan:
-    """As much of a plan as the compiler reads of the previous one: names and their numbers."""
-    names = list(places.cells)
-    backends = [SimpleNamespace(name=name, cell=places.cells[name]) for name in names]
-    routes = [
-        SimpleNamespace(
-            name=name,
-            row=rows[""],
-            candidates=[names.index(backend) for backend in rows if backend],
-            rows=[row for backend, row in rows.items() if backend],
-            larger_context=(),
-            larger_context_rows=(),
-            content_filter=(),
-            content_filter_rows=(),
-            fallback=(),
-        )
-        for name, rows in places.rows.items()
-    ]
-    return cast("Plan", SimpleNamespace(backends=backends, routes=routes))
+    return document, compile_plan(document, places=offer.places)
 
 
 def keep_offer(path: Path, offer: Offer) -> None:

@@ -26,7 +26,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from gateway.compiler import compile_plan
+from gateway.compiler import compile_plan, places_of
 from gateway.config import Config, Document, load, parse
 from gateway.config.effective import effective
 from gateway.config.file import replace_text
@@ -151,7 +151,7 @@ class Reload:
             self.reloads[UNCHANGED] += 1
             return Change(hash=previous, previous=previous, is_changed=False)
         try:
-            plan = compile_plan(document, previous=self.plan)
+            plan = compile_plan(document, places=places_of(self.plan))
             offer = offer_of(document, plan, self._offer.generation + 1)
             declined = await self._carried(offer)
         except ConfigError as error:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.compiler import CELL_CAPACITY, ROW_CAPACITY, compile_plan
+from gateway.compiler import CELL_CAPACITY, NOWHERE, ROW_CAPACITY, compile_plan, places_of
 from gateway.config import load
 from gateway.errors import ConfigError
+from gateway.messages import Places
 from gateway.plan import (
     CAPABILITIES,
     BackendPlan,
@@ -259,7 +260,7 @@ def test_numbers_stay_with_their_names_through_reloads(
             backends={name: {"protocol": "http", "url": "http://h"} for name in backends},
             routes={name: {"backends": backends} for name in routes},
         )
-        plan = compile_plan(config, previous=previous)
+        plan = compile_plan(config, places=places_of(previous) if previous else NOWHERE)
         rows, cells = rows_of(plan), {one.name: one.cell for one in plan.backends}
         assert len(set(rows.values())) == len(rows)
         assert len(set(cells.values())) == len(cells)
@@ -272,20 +273,33 @@ def test_numbers_stay_with_their_names_through_reloads(
 
 
 def test_freed_number_goes_to_a_new_name() -> None:
-    def plan_with(*names: str, previous: Plan | None = None) -> Plan:
+    def plan_with(*names: str, places: Places = NOWHERE) -> Plan:
         backends = {name: {"protocol": "http", "url": "http://h"} for name in names}
         routes = {"r": {"backends": [names[-1]]}}
-        return compile_plan(document(backends=backends, routes=routes), previous=previous)
+        return compile_plan(document(backends=backends, routes=routes), places=places)
 
-    second = plan_with("b", "c", previous=plan_with("a", "b", "c"))
-    third = plan_with("b", "d", "e", "c", previous=second)
+    second = plan_with("b", "c", places=places_of(plan_with("a", "b", "c")))
+    third = plan_with("b", "d", "e", "c", places=places_of(second))
     cells = {one.name: one.cell for one in third.backends}
     assert cells == {"b": 1, "c": 2, "d": 0, "e": 3}
 
 
+def test_places_name_every_cell_and_row() -> None:
+    backends = {name: {"protocol": "openai", "url": "http://h"} for name in "abc"}
+    chat = {"backends": ["a", "b"], "fallback": [{"backend": "c"}]}
+    long = {"backends": ["b"], "larger_context": ["c"]}
+    plan = compile_plan(document(backends=backends, routes={"chat": chat, "long": long}))
+    places = places_of(plan)
+    assert set(places.cells) == {"a", "b", "c"}
+    assert {name: set(rows) for name, rows in places.rows.items()} == {
+        "chat": {"", "a", "b", "c"},
+        "long": {"", "b", "c"},
+    }
+
+
 def test_same_input_gives_an_equal_plan() -> None:
     config = load(Path("examples/gateway.yaml"), {})
-    assert compile_plan(config) == compile_plan(config, previous=compile_plan(config))
+    assert compile_plan(config) == compile_plan(config, places=places_of(compile_plan(config)))
 
 
 def test_too_many_backends_for_the_board_are_refused() -> None:

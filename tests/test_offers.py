@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.compiler import compile_plan
+from gateway.compiler import compile_plan, places_of
 from gateway.config import parse
-from gateway.offers import OfferError, keep_offer, kept_offer, offer_of, places_of, plan_of
+from gateway.offers import OfferError, keep_offer, kept_offer, offer_of, plan_of
 
 TEXT = """
 backends:
@@ -35,19 +35,9 @@ def test_names_keep_their_places_in_a_process_that_never_saw_the_plan_before() -
     """A worker that starts now numbers as the ones that went through both plans."""
     first = compile_plan(parse(TEXT, ENVIRON))
     document = parse(WITHOUT_A, ENVIRON)
-    second = compile_plan(document, previous=first)
+    second = compile_plan(document, places=places_of(first))
     assert second != compile_plan(document)
     assert plan_of(offer_of(document, second, 2), ENVIRON)[1] == second
-
-
-def test_places_name_every_cell_and_row() -> None:
-    plan = compile_plan(parse(TEXT, ENVIRON))
-    places = places_of(plan)
-    assert set(places.cells) == {"a", "b", "c"}
-    assert {name: set(rows) for name, rows in places.rows.items()} == {
-        "chat": {"", "a", "b", "c"},
-        "long": {"", "b", "c"},
-    }
 
 
 def test_offer_is_kept_for_its_owner_without_secrets_of_the_environment(tmp_path: Path) -> None:

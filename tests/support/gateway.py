@@ -100,7 +100,7 @@ class GatewayThread(Gateway):
 
     def apply(self, settings: Settings) -> None:
         document = parse(text_of(_in_haste(settings)), self._environ)
-        self.plan = compile_plan(document, previous=self.plan)
+        self.plan = compile_plan(document, places=places_of(self.plan))
         self.loop.run(self._apply())
 
     async def _apply(self) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway._fast import Backend, Board, Downstream, Table, Upstream, Worker
-from gateway.compiler import compile_plan
+from gateway.compiler import NOWHERE, compile_plan, places_of
 from gateway.config import parse
 from gateway.dataplane.table import build_table, retire
 from gateway.errors import OUTCOMES
@@ -211,7 +211,7 @@ class Loop:
 @functools.cache
 def _plan(text: str, previous: Plan | None) -> Plan:
     """Why cached: tests set thousands of stages up, by a few configurations."""
-    return compile_plan(parse(text, {}), previous=previous)
+    return compile_plan(parse(text, {}), places=places_of(previous) if previous else NOWHERE)
 
 
 class Stage:
