@@ -15,6 +15,7 @@ from tests.support.backends import Backend
 from tests.support.gateway import Gateway
 from tests.support.raw_client import Response
 from tests.support.script import Answerer, Close, Pause, Reset, Send
+from tests.support.waiting import until
 from tests.wire import corpus
 from tests.wire.corpus import Case, Verdict
 
@@ -40,6 +41,9 @@ def check(gateway: Gateway, backend: Backend, case: Case, answer: Answerer) -> N
         for name in case.unseen:
             assert response.header(name) is None
         used = backend.received[-1].connection
+        first = backend.received[-1]
+        until(lambda: first.answered_at > 0 or first.abandoned_at > 0)
+        gateway.settle()  # what the backend sent after its answer has been read, too
         backend.answer = GOOD
         again = client.request("POST", "/echo?again", b"mine")
         assert (again.status, again.body) == (200, b"mine")
