@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gateway._fast import Board
-from gateway.compiler import CELL_CAPACITY, ROW_CAPACITY, compile_plan
+from gateway.compiler import CELL_CAPACITY, ROW_CAPACITY, compile_plan, places_of
 from gateway.config import parse
 from gateway.dataplane.worker import DataPlane
 from tests.support.loops import LoopThread
