@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Why: on a busy machine an example takes as long as it takes; only its result is judged.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 _CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 

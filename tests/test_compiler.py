@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.compiler import CELL_CAPACITY, NOWHERE, ROW_CAPACITY, compile_plan, places_of
@@ -249,7 +249,6 @@ def test_every_backend_a_route_may_reach_has_a_row_of_its_own() -> None:
 NAMES = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=6, unique=True)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, NAMES), min_size=2, max_size=5))
 def test_numbers_stay_with_their_names_through_reloads(
     reloads: list[tuple[list[str], list[str]]],

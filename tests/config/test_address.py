@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.address import Address, address_of, is_loopback
@@ -66,7 +66,6 @@ def test_url_that_is_unclear_is_refused(url: str) -> None:
         address_of(url)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="htps:/[]@.%-1a\\?#", max_size=20).map("http://".__add__))
 def test_any_text_is_an_address_without_surprises_or_refused(url: str) -> None:
     try:

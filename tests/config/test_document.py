@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.compiler import compile_plan
@@ -56,7 +56,6 @@ def test_hash_tells_different_settings_apart() -> None:
     assert document({"routes.chat.priority": 1}).hash != document().hash
 
 
-@settings(deadline=None)
 @given(st.text(string.ascii_letters + string.digits, min_size=1))
 def test_hash_never_depends_on_a_secret_of_the_environment(secret: str) -> None:
     changes = {"backends.two.api_key": "${KEY}"}
@@ -174,7 +173,6 @@ FULL = yaml.safe_load(Path("examples/gateway.yaml").read_text())
 PLACES = [path for path in paths_of(FULL) if path]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PLACES), JUNK)
 def test_valid_configuration_with_one_place_replaced_is_loaded_or_refused(
     place: tuple[Any, ...], junk: object
@@ -190,7 +188,6 @@ def test_valid_configuration_with_one_place_replaced_is_loaded_or_refused(
 TEXT = Path("examples/gateway.yaml").read_text()
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(TEXT) - 1), st.integers(0, 40), st.text(max_size=5))
 def test_valid_text_with_a_piece_replaced_is_loaded_or_refused(
     start: int, length: int, piece: str
@@ -198,7 +195,6 @@ def test_valid_text_with_a_piece_replaced_is_loaded_or_refused(
     try_all(TEXT[:start] + piece + TEXT[start + length :])
 
 
-@settings(deadline=None)
 @given(JUNK)
 def test_any_data_is_loaded_or_refused(junk: object) -> None:
     try_all(yaml.safe_dump(junk))

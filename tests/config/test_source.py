@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.problems import Problems
@@ -123,7 +123,6 @@ def test_value_of_a_variable_is_in_no_message() -> None:
     assert "9" * 20 not in "".join(faults("a: ${A}\n", A="9" * 5000))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     problems = Problems()
@@ -131,7 +130,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert (root is None) <= bool(problems.found)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab:-[]{}&*<#!|>'\"$ \n\t", max_size=60))
 def test_any_punctuation_is_read_or_refused(text: str) -> None:
     problems = Problems()

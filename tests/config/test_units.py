@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.units import Duration, Secret, Share, Size
@@ -61,19 +61,16 @@ def test_share_outside_of_a_whole_is_refused(value: object) -> None:
         Share.parse(value)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 7 * 24 * 3600 * 10**9))
 def test_printed_duration_reads_back(ns: int) -> None:
     assert Duration.parse(str(Duration(ns))) == ns
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**40))
 def test_printed_size_reads_back(size: int) -> None:
     assert Size.parse(str(Size(size))) == size
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_printed_share_reads_back(share: float) -> None:
     text = str(Share(share))

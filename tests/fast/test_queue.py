@@ -342,7 +342,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.overloaded is self.model.overloaded
 
 
-QueueMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=60)
 TestQueueMachine = QueueMachine.TestCase
 
 

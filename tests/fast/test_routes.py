@@ -172,7 +172,7 @@ rules = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(offers, min_size=1, max_size=8), needs, rules)
 def test_as_by_definition(drawn: list[Offer], need: Need, rules: Rules) -> None:
     drawn = named(*drawn)
@@ -187,7 +187,7 @@ def test_as_by_definition(drawn: list[Offer], need: Need, rules: Rules) -> None:
         assert candidate["probability"] == pytest.approx(expected[position], abs=1e-9), position
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(offers, min_size=1, max_size=8), needs, rules)
 def test_probabilities_sum_to_one_or_there_is_no_choice(
     drawn: list[Offer], need: Need, rules: Rules
@@ -206,7 +206,7 @@ def test_probabilities_sum_to_one_or_there_is_no_choice(
         assert eligible == [c["position"] for c in explained if not c["excluded"]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(offers, min_size=2, max_size=8), needs, rules)
 def test_frequencies_are_the_probabilities(drawn: list[Offer], need: Need, rules: Rules) -> None:
     candidates = make_candidates(named(*drawn), need, rules)

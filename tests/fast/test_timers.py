@@ -293,5 +293,5 @@ class WheelMachine(RuleBasedStateMachine):
         assert self.wheel.armed == len(waiting)
 
 
-WheelMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+WheelMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestWheel = WheelMachine.TestCase
