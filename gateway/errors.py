@@ -126,6 +126,7 @@ OUTCOMES: tuple[Outcome, ...] = _table(
     ("upstream_5xx", 0, "The backend failed.", "upstream", True),
     ("stream_error", 0, "The backend reported an error in its stream.", "upstream", True),
     ("cancelled", 499, "The attempt was cancelled.", "nobody", False),
+    ("total_timeout", 504, "The backend did not finish its answer in time.", "upstream", True),
 )
 
 

@@ -66,6 +66,7 @@ cdef class Attempt(Borrower):
     cdef uint64_t ended_ns
     cdef uint64_t first_byte_limit_ns
     cdef uint64_t idle_limit_ns
+    cdef uint64_t total_until_ns        # when the attempt is over, whatever it does
     cdef uint64_t cooldown_max_ns       # a longer Retry-After is cut to this
     # what the request was
     cdef bint is_head                   # HEAD: no body follows
@@ -94,6 +95,7 @@ cdef class Attempt(Borrower):
     cdef uint64_t retry_after_ns        # a duration; 0 none
 
     cdef int start(self, uint64_t now_ns) except -1
+    cdef int wait_for(self, uint64_t limit_ns, uint64_t now_ns) except -1
     cdef int send(self, bytes data, bint last) except -1
     cdef int on_head(self, const Head* head, bytes data, uint64_t now_ns) except -1
     cdef int read_fields(self, const Head* head, bytes data) except -1

@@ -27,7 +27,7 @@ from gateway._fast.members cimport bytes_of_string, double_of
 from gateway._fast.outcome cimport (
     OUTCOME_CANCELLED, OUTCOME_CLIENT_CLOSED, OUTCOME_CONNECT_TIMEOUT, OUTCOME_FIRST_BYTE_TIMEOUT,
     OUTCOME_IDLE_TIMEOUT, OUTCOME_OK, OUTCOME_STREAM_ERROR, OUTCOME_TRUNCATED,
-    OUTCOME_UPSTREAM_429, OUTCOME_UPSTREAM_4XX, OUTCOME_UPSTREAM_5XX, Outcome,
+    OUTCOME_TOTAL_TIMEOUT, OUTCOME_UPSTREAM_429, OUTCOME_UPSTREAM_4XX, OUTCOME_UPSTREAM_5XX, Outcome,
 )
 from gateway._fast.peer cimport Peer
 from gateway._fast.pool cimport Borrower
@@ -78,6 +78,7 @@ cdef class Attempt(Borrower):
         """Ask for a connection; attempt_lent follows, at once if one is idle."""
         self.begun_ns = now_ns
         self.last_ns = now_ns
+        self.total_until_ns = now_ns + self.backend.total_ns
         self.promised = -1
         self.confidence = NAN
         self.usage.input_tokens = -1
@@ -89,7 +90,7 @@ cdef class Attempt(Borrower):
         self.backend.gauge.in_flight += 1
         self.backend.borrow(self)
         if self.state == ATTEMPT_DIALING:
-            self.worker.wheel.arm(self, now_ns + self.backend.connect_ns)
+            self.wait_for(self.backend.connect_ns, now_ns)
         return 0
 
     cdef int on_lent(self, Peer peer) except -1:
@@ -109,7 +110,7 @@ cdef class Attempt(Borrower):
         self.sent_ns = now_ns
         if last and self.state == ATTEMPT_SENT:
             self.request_ended = True
-            self.worker.wheel.arm(self, now_ns + self.first_byte_limit_ns)
+            self.wait_for(self.first_byte_limit_ns, now_ns)
         return self.server.send(data)
 
     # -- from the backend
@@ -211,7 +212,12 @@ cdef class Attempt(Borrower):
         if self.answer_bytes > self.hold_bytes:
             return self.commit(now_ns)
         if self.deadline_ns == 0 or self.first_byte_ns == now_ns:
-            self.worker.wheel.arm(self, now_ns + self.idle_limit_ns)
+            self.wait_for(self.idle_limit_ns, now_ns)
+        return 0
+
+    cdef int wait_for(self, uint64_t limit_ns, uint64_t now_ns) except -1:
+        """Wake up when this limit is over, or the attempt's whole time."""
+        self.worker.wheel.arm(self, min(now_ns + limit_ns, self.total_until_ns))
         return 0
 
     cdef int keep(self, bytes piece) except -1:
@@ -249,7 +255,7 @@ cdef class Attempt(Borrower):
         self.state = ATTEMPT_RELAYING
         if self.first_byte_ns == 0:
             self.first_byte_ns = now_ns
-        self.worker.wheel.arm(self, now_ns + self.idle_limit_ns)
+        self.wait_for(self.idle_limit_ns, now_ns)
         self.join()
         if self.caller is not None:
             self.caller.attempt_committed(self)
@@ -362,12 +368,16 @@ cdef class Attempt(Borrower):
         if self.state == ATTEMPT_DIALING:
             self.backend.pool.stop_waiting(self)
             self.fail(OUTCOME_CONNECT_TIMEOUT, now_ns)
+        elif now_ns >= self.total_until_ns:
+            self.fail(OUTCOME_TOTAL_TIMEOUT, now_ns)
         elif self.state == ATTEMPT_SENT or self.state == ATTEMPT_OPENING:
             self.fail(OUTCOME_FIRST_BYTE_TIMEOUT, now_ns)
         elif self.state == ATTEMPT_HOLDING or self.state == ATTEMPT_RELAYING:
             # Why: pieces only note the time; the timer is moved here, once an idle limit.
             if now_ns - self.last_ns < self.idle_limit_ns or self.is_paused():
-                self.worker.wheel.arm(self, max(self.last_ns, now_ns - self.idle_limit_ns // 2) + self.idle_limit_ns)
+                self.wait_for(
+                    self.idle_limit_ns, max(self.last_ns, now_ns - self.idle_limit_ns // 2)
+                )
             else:
                 self.fail(OUTCOME_IDLE_TIMEOUT, now_ns)
 

@@ -45,6 +45,7 @@ cdef class Backend:
     cdef uint64_t connect_ns
     cdef uint64_t first_byte_ns
     cdef uint64_t idle_ns
+    cdef uint64_t total_ns
     cdef uint64_t pool_idle_ns
     cdef uint64_t pool_age_ns
 

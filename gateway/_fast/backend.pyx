@@ -56,6 +56,7 @@ cdef class Backend:
         self.connect_ns = plan.connect_ns or NO_LIMIT_NS
         self.first_byte_ns = plan.first_byte_ns or NO_LIMIT_NS
         self.idle_ns = plan.idle_ns or NO_LIMIT_NS
+        self.total_ns = plan.total_ns or NO_LIMIT_NS
         self.pool_idle_ns = plan.pool_idle_ns
         self.pool_age_ns = plan.pool_age_ns
         self.marks = marks

@@ -265,7 +265,7 @@ cdef class Exchange(Caller):
         if request.wants_stream:
             wish.capabilities |= operation.stream_bit
         if request.decoded:
-            if request.members[<int>SLOT_TOOLS].kind == JSON_ARRAY:
+            if has_elements(request.body, &request.members[<int>SLOT_TOOLS]):
                 wish.capabilities |= operation.tools_bit
             if request.marks:
                 wish.capabilities |= bits_of(operation, request.marks)
@@ -1244,6 +1244,16 @@ cdef uint64_t asked_ns(Attempt attempt) noexcept:
 cdef bint is_stale(Attempt attempt) noexcept:
     """An idle connection that died as it was taken: nothing of the answer had come."""
     return attempt.is_reused and attempt.outcome == OUTCOME_UPSTREAM_CLOSED and not attempt.heard
+
+
+cdef bint has_elements(bytes body, const Member* member) noexcept:
+    """Whether a member is an array with something in it: some SDKs always send `"tools": []`."""
+    cdef const char* at = PyBytes_AS_STRING(body) + member.start + 1
+    if member.kind != JSON_ARRAY:
+        return False
+    while at[0] == 32 or at[0] == 9 or at[0] == 10 or at[0] == 13:
+        at += 1
+    return at[0] != c"]"
 
 
 cdef uint64_t bits_of(Operation operation, uint32_t marks) noexcept:

@@ -52,4 +52,5 @@ cdef enum Outcome:
     OUTCOME_UPSTREAM_5XX = 39       # passed on once nothing is left to try
     OUTCOME_STREAM_ERROR = 40       # an error event inside a 200 stream
     OUTCOME_CANCELLED = 41          # a hedge that lost, or a request whose client left
-    OUTCOME_COUNT = 42
+    OUTCOME_TOTAL_TIMEOUT = 42      # 504 the backend took longer than it may in all
+    OUTCOME_COUNT = 43

@@ -168,8 +168,8 @@ def _policy(text: str, _route: RoutePlan, _plan: Plan) -> int:
 
 
 def _backend(text: str, route: RoutePlan, plan: Plan) -> int:
-    index = next(backend.index for backend in plan.backends if backend.name == text)
-    return route.candidates[route.candidates.index(index)]
+    by_name = {backend.name: backend.index for backend in plan.backends}
+    return route.candidates[route.candidates.index(by_name[text])]
 
 
 def _timeout(text: str, route: RoutePlan, _plan: Plan) -> int:

@@ -78,8 +78,8 @@ class OpenAI:
     content_type = b"application/json"
 
     def resolve(self, method: str, path: str) -> tuple[Operation, str | None] | None:
-        if method == "POST" and path in _OPERATIONS:
-            return _OPERATIONS[path], None
+        if path in _OPERATIONS:
+            return (_OPERATIONS[path], None) if method == "POST" else None
         if not path.startswith("/v1/"):
             return None
         other = Operation(

@@ -6,8 +6,10 @@ Rule: a child that lost its supervisor ends as if told to: the kernel sends it S
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -83,6 +85,14 @@ def settle_in(supervisor: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != supervisor:  # Why: it may have ended before the kernel was asked
         sys.exit(0)
+
+
+def allow_open_files() -> None:
+    """Take the hard limit: a proxied request holds two descriptors, and defaults are small."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Why suppressed: macOS calls an endless limit invalid; then the soft one stays.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def say_ready(descriptor: int) -> None:

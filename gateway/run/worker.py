@@ -30,7 +30,14 @@ from gateway.link import LinkClient
 from gateway.messages import Draining, Hello, Offer
 from gateway.offers import kept_offer, plan_of
 from gateway.run.background import background
-from gateway.run.child import RETIRE, WorkerPost, post_of, say_ready, settle_in
+from gateway.run.child import (
+    RETIRE,
+    WorkerPost,
+    allow_open_files,
+    post_of,
+    say_ready,
+    settle_in,
+)
 from gateway.supervisor import MISCONFIGURED
 from gateway.threads import in_thread
 from gateway.telemetry import set_up_logging
@@ -61,6 +68,7 @@ class WorkerProcess:
 
     def __init__(self, post: WorkerPost, environ: Mapping[str, str]) -> None:
         self._post, self._environ = post, environ
+        allow_open_files()
         self._board = Board.attach(post.board)
         self._offer = kept_offer(post.plan)
         self._plane: DataPlane | None = None
