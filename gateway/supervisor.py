@@ -16,8 +16,10 @@ Rule 1: listening sockets stay open here as long as this process lives, so that 
 Rule 2: a process is started with exec and inherits only the descriptors of its post.
 Rule 3: two processes never sit on one seat of the board; a seat is cleared when its
         process has ended.
-Rule 4: the first restart is immediate, later ones wait twice as long each, up to
-        LONGEST_PAUSE_S; a process that ran for STEADY_S starts the count anew.
+Rule 4: the first restart is immediate. After that a process that was ready is replaced
+        within BRIEF_PAUSE_S, however often, since clients wait at its sockets; one that
+        ends before it is ready is tried again after twice as long each time, up to
+        LONGEST_PAUSE_S.
 
 Knows nothing of what its processes do; `run` gives it their command lines.
 """
@@ -39,7 +41,8 @@ from enum import Enum
 from msgspec import Struct
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-STEADY_S = 10.0
+BRIEF_PAUSE_S = 0.2
+STEADY_S = 10.0  # a process that was ready for so long is lost for the first time again
 NO_SEAT = -1
 MISCONFIGURED = 78  # EX_CONFIG: a process that ends so will not do better next time
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
@@ -83,11 +86,21 @@ class Place(Struct, eq=False):
     current: Process | None = None
     successor: Process | None = None
     retiring: list[Process] = []
-    failures: int = 0  # in a row
+    failures: int = 0  # processes in a row that ended before they were ready
+    losses: int = 0  # … after it, but before they had run for STEADY_S
     start_at_s: float = 0.0
 
     def processes(self) -> Iterator[Process]:
         yield from (each for each in (self.current, self.successor, *self.retiring) if each)
+
+    def pause_after(self, process: Process, now_s: float) -> float:
+        """Counts the loss of the current process; the seconds to wait before the next starts."""
+        if not process.is_ready:
+            self.failures += 1
+            return pause_after_failures(self.failures)
+        self.failures = 0
+        self.losses = 1 if now_s - process.started_s >= STEADY_S else self.losses + 1
+        return 0.0 if self.losses == 1 else BRIEF_PAUSE_S
 
     def free_seat(self) -> int | None:
         taken = {each.seat for each in self.processes()} - {NO_SEAT}
@@ -308,8 +321,7 @@ class Supervisor:
             self.exit_code = 1
             self._end(at_once=False)
             return
-        place.failures = 0 if now_s - process.started_s >= STEADY_S else place.failures + 1
-        pause_s = pause_after(place.failures)
+        pause_s = place.pause_after(process, now_s)
         place.start_at_s = now_s + pause_s
         log.error("process ended", extra={**_names(process), "code": code, "restart_in_s": pause_s})
 
@@ -331,8 +343,8 @@ class Supervisor:
         return min(due, default=None)
 
 
-def pause_after(failures: int) -> float:
-    """Before the next start, after so many failures in a row; the first restart is immediate."""
+def pause_after_failures(failures: int) -> float:
+    """Before the next start, after so many processes in a row that were never ready."""
     return 0.0 if failures <= 1 else min(FIRST_PAUSE_S * 2.0 ** (failures - 2), LONGEST_PAUSE_S)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.supervisor import (
+    BRIEF_PAUSE_S,
     LONGEST_PAUSE_S,
     MISCONFIGURED,
     NO_SEAT,
@@ -19,7 +20,7 @@ from gateway.supervisor import (
     Post,
     Supervisor,
     notify_systemd,
-    pause_after,
+    pause_after_failures,
 )
 
 # Writes what happens to it into a file, one line an event: `name seat event`.
@@ -42,6 +43,8 @@ write("start")
 if kind.startswith("code"):
     sys.exit(int(kind[4:]))
 if kind == "weak-successor" and int(seat) > 0:
+    sys.exit(3)
+if kind == "once" and open(diary).read().count("start") > 1:
     sys.exit(3)
 os.write(int(ready), b"1")
 while True:
@@ -113,6 +116,11 @@ class Scene:
         """Of the process that started last at this post."""
         lines = [line for line in self.diary.read_text().splitlines() if "start" in line]
         return int([line for line in lines if line.startswith(f"{name} ")][-1].split()[-1])
+
+    def is_ready(self) -> bool:
+        """Whether the process at the first post is."""
+        current = self.supervisor.places[0].current
+        return current is not None and current.is_ready
 
     def nothing(self) -> None:
         """A play in which nothing happens but the end."""
@@ -259,10 +267,42 @@ def test_process_inherits_only_the_descriptors_of_its_post(scene: Scene, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "failures,pause_s", [(0, 0.0), (1, 0.0), (2, 0.1), (3, 0.2), (5, 0.8), (50, LONGEST_PAUSE_S)]
+    "failures,pause_s", [(1, 0.0), (2, 0.1), (3, 0.2), (5, 0.8), (50, LONGEST_PAUSE_S)]
 )
-def test_pause_before_a_restart_grows_after_the_first(failures: int, pause_s: float) -> None:
-    assert pause_after(failures) == pytest.approx(pause_s)
+def test_pause_grows_with_the_processes_that_were_never_ready(
+    failures: int, pause_s: float
+) -> None:
+    assert pause_after_failures(failures) == pytest.approx(pause_s)
+
+
+def test_process_killed_ten_times_in_a_row_is_back_soon_each_time(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    def play() -> None:
+        for _ in range(10):
+            scene.wait_for(scene.is_ready)
+            os.kill(scene.pid("a"), signal.SIGKILL)
+            scene.wait_for(lambda: not scene.is_ready())
+        scene.wait_for(scene.is_ready)
+
+    scene.run(scene.post("a", seats=(0, 1)), play=play)
+    assert pauses_s(caplog) == [0.0] + [BRIEF_PAUSE_S] * 9
+
+
+def test_process_that_is_never_ready_waits_longer_each_time(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    def play() -> None:
+        os.kill(scene.pid("a"), signal.SIGKILL)
+        scene.wait_for_event("start", 5)
+
+    scene.run(scene.post("a", "once"), play=play)
+    assert pauses_s(caplog)[:4] == [0.0, 0.0, 0.1, 0.2]  # the first one was ready
+
+
+def pauses_s(caplog: pytest.LogCaptureFixture) -> list[float]:
+    """Before each restart, as the log has it."""
+    return [vars(record)["restart_in_s"] for record in caplog.records if "ended" in record.message]
 
 
 def test_systemd_is_told_where_it_listens(tmp_path: Path) -> None:
