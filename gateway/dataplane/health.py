@@ -58,7 +58,7 @@ class HealthChecks:
         health = backend.plan.health
         try:
             async with asyncio.timeout(health.timeout_ns / _NS_PER_S):
-                good = 200 <= await self._status(backend.plan) < 300  # noqa: PLR2004 the 2xx class
+                good = 200 <= await self._status(backend.plan, health.path) < 300
         except (OSError, TimeoutError, ValueError, EOFError):
             good = False
         self._note(backend, good=good)
@@ -68,26 +68,33 @@ class HealthChecks:
         run = max(run, 0) + 1 if good else min(run, 0) - 1
         self._runs[backend.name] = run
         health = backend.plan.health
-        if run == health.rise or run == -health.fall:
+        if run in (health.rise, -health.fall):
             backend.set_health(good, monotonic_ns())
             log.info("backend %s is %s", backend.name, "healthy" if good else "unhealthy")
 
-    async def _status(self, plan: BackendPlan) -> int:
+    async def _status(self, plan: BackendPlan, path: str) -> int:
         """The status of one GET on a connection of its own."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_HEAD_BYTES, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         await self._dialer.connect(plan, lambda: protocol)
         transport = protocol._transport  # type: ignore[attr-defined]  # noqa: SLF001 asyncio has no other door
-        fields = "".join(f"{name}: {value}\r\n" for name, value in plan.headers)
-        target = plan.base_path + plan.health.path if plan.health else plan.base_path
         try:
-            transport.write(
-                f"GET {target} HTTP/1.1\r\nhost: {plan.authority}\r\n{fields}connection: close\r\n\r\n".encode("latin-1")
-            )
+            transport.write(_question(plan, path))
             line = await reader.readuntil(b"\n")
-            return int(line.split(b" ", 2)[1])
-        except IndexError as error:
-            raise ValueError(line) from error
         finally:
             transport.abort()
+        return _status_of(line)
+
+
+def _question(plan: BackendPlan, path: str) -> bytes:
+    own = (f"GET {path} HTTP/1.1", f"host: {plan.authority}")
+    fields = (f"{name}: {value}" for name, value in plan.headers)
+    return "\r\n".join((*own, *fields, "connection: close", "", "")).encode("latin-1")
+
+
+def _status_of(line: bytes) -> int:
+    try:
+        return int(line.split(b" ", 2)[1])
+    except IndexError as error:
+        raise ValueError(line) from error
