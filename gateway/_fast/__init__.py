@@ -19,7 +19,9 @@ try:
     from gateway._fast.upstream import Upstream
     from gateway._fast.worker import Worker
 except ImportError as error:  # pragma: no cover
-    raise ImportError(f"the compiled part is missing or stale, build it with `make build` ({error})") from error
+    raise ImportError(
+        f"the compiled part is missing or stale, build it with `make build` ({error})"
+    ) from error
 
 __all__ = [
     "Backend",

@@ -82,6 +82,7 @@ def _lines(node: Node) -> Iterator[tuple[str, int]]:
     for child in node.children():
         yield from _lines(child)
 
+
 # Why: a head and the gateway's own fields are built in a buffer of twice this.
 MOST_HEAD_BYTES = 64 * 1024
 

@@ -18,7 +18,9 @@ Answer = tuple[int, bytes, bytes]  # status, content type, body
 class LastGoodAnswers:
     """One route's, in one worker."""
 
-    def __init__(self, *, entries: int, size_bytes: int, ttl_ns: int, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, *, entries: int, size_bytes: int, ttl_ns: int, clock: Callable[[], int]
+    ) -> None:
         self._limits = entries, size_bytes
         self._ttl_ns = ttl_ns
         self._clock = clock

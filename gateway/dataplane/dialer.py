@@ -73,7 +73,9 @@ class Dialer:
             if not any(peer.made for peer in made):
                 backend.dial_failed(outcome_of(error))
 
-    async def connect(self, plan: BackendPlan, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    async def connect(
+        self, plan: BackendPlan, protocol: Callable[[], asyncio.BaseProtocol]
+    ) -> None:
         """Connect `protocol` to the place the plan names, by the first address that answers."""
         if plan.scheme == "unix":
             await self._loop.create_unix_connection(protocol, plan.host)
@@ -172,7 +174,9 @@ def _literal(host: str, port: int) -> _Addresses | None:
         version = ipaddress.ip_address(host).version
     except ValueError:
         return None
-    addresses = _Addresses([(socket.AF_INET if version == _IPV4 else socket.AF_INET6, (host, port))])
+    addresses = _Addresses(
+        [(socket.AF_INET if version == _IPV4 else socket.AF_INET6, (host, port))]
+    )
     addresses.good_until_ns = _FOR_EVER_NS
     return addresses
 

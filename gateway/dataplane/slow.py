@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from typing import Any
 
 from gateway._fast import Operation, Route, Table
 from gateway.config.units import Duration
@@ -190,7 +189,7 @@ def _capabilities(text: str, _route: RoutePlan, _plan: Plan) -> int:
     return bits
 
 
-_OVERRIDES: dict[bytes, Callable[[str, RoutePlan, Plan], Any]] = {
+_OVERRIDES: dict[bytes, Callable[[str, RoutePlan, Plan], int]] = {
     b"x-gateway-policy": _policy,
     b"x-gateway-backend": _backend,
     b"x-gateway-timeout": _timeout,

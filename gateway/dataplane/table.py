@@ -52,7 +52,9 @@ def _backend(
     same_place = old is not None and all(
         getattr(old.plan, name) == getattr(plan, name) for name in _PLACE
     )
-    return Backend(plan, board, slot, dial, marks=_marks(plan), previous=old if same_place else None)
+    return Backend(
+        plan, board, slot, dial, marks=_marks(plan), previous=old if same_place else None
+    )
 
 
 def _marks(plan: BackendPlan) -> Marks | None:

@@ -53,9 +53,9 @@ class DataPlane:
     async def serve(self, listeners: list[socket.socket]) -> None:
         """Accept on these listeners from now on."""
         self._tick()
+        secure = self._tls is not None
         for listener in listeners:
             listener.setblocking(False)
-            secure = self._tls is not None
             server = await self._loop.create_server(
                 lambda: Downstream(self.worker, secure), sock=listener, ssl=self._tls, backlog=4096
             )

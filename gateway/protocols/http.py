@@ -50,10 +50,12 @@ class Http:
         found = _TF_SERVING.fullmatch(path)
         if found is not None and (method == "GET") == (found["verb"] == "/metadata"):
             after = (found["version"] or "") + found["verb"]
-            return _operation("predict", "/v1/models/", after, has_path_model=True), unquote(found["model"])
+            operation = _operation("predict", "/v1/models/", after, has_path_model=True)
+            return operation, unquote(found["model"])
         found = _MLFLOW.fullmatch(path)
         if found is not None and method == "POST":
-            return _operation("invocations", "/invocations", has_path_model=False), unquote(found["model"])
+            operation = _operation("invocations", "/invocations", has_path_model=False)
+            return operation, unquote(found["model"])
         return None
 
     def matched(self, path: str) -> Operation:

@@ -10,6 +10,7 @@ https://platform.openai.com/docs/api-reference
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import orjson
 
@@ -40,34 +41,30 @@ _TYPES = {
 _CODES = {"no_route": "model_not_found", "unauthenticated": "invalid_api_key"}
 
 
-def _operation(name: str, path: str, *, needs: tuple[str, ...], marks: Marks, **facts: bool) -> Operation:
-    return Operation(
-        name,
-        protocol="openai",
-        before=path,
-        needs=needs,
-        capabilities=CAPABILITIES,
-        has_body_model=True,
-        marks=marks,
-        answer_marks=_PLAIN,
-        **facts,
-    )
-
+_operation = partial(
+    Operation,
+    protocol="openai",
+    capabilities=CAPABILITIES,
+    has_body_model=True,
+    answer_marks=_PLAIN,
+)
 
 _OPERATIONS = {
     "/v1/chat/completions": _operation(
-        "chat", "/chat/completions", needs=("chat",), marks=_STREAM,
+        "chat", before="/chat/completions", needs=("chat",), marks=_STREAM,
         adds_usage=True, is_generation=True, needs_end=True,
     ),
     "/v1/completions": _operation(
-        "completions", "/completions", needs=("completions",), marks=_STREAM,
+        "completions", before="/completions", needs=("completions",), marks=_STREAM,
         adds_usage=True, is_generation=True, needs_end=True,
     ),
     "/v1/responses": _operation(
-        "responses", "/responses", needs=("responses",), marks=_RESPONSES,
+        "responses", before="/responses", needs=("responses",), marks=_RESPONSES,
         is_generation=True, needs_end=True,
     ),
-    "/v1/embeddings": _operation("embeddings", "/embeddings", needs=("embeddings",), marks=_PLAIN),
+    "/v1/embeddings": _operation(
+        "embeddings", before="/embeddings", needs=("embeddings",), marks=_PLAIN,
+    ),
 }  # fmt: skip
 
 
@@ -94,17 +91,23 @@ class OpenAI:
         return other, None
 
     def own_answers(self, routes: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        models = [{"id": name, "object": "model", "created": 0, "owned_by": "gateway"} for name in routes]
+        models = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "gateway"} for name in routes
+        ]
         answers = {"/v1/models": (200, orjson.dumps({"object": "list", "data": models}))}
         answers |= {f"/v1/models/{model['id']}": (200, orjson.dumps(model)) for model in models}
         return answers
 
     def error(self, status: int, outcome: Outcome, detail: str) -> bytes:
-        message = f"The model `{detail}` does not exist." if outcome.reason == "no_route" else outcome.sentence
+        message = outcome.sentence
+        if outcome.reason == "no_route":
+            message = f"The model `{detail}` does not exist."
         return orjson.dumps({"error": self._error(status, outcome, message)})
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:
-        line = orjson.dumps({"error": self._error(outcome.status or 502, outcome, outcome.sentence)})
+        line = orjson.dumps(
+            {"error": self._error(outcome.status or 502, outcome, outcome.sentence)}
+        )
         return line + b"\n" if ndjson else b"data: " + line + b"\n\n"
 
     def _error(self, status: int, outcome: Outcome, message: str) -> dict[str, object]:

@@ -18,7 +18,6 @@ import ssl
 import sys
 from collections.abc import Mapping, Sequence
 
-import msgspec
 import uvloop
 
 from gateway._fast import Board
@@ -39,8 +38,8 @@ from gateway.run.child import (
     settle_in,
 )
 from gateway.supervisor import MISCONFIGURED
-from gateway.threads import in_thread
 from gateway.telemetry import set_up_logging
+from gateway.threads import in_thread
 
 RENEWAL_LOOK_S = 5.0
 # Why shorter than the default 5 ms: while a thread compiles, the loop waits so long for its turn.
