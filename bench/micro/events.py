@@ -36,13 +36,13 @@ def usages(uint64_t operations, Marks marks, bytes data):
 """
 
 
-def chunk(choices: list[dict], **members: object) -> bytes:
+def chunk(choices: list[dict[str, object]], **members: object) -> bytes:
     event = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000}
     text = json.dumps(event | {"model": "m", "choices": choices} | members, separators=(",", ":"))
     return f"data: {text}\n\n".encode()
 
 
-def choice(content: str, finish_reason: str | None = None) -> dict:
+def choice(content: str, finish_reason: str | None = None) -> dict[str, object]:
     return {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
 
 

@@ -95,7 +95,13 @@ def texts() -> dict[str, object]:
     }
 
 
-def report(name: str, run: Callable, arguments: tuple, operations: int, size_bytes: int) -> None:
+def report(
+    name: str,
+    run: Callable[..., object],
+    arguments: tuple[object, ...],
+    operations: int,
+    size_bytes: int,
+) -> None:
     """Print the best time of one operation, and the bytes it passes in it."""
     best = float("inf")
     for _ in range(RUNS):

@@ -30,7 +30,7 @@ def compiled(name: str, source: str) -> ModuleType:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{name}.pyx")
         path.write_text(source)
-        extensions = cythonize(
+        extensions = cythonize(  # type: ignore[no-untyped-call]
             [Extension(name, [str(path)], extra_compile_args=FLAGS)],
             include_path=[str(ROOT)],
             build_dir=folder,
@@ -43,7 +43,9 @@ def compiled(name: str, source: str) -> ModuleType:
         build.run()
         # Safety: the module stays mapped when its file is gone.
         loader = ExtensionFileLoader(name, build.get_ext_fullpath(name))
-        module = module_from_spec(spec_from_loader(name, loader))
+        spec = spec_from_loader(name, loader)
+        assert spec, "a loader of files gives a spec"
+        module = module_from_spec(spec)
         loader.exec_module(module)
     return module
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import h11
 import httptools
+
 from gateway._fast.chunked import decode
 from gateway._fast.head import end_of_head
 from gateway._fast.head import request as read_request
-
 from gateway.errors import OUTCOMES
 from tests.support.seen import Seen
 
