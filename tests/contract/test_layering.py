@@ -80,7 +80,10 @@ STOREYS: tuple[set[str], ...] = (
     {"table"},
     {"worker"},
     {"attempt"},
-    {"exchange", "upstream"},
+    {"reply", "upstream"},
+    {"dispatch"},
+    {"recovery"},
+    {"exchange"},
     {"downstream"},
     {"__init__"},  # the door
 )

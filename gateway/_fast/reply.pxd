@@ -1,0 +1,48 @@
+# The side of an exchange that faces its client: the answer's head, and how its bytes are framed.
+#
+# Reply <- Dispatch <- Recovery <- Exchange: four storeys of one object, one concern each.
+#
+# Rule 1: nothing here decides what is answered; Exchange and Recovery do.
+# Rule 2: an answer that cannot be finished never looks finished to the client.
+
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from gateway._fast.attempt cimport Attempt, Caller
+from gateway._fast.operation cimport Operation
+from gateway._fast.outcome cimport Outcome
+from gateway._fast.peer cimport Peer
+from gateway._fast.request cimport Request
+from gateway._fast.table cimport Route, Table
+from gateway._fast.worker cimport Worker
+
+cdef class Reply(Caller):
+    cdef Worker worker
+    cdef Table table                    # the plan it began with
+    cdef Peer client                    # None once the client has gone
+    cdef Request request                # None when the head was no request
+    cdef Operation operation
+    cdef Route route
+    cdef Attempt attempt                # under way, or the last one
+    cdef str fallback                   # what answered in the end; None: a candidate
+    cdef bytes cors                     # fields for a cross-origin caller; None
+    cdef uint64_t read_ns               # when the whole request was read
+    cdef uint64_t queued_ns             # spent in queues
+    cdef uint64_t upstream_ns           # spent in attempts
+    cdef uint16_t status                # sent downstream; 0 none
+    cdef uint8_t attempts               # begun
+    cdef uint8_t committed              # bytes went downstream
+    cdef uint8_t chunked                # the answer's framing downstream
+    cdef uint8_t must_close
+
+    cdef bytes framed(self, bytes piece)
+    cdef int break_off(self, Outcome outcome, bint is_stream) except -1
+    cdef int begin_answer(self, int status) except -1
+    cdef int write_attempt_fields(self, Attempt attempt, bint complete) except -1
+    cdef int write_version(self, Attempt attempt) except -1
+    cdef int write_length(self, uint64_t length) except -1
+    cdef int end_head(self) except -1
+    cdef int say(self, int status, bytes content_type, bytes body, uint64_t now_ns) except -1
+    cdef int send_answer(self, bytes body, uint64_t now_ns) except -1
+    cdef uint64_t retry_after_s(self, uint64_t now_ns) except? 0
+
+cdef int hex_into(char* out, uint64_t number) noexcept nogil
+cdef uint64_t asked_ns(Attempt attempt) noexcept
