@@ -82,7 +82,8 @@ def test_worker_that_stood_still_for_two_seconds_goes_on(
 def test_descriptors_and_memory_do_not_grow_with_requests(
     make_backend: MakeBackend, make_process: MakeProcess
 ) -> None:
-    gateway = make_process(echo_settings(make_backend("echo", plays(echo))))
+    backend = make_backend("echo", plays(echo))
+    gateway = make_process(echo_settings(backend, each={"pool": {"idle": 1}}))
     [worker] = gateway.workers()
 
     def descriptors() -> int:
