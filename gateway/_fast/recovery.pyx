@@ -65,7 +65,10 @@ cdef class Recovery(Dispatch):
 
     cdef int keep_failed(self, Attempt attempt) except -1:
         """Remember the failure that says most: an answer before a broken connection."""
-        if self.failed is None or attempt.body is not None and self.failed.body is None:
+        if self.failed is None or attempt.body is not None and (
+            # Why: what a fallback says about itself is less than what its route said before.
+            self.failed.body is None or self.fallback_at == 0
+        ):
             self.failed = attempt
         return 0
 
