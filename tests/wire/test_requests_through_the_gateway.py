@@ -1,5 +1,7 @@
 """The request corpus against a running gateway: same fate whole, byte by byte, cut anywhere.
 
+Every cut is tried on a stage (test_requests_on_a_stage); here it is real sockets.
+
 The backend behind records what it gets; after each case a sentinel request is sent on
 another connection, so a smuggled request would stand before it in the record.
 """
@@ -20,7 +22,6 @@ from tests.wire.corpus import Case, Verdict
 
 CASES = corpus.requests()
 SHORT = [case for case in CASES if len(case.data) <= 300]
-EDGES = b"\r\n:; ,"
 numbers = itertools.count()
 
 
@@ -98,15 +99,6 @@ def test_case_sent_whole(gateway: Gateway, backend: Backend, case: Case) -> None
 @pytest.mark.parametrize("case", SHORT, ids=lambda case: case.id)
 def test_case_sent_byte_by_byte(gateway: Gateway, backend: Backend, case: Case) -> None:
     check(gateway, backend, case, [case.data[n : n + 1] for n in range(len(case.data))])
-
-
-@pytest.mark.parametrize("case", SHORT, ids=lambda case: case.id)
-def test_case_cut_in_two_at_each_edge(gateway: Gateway, backend: Backend, case: Case) -> None:
-    """Edges are where parsers change their mind: beside CR, LF, colons, semicolons, blanks."""
-    data = case.data
-    edges = [n for n in range(1, len(data)) if data[n - 1] in EDGES or data[n] in EDGES]
-    for place in edges[:: max(1, len(edges) // 12)]:
-        check(gateway, backend, case, cut_at(data, [place]))
 
 
 @pytest.mark.slow
