@@ -21,7 +21,8 @@ GADGETS = [
     b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\n\n", b" ", b"\t", b"\0", b"\x0b", b"\x7f", b"\xff",
     b":", b",", b";", b"/", b"..", b"/../", b"%2e", b"%", b"#", b"?", b"[", b"]", b"@",
     b"chunked", b"close", b"host", b"\r\nhost: b", b"\r\ncontent-length: 3", b"HTTP/1.1",
-    b"HTTP/2.0", b"\r\ntransfer-encoding: chunked", b"\r\n x: folded", b"x_y: 1\r\n", b"0" * 19, b"GET", b"600",
+    b"HTTP/2.0", b"\r\ntransfer-encoding: chunked", b"\r\n x: folded", b"x_y: 1\r\n",
+    b"0" * 19, b"GET", b"600",
 ]  # fmt: skip
 
 
