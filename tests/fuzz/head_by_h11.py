@@ -1,4 +1,4 @@
-"""Any bytes as a head: what we take, h11 takes too and understands as we do.
+"""Any bytes as a head: what we take, h11 takes and understands too (`heads`: the definition).
 
 A head goes with `Host` and framing as it may; the body is of no interest here. Where
 we are stricter than h11 is the corpus' business (tests/wire); being laxer is a finding.
