@@ -8,6 +8,7 @@ body is the five bytes and whose field is plainly another one.
 from __future__ import annotations
 
 import pytest
+
 from gateway._fast.head import request as read_request
 
 PLACES = {
