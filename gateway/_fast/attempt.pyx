@@ -95,6 +95,9 @@ cdef class Attempt(Borrower):
 
     cdef int on_lent(self, Peer peer) except -1:
         self.server = peer
+        # The dial's limit is over; the wait for an answer begins with the request's last byte.
+        if self.deadline_ns:
+            self.worker.wheel.disarm(self)
         if self.caller is None:
             return self.let_go(False, self.worker.now())
         self.state = ATTEMPT_SENT
@@ -316,7 +319,9 @@ cdef class Attempt(Borrower):
             return OUTCOME_UPSTREAM_429
         if self.status >= 400:
             return OUTCOME_UPSTREAM_4XX if self.status < 500 else OUTCOME_UPSTREAM_5XX
-        if marks is not None and self.is_json and not self.is_encoded and not self.is_head:
+        if self.is_head or self.status == 204 or self.status == 304:
+            return OUTCOME_OK
+        if marks is not None and self.is_json and not self.is_encoded:
             scan = marks.usage_of(PyBytes_AS_STRING(self.body), PyBytes_GET_SIZE(self.body), &self.usage)
             if scan == SCAN_TRUNCATED or scan == SCAN_MALFORMED:
                 return OUTCOME_TRUNCATED

@@ -4,7 +4,9 @@ import cython
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t, uint64_t
-from gateway._fast.chunked cimport CHUNKED_BAD, CHUNKED_DONE, chunked_next, chunked_reset
+from gateway._fast.chunked cimport (
+    CHUNKED_BAD, CHUNKED_DATA, CHUNKED_DONE, chunked_next, chunked_reset,
+)
 from gateway._fast.exchange cimport Exchange, new_exchange
 from gateway._fast.head cimport Head, head_end, is_token, parse_request
 from gateway._fast.outcome cimport (
@@ -126,11 +128,14 @@ cdef class Downstream(Peer):
 
     cdef int linger(self, uint64_t now_ns) except -1:
         """Say goodbye properly: a close with unread bytes would be a reset, and the answer lost."""
-        if self.closing or self.transport is None:
-            return 0
+        # Why first: a body that still comes belongs to no exchange any more.
         self.state = DOWNSTREAM_LINGER
         self.unread = None
+        if self.transport is None:
+            return 0
         self.worker.wheel.arm(self, now_ns + LINGER_NS)
+        if self.closing:
+            return 0
         if not self.is_secure and self.transport.can_write_eof():
             self.transport.write_eof()
             return self.resume()
@@ -348,7 +353,9 @@ cdef class Downstream(Peer):
         if self.chunked.state == CHUNKED_BAD:
             exchange.refuse(OUTCOME_BAD_BODY, now_ns)
             return None
-        if self.chunked.remaining > exchange.body_limit - self.body_bytes:
+        if self.chunked.state == CHUNKED_DATA and (
+            self.chunked.remaining > exchange.body_limit - self.body_bytes
+        ):
             exchange.refuse(OUTCOME_BODY_TOO_LARGE, now_ns)
             return None
         if self.chunked.state == CHUNKED_DONE:

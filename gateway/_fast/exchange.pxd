@@ -50,7 +50,6 @@ cdef class Exchange(Recovery):
     cdef int leave_queue(self, uint64_t now_ns) except -1
     cdef int client_writable(self, bint writable) except -1
     cdef int break_short(self, Outcome outcome, uint64_t now_ns) except -1
-    cdef bint has_unread_body(self) noexcept
     cdef int refuse_unread(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int settle(self, uint64_t now_ns) except -1
     cdef int record(self) except -1

@@ -96,7 +96,6 @@ cdef class Exchange(Recovery):
             return False
         if request.field(b"access-control-request-method") is None:
             return False
-        self.must_close = self.has_unread_body()
         self.begin_answer(204)
         self.send_answer(b"", now_ns)
         self.finish(OUTCOME_OK, now_ns)
@@ -111,7 +110,6 @@ cdef class Exchange(Recovery):
         if answer is None:
             return False
         status, content_type, body = answer
-        self.must_close = self.has_unread_body()
         if self.request.path == b"/readyz" and self.worker.draining:
             status, body = 503, b'{"ready":false,"reason":"draining"}'
         self.say(status, content_type, body, now_ns)
@@ -494,8 +492,6 @@ cdef class Exchange(Recovery):
         self.drop_attempts(now_ns)
         self.fallback = None
         if self.client is not None:
-            if self.has_unread_body():
-                self.must_close = True
             if self.request is not None and self.request.model is not None:
                 detail = self.request.model.decode("utf-8", "replace")
             status, content_type, body = self.table.slow.refusal(protocol, outcome, detail)

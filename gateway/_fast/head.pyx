@@ -505,6 +505,7 @@ cdef Outcome read_target(Head* head, const char* data) noexcept nogil:
     head.has_target_authority = False
     if target[0] != c"/":
         if head.method == METHOD_CONNECT:
+            head.path_length = length
             return OUTCOME_OK                   # refused by method later, whatever its target
         if length == 1 and target[0] == c"*" and head.method == METHOD_OPTIONS:
             head.path_length = 1
@@ -606,14 +607,55 @@ cdef bint is_hex(char c) noexcept nogil:
 
 
 cdef bint is_address(const char* at, uint32_t length) noexcept nogil:
-    cdef uint32_t i
-    cdef bint colon = False
-    for i in range(length):
-        if at[i] == c":":
-            colon = True
-        elif not (is_hex(at[i]) or at[i] == c"."):
+    """An IPv6 address (RFC 3986 IPv6address): eight groups, or fewer around one `::`."""
+    cdef uint32_t i = 0, start = 0, digits = 0
+    cdef int groups = 0
+    cdef bint compressed = False
+    while i < length:
+        if at[i] == c".":
+            return is_dotted(at + start, length - start) and (
+                groups == 6 or (compressed and groups < 6)
+            )
+        if at[i] != c":":
+            digits += 1
+            if digits > 4 or not is_hex(at[i]):
+                return False
+            i += 1
+            continue
+        groups += digits > 0
+        if i + 1 < length and at[i + 1] == c":":
+            if compressed:
+                return False
+            compressed = True
+            i += 1
+        elif digits == 0 or i + 1 == length:
             return False
-    return colon
+        digits = 0
+        i += 1
+        start = i
+    groups += digits > 0
+    return groups == 8 or (compressed and groups < 8)
+
+
+cdef bint is_dotted(const char* at, uint32_t length) noexcept nogil:
+    """Four decimal numbers up to 255, dots between them."""
+    cdef uint32_t i
+    cdef int numbers = 1, digits = 0, value = 0
+    for i in range(length):
+        if at[i] == c".":
+            if digits == 0:
+                return False
+            numbers += 1
+            digits = 0
+            value = 0
+        elif CLASS[<uint8_t>at[i]] & DIGIT and digits < 3:
+            digits += 1
+            value = value * 10 + (at[i] - 48)
+            if value > 255:
+                return False
+        else:
+            return False
+    return numbers == 4 and digits > 0
 
 
 cdef bint is_port(const char* at, uint32_t length) noexcept nogil:

@@ -39,6 +39,7 @@ cdef class Reply(Caller):
     cdef int write_attempt_fields(self, Attempt attempt, bint complete) except -1
     cdef int write_version(self, Attempt attempt) except -1
     cdef int write_length(self, uint64_t length) except -1
+    cdef bint has_unread_body(self) noexcept    # Exchange knows
     cdef int end_head(self) except -1
     cdef int say(self, int status, bytes content_type, bytes body, uint64_t now_ns) except -1
     cdef int send_answer(self, bytes body, uint64_t now_ns) except -1

@@ -111,6 +111,9 @@ cdef class Reply(Caller):
         self.worker.scratch.add(b"\r\n", 2)
         return 0
 
+    cdef bint has_unread_body(self) noexcept:
+        return False
+
     cdef int end_head(self) except -1:
         """Fields that every answer has, and the empty line."""
         cdef Scratch scratch = self.worker.scratch
@@ -127,7 +130,7 @@ cdef class Reply(Caller):
         if self.cors is not None:
             scratch.add_bytes(self.cors)
         if self.must_close or self.worker.draining or request is None or not request.keep_alive or (
-            self.client.served + 1 == self.worker.limits.connection_requests
+            self.client.served + 1 == self.worker.limits.connection_requests or self.has_unread_body()
         ):
             self.must_close = True
             scratch.add(b"connection: close\r\n", 19)

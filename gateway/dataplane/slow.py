@@ -8,6 +8,7 @@ None of them is on the way of an ordinary request.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 
 from gateway._fast import Operation, Route, Table
@@ -157,9 +158,14 @@ def _fields(head: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Exact, or with one `{model}` (a path segment), or with a `*` at its end."""
+    before, _, after = pattern.partition("{model}")
     if pattern.endswith("*"):
         return lambda path: path.startswith(pattern[:-1])
-    return lambda path: path == pattern
+    if before == pattern:
+        return lambda path: path == pattern
+    segment = re.compile(re.escape(before) + "[^/]+" + re.escape(after))
+    return lambda path: segment.fullmatch(path) is not None
 
 
 def _policy(text: str, _route: RoutePlan, _plan: Plan) -> int:
