@@ -14,7 +14,8 @@ from gateway._fast.breaker cimport (
 )
 from gateway._fast.events cimport EVENTS_NDJSON, EVENTS_SSE, EventKind, new_events
 from gateway._fast.head cimport (
-    FIELD_CACHE_CONTROL, FIELD_CONTENT_ENCODING, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_CONTENT_TYPE, FIELD_CORS, FIELD_CONNECTION,
+    FIELD_CACHE_CONTROL, FIELD_CONTENT_ENCODING, FIELD_CONTENT_LENGTH, FIELD_DATE,
+    FIELD_CONTENT_TYPE, FIELD_CORS, FIELD_CONNECTION,
     FIELD_HOP, FIELD_NAMED_BY_CONNECTION, FIELD_ORGANISATION, FIELD_REQUEST_ID, FIELD_RETRY_AFTER,
     FIELD_RETRY_AFTER_MS, FIELD_SERVER, FIELD_SET_COOKIE, FIELD_SHOULD_RETRY,
     FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, FIELD_GATEWAY, Field, Head, equals,
@@ -22,7 +23,7 @@ from gateway._fast.head cimport (
 from gateway._fast.histogram cimport fine_add, window_add
 from gateway._fast.learned cimport ewma_fold, failure_rtt, learned_refresh, usage_fold
 from gateway._fast.limit cimport limit_decrease, limit_update
-from gateway._fast.marks cimport Marks, Usage
+from gateway._fast.marks cimport Marks
 from gateway._fast.members cimport bytes_of_string, double_of
 from gateway._fast.outcome cimport (
     OUTCOME_CANCELLED, OUTCOME_CLIENT_CLOSED, OUTCOME_CONNECT_TIMEOUT, OUTCOME_FIRST_BYTE_TIMEOUT,
@@ -37,7 +38,6 @@ from gateway._fast.scan cimport (
     JSON_NUMBER, JSON_STRING, Member, SCAN_MALFORMED, SCAN_OK, SCAN_TRUNCATED,
 )
 from gateway._fast.table cimport Turn
-from gateway._fast.worker cimport Worker
 
 cdef enum:
     # What may be kept of an answer that is an error: enough for any message, then cut off.

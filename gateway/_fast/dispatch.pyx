@@ -148,7 +148,8 @@ cdef class Dispatch(Reply):
 
     cdef bytes client_fields(self, Backend backend):
         """What only some backends or plans let through: credentials, encodings, addresses."""
-        return self.table.slow.client_fields(backend.plan, self.request.data[:self.request.head_bytes], self.client.address())
+        cdef bytes head = self.request.data[:self.request.head_bytes]
+        return self.table.slow.client_fields(backend.plan, head, self.client.address())
 
     cdef int write_target(self, Backend backend) except -1:
         cdef Scratch scratch = self.worker.scratch

@@ -26,19 +26,22 @@ from gateway._fast.recovery cimport (
     EXCHANGE_ATTEMPTING, EXCHANGE_DONE, EXCHANGE_PAUSED, EXCHANGE_QUEUED, EXCHANGE_READING,
     EXCHANGE_RELAYING, EXCHANGE_TUNNELLING, Recovery,
 )
-from gateway._fast.reply cimport asked_ns
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport CHOSEN_NOT_CAPABLE, CHOSEN_WAIT, Wish
-from gateway._fast.scan cimport JSON_ARRAY, JSON_MISSING, Member, SCAN_OK
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.scan cimport JSON_ARRAY, Member
-from gateway._fast.table cimport Route, Table
+from gateway._fast.table cimport Route
 from gateway._fast.worker cimport Worker
 
 cdef enum:
     JOIN_BYTES = 65536                  # bodies up to this are copied behind their head: one write
 
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
+
+
+cdef bytes SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+)
 
 
 cdef Exchange new_exchange(Worker worker, Peer client):
@@ -425,7 +428,7 @@ cdef class Exchange(Recovery):
         self.committed = True
         self.worker.wheel.disarm(self)
         self.worker.scratch.begin()
-        self.worker.scratch.add(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n", 75)
+        self.worker.scratch.add_bytes(SWITCHING)
         self.worker.scratch.add_bytes(attempt.fields)
         self.write_attempt_fields(attempt, False)
         self.worker.scratch.add(b"\r\n", 2)

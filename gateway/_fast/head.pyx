@@ -4,9 +4,7 @@ Cost: one vectorised look for control characters, one memchr a line, one table l
 byte of a name. No allocation, no Python object.
 """
 
-import cython
-
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr, memcmp
 from gateway._fast.outcome cimport (
     OUTCOME_BAD_REQUEST, OUTCOME_CODING_UNKNOWN, OUTCOME_EXPECTATION_FAILED,
@@ -500,7 +498,6 @@ cdef Outcome read_request_line(Head* head, const char* data, uint32_t end) noexc
 cdef Outcome read_target(Head* head, const char* data) noexcept nogil:
     """Origin-form as it is; absolute-form taken apart; `*` for OPTIONS alone."""
     cdef const char* target = data + head.target_at
-    cdef const char* question
     cdef uint32_t length = head.target_length
     head.has_target_authority = False
     if target[0] != c"/":

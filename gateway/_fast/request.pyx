@@ -20,7 +20,7 @@ from gateway._fast.outcome cimport OUTCOME_BAD_BODY, OUTCOME_NO_MODEL, OUTCOME_O
 from gateway._fast.clock cimport new_id
 from gateway._fast.members cimport bytes_of_string, integer_of
 from gateway._fast.scan cimport (
-    JSON_MISSING, JSON_NULL, JSON_OBJECT, JSON_STRING, Member, SCAN_OK, is_true,
+    JSON_MISSING, JSON_OBJECT, JSON_STRING, Member, SCAN_OK, is_true,
 )
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.shape cimport Shape
@@ -53,7 +53,9 @@ cdef class Request:
         self.method = head.method
         self.method_name = <bytes>METHOD_NAMES[head.method] if head.method else at[:head.method_length]
         self.path = at[head.target_at:path_end]
-        self.query = at[path_end:head.target_at + head.target_length] if head.path_length < head.target_length else NOTHING
+        self.query = NOTHING
+        if head.path_length < head.target_length:
+            self.query = at[path_end:head.target_at + head.target_length]
         self.is_head = head.method == METHOD_HEAD
         self.is_http10 = head.minor == 0
         self.keep_alive = head.keep_alive

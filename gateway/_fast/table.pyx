@@ -157,7 +157,7 @@ cdef class Table:
         self.routes = {route.name.encode(): route for route in routes}
         self.default_route = routes[plan.default_route] if plan.default_route >= 0 else None
         self.answers = answers
-        self.paths = [{} for method in range(METHOD_TRACE + 1)]
+        self.paths = [{} for _ in range(METHOD_TRACE + 1)]
         self.slow = slow
         self.server_line = f"server: {plan.server_header}\r\n".encode("latin-1") if plan.server_header else b""
         self.has_cors = plan.cors is not None

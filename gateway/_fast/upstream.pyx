@@ -4,10 +4,10 @@ import cython
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t, uint64_t
-from gateway._fast.attempt cimport ATTEMPT_RELAYING, Attempt
+from gateway._fast.attempt cimport Attempt
 from gateway._fast.backend cimport Backend
 from gateway._fast.chunked cimport (
-    CHUNKED_BAD, CHUNKED_DONE, Chunked, chunked_next, chunked_reset,
+    CHUNKED_BAD, CHUNKED_DONE, chunked_next, chunked_reset,
 )
 from gateway._fast.head cimport Head, head_end, parse_response
 from gateway._fast.outcome cimport (
