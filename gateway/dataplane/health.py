@@ -59,7 +59,7 @@ class HealthChecks:
         try:
             async with asyncio.timeout(health.timeout_ns / _NS_PER_S):
                 good = 200 <= await self._status(backend.plan, health.path) < 300
-        except (OSError, TimeoutError, ValueError, EOFError):
+        except (OSError, TimeoutError, ValueError, EOFError, asyncio.LimitOverrunError):
             good = False
         self._note(backend, good=good)
 
