@@ -12,8 +12,11 @@ Knows nothing of files and sockets; the controller calls it for each new documen
 
 from __future__ import annotations
 
+import base64
+import socket
 from collections.abc import Hashable, Iterable, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -21,6 +24,7 @@ from msgspec import Struct
 
 from gateway.config import Config, Document
 from gateway.config.address import address_of
+from gateway.config.recording import Recording
 from gateway.config.relations import promises, weights
 from gateway.config.schema import (
     Adaptive,
@@ -53,9 +57,11 @@ from gateway.plan import (
     HealthPlan,
     HedgePlan,
     LimitsPlan,
+    LogPlan,
     MatchPlan,
     Plan,
     QueuePlan,
+    RecordPlan,
     RetryPlan,
     RoutePlan,
     SloPlan,
@@ -75,6 +81,7 @@ _PER_MILLION = 1e-6
 _IMPLY_STREAM = ("chat", "completions", "responses")
 _HEALTH_PATHS = {"openai": "/models", "kserve": "/v2/health/ready"}
 _PREDICTIONS = ("predict", "stream")
+_FEATURES = {"kserve": "/inputs"}
 
 Key = TypeVar("Key", bound=Hashable)
 RowKey = tuple[str, str]  # route and backend; "" as backend: the route's own row
@@ -121,6 +128,7 @@ def compile_plan(document: Document, *, places: Places = NOWHERE) -> Plan:
             lame_duck_ns=int(config.drain.lame_duck), hard_stop_ns=int(config.drain.hard_stop)
         ),
         server_header=config.server_header,
+        log=_log(config),
     )
 
 
@@ -338,7 +346,42 @@ def _route(name: str, config: Config, numbers: _Numbers) -> RoutePlan:
         cache_entries=cache.entries if cache else 0,
         cache_bytes=int(cache.bytes) if cache else 0,
         cache_ttl_ns=int(cache.ttl) if cache else 0,
+        record=_record(route.record, config.backends[candidates[0]].protocol),
     )
+
+
+def _record(record: Recording, protocol: str) -> RecordPlan:
+    return RecordPlan(
+        payload=record.payload,
+        sample_ppm=round(float(record.sample) * 1_000_000),
+        max_bytes=int(record.max),
+        headers=tuple(header.lower() for header in record.headers),
+        features=record.features or _FEATURES.get(protocol, ""),
+        redact_pointers=record.redact.pointers,
+        redact_headers=tuple(header.lower() for header in record.redact.headers),
+        redact_patterns=record.redact.patterns,
+    )
+
+
+def _log(config: Config) -> LogPlan:
+    log = config.log
+    return LogPlan(
+        enabled=log.enabled,
+        directory=str(log_directory(config)),
+        gateway=config.name or socket.gethostname(),
+        segment_bytes=int(log.segment.size),
+        segment_age_ns=int(log.segment.age),
+        syncs_always=log.sync == "always",
+        max_bytes=int(log.max_size),
+        sheds=log.on_full == "shed",
+        user_header=log.user_header.lower(),
+        key=base64.b64decode(log.encryption.key.reveal()) if log.encryption else b"",
+    )
+
+
+def log_directory(config: Config) -> Path:
+    """Where the segments of the prediction log are."""
+    return Path(config.state) / "log"
 
 
 def _slo(slo: Slo) -> SloPlan:

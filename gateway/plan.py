@@ -184,6 +184,19 @@ class MatchPlan(Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...]
 
 
+class RecordPlan(Struct, frozen=True, kw_only=True):
+    """What a route's records say of bodies and headers."""
+
+    payload: str  # "full", "sampled", "digest", "none"
+    sample_ppm: int  # of "sampled": requests in a million whose bodies are kept
+    max_bytes: int  # of one body
+    headers: tuple[str, ...]  # request headers to keep; lower case
+    features: str  # pointer to the inputs of a prediction; "" none
+    redact_pointers: tuple[str, ...]
+    redact_headers: tuple[str, ...]  # lower case
+    redact_patterns: tuple[str, ...]
+
+
 class RoutePlan(Struct, frozen=True, kw_only=True):
     index: int
     name: str
@@ -218,6 +231,7 @@ class RoutePlan(Struct, frozen=True, kw_only=True):
     cache_entries: int  # of the last-good-answer cache; 0 none
     cache_bytes: int
     cache_ttl_ns: int
+    record: RecordPlan
 
 
 class LimitsPlan(Struct, frozen=True, kw_only=True):
@@ -252,6 +266,24 @@ class DrainPlan(Struct, frozen=True, kw_only=True):
     hard_stop_ns: int
 
 
+class LogPlan(Struct, frozen=True, kw_only=True):
+    """How a process writes the prediction log."""
+
+    def __repr__(self) -> str:  # Safety: `key` is a secret
+        return f"LogPlan({self.directory!r})"
+
+    enabled: bool
+    directory: str
+    gateway: str  # its name in records
+    segment_bytes: int
+    segment_age_ns: int
+    syncs_always: bool  # every record reaches the disk before its answer leaves
+    max_bytes: int  # of what waits to be delivered
+    sheds: bool  # at the limit: refuse requests; else drop the oldest records
+    user_header: str  # lower case; "" none
+    key: bytes  # AES-256 for payloads; b"" none
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     hash: str
     backends: tuple[BackendPlan, ...]
@@ -262,3 +294,4 @@ class Plan(Struct, frozen=True, kw_only=True):
     forwarded: ForwardedPlan
     drain: DrainPlan
     server_header: str
+    log: LogPlan

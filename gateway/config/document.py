@@ -28,7 +28,7 @@ from gateway.errors import ConfigError, Problem
 _LITERAL_DEFAULT = re.compile(r"\$\{\w+:-[^}]")
 _DEFAULT_STATE = "./state"
 _UNDER_BACKEND = ("timeout", "breaker")
-_UNDER_ROUTE = ("retry", "queue")
+_UNDER_ROUTE = ("retry", "queue", "record")
 
 
 class Document(Struct, frozen=True, kw_only=True):

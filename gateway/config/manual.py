@@ -19,14 +19,14 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.config import schema
+from gateway.config import recording, schema
 from gateway.config.effective import plain
 from gateway.config.units import Duration, Secret, Share, Size
 
 INTRODUCTION = """\
 # Configuration
 
-<!-- Printed by `python -m gateway.config.manual` from gateway/config/schema.py; edit that. -->
+<!-- Printed by `python -m gateway.config.manual` from the comments in gateway/config/schema.py and recording.py; edit those. -->
 
 One YAML file, `gateway.yaml`.
 `gateway check -c gateway.yaml` says what is wrong with it, or what will be in force.
@@ -141,7 +141,10 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 def _comments() -> dict[tuple[str, str], str]:
     """(section, key) -> the comment on the field's line, or on the lines above it."""
-    source = inspect.getsource(schema)
+    return _comments_in(inspect.getsource(schema)) | _comments_in(inspect.getsource(recording))
+
+
+def _comments_in(source: str) -> dict[tuple[str, str], str]:
     by_line: dict[int, str] = {}
     alone: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):

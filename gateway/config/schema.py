@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from gateway.config.recording import Log, Recording, Registry
 from gateway.config.units import Duration, Secret, Share, Size
 
 SECOND, MINUTE = 10**9, 60 * 10**9
@@ -251,6 +252,7 @@ class Backend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     breaker: Breaker = Breaker()  # when it is given a rest
     health: Health | None = None  # active checks; default none
     http: HttpShape | None = None  # only for protocol http
+    registry: Registry | None = None  # where the model version comes from
 
 
 class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -387,6 +389,7 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     websocket: bool = False  # tunnel WebSocket upgrades
     match: tuple[Match, ...] = ()  # paths that lead here
     cache: Cache | None = None  # settings of the fallback `cached`
+    record: Recording = Recording()  # what its records say
     shadow: Any = None  # not available in this version: refused rather than ignored
 
 
@@ -397,6 +400,7 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     breaker: Breaker = Breaker()  # under each backend's breaker
     retry: Retry = Retry()  # under each route's retry
     queue: Queue = Queue()  # under each route's queue
+    record: Recording = Recording()  # under each route's record
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -406,10 +410,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     admin: Admin = Admin()  # the admin port
     workers: Annotated[int, Meta(ge=0, le=1024)] = 0  # worker processes; 0: one for each CPU core
     state: str = "./state"  # directory for what must survive a restart
+    name: Line = ""  # of this gateway, in its records; default: the host's name
     limits: Limits = Limits()  # bounds of one worker
     cors: Cors | None = None  # answers to browsers of other origins; default none
     forwarded: Forwarded = Forwarded()  # headers that tell a backend who called
     drain: Drain = Drain()  # how a worker stops
+    log: Log = Log()  # the prediction log
     server_header: Line = ""  # `server` header of our answers; default none
     defaults: Defaults = Defaults()  # for every backend and route
     default_route: str = ""  # route of requests that name no model
