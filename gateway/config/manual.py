@@ -26,7 +26,7 @@ from gateway.config.units import Duration, Secret, Share, Size
 INTRODUCTION = """\
 # Configuration
 
-<!-- Printed by `python -m gateway.config.manual` from the comments in gateway/config/schema.py and recording.py; edit those. -->
+<!-- Printed by `python -m gateway.config.manual` from the schema; edit the comments there. -->
 
 One YAML file, `gateway.yaml`.
 `gateway check -c gateway.yaml` says what is wrong with it, or what will be in force.

@@ -91,7 +91,9 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bootstrap: tuple[Line, ...]  # brokers to begin with, host:port
     topic: Topic = "gateway.records"  # of the records
     feedback_topic: Topic = "gateway.feedback"  # of the feedback
-    key: Literal["id", "request_id", "route", "backend", "user", "none"] = "request_id"  # of a message
+    key: Literal["id", "request_id", "route", "backend", "user", "none"] = (
+        "request_id"  # of a message
+    )
     format: Literal["json", "msgpack"] = "json"  # of its value
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "zstd"  # of a batch
     batch: Size = Size(512 * KIB)  # most bytes of a batch, before compression

@@ -37,11 +37,29 @@ MAY_IMPORT: dict[str, set[str]] = {
     "offers": {"compiler"},
     "reload": {"compiler", "state", "offers", "control"},  # control.parts is what it offers
     "govern": {"_fast"},
-    "log": {"_fast"},
+    "log": {"_fast", "threads"},  # the prediction log's files
+    "payloads": {"_fast"},  # redaction and encryption
+    "feedback": set(),
+    "store": {"log", "payloads"},  # the local store: Parquet, searched with DuckDB
+    "shipper": {"log", "store", "threads"},  # from the log to the sinks
+    "explanation": {"store", "compiler", "state"},  # of one record, in words; decided again
+    "registry": {"threads"},  # where model versions come from
+    "production": {"state", "registry", "store", "compiler"},  # what runs, and ran
     "drift": {"_fast"},
     "rollout": set(),  # no compiler needed
-    "control": {"rollout", "drift", "log", "govern", "state"},  # no compiler needed
-    "dataplane": {"_fast", "protocols", "govern", "threads"},
+    "control": {
+        "rollout",
+        "drift",
+        "log",
+        "govern",
+        "state",
+        "store",
+        "explanation",
+        "production",
+        "feedback",
+        "threads",
+    },
+    "dataplane": {"_fast", "protocols", "govern", "threads", "log", "payloads", "feedback"},
     "run": {
         "_fast",
         "certificates",
@@ -49,20 +67,40 @@ MAY_IMPORT: dict[str, set[str]] = {
         "control",
         "dataplane",
         "drift",
+        "explanation",
         "govern",
         "link",
         "log",
         "offers",
+        "payloads",
+        "production",
         "protocols",
+        "registry",
         "reload",
         "rollout",
+        "shipper",
         "sockets",
         "state",
+        "store",
         "supervisor",
         "threads",
     },
     "demo": {"run"},
-    "cli": {"run", "compiler", "summary", "state", "demo"},
+    "cli": {
+        "run",
+        "compiler",
+        "summary",
+        "state",
+        "demo",
+        "log",
+        "store",
+        "explanation",
+        "production",
+        "payloads",
+        "shipper",
+        "feedback",
+        "registry",
+    },
     "__main__": {"cli", "run"},
 }
 
