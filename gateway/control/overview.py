@@ -56,7 +56,13 @@ class Overview:
         parts, configuration, moment = self._parts, self._parts.configuration, self._moment()
         plan, workers = configuration.plan, tuple(parts.workers.seats())
         figures = self._figures()
-        health, sentence = health_of(figures, workers, is_draining=parts.workers.is_draining)
+        candidates = {
+            route.name: [plan.backends[index].name for index in route.candidates]
+            for route in plan.routes
+        }
+        health, sentence = health_of(
+            figures, workers, candidates, is_draining=parts.workers.is_draining
+        )
         return Status(
             version=gateway.__version__,
             at=timestamp(parts.now_s()),
@@ -243,9 +249,13 @@ def _route_totals(moment: Moment, route: RoutePlan) -> Totals:
 
 
 def health_of(
-    backends: Sequence[BackendFigures], workers: Sequence[Worker], *, is_draining: bool
+    backends: Sequence[BackendFigures],
+    workers: Sequence[Worker],
+    candidates: Mapping[str, Sequence[str]],
+    *,
+    is_draining: bool,
 ) -> tuple[str, str]:
-    """One word and one sentence for the whole gateway."""
+    """One word and one sentence for the whole gateway; candidates are by route."""
     up = sum(worker.is_up for worker in workers)
     away = [backend.name for backend in backends if not backend.is_up]
     if is_draining:
@@ -255,10 +265,19 @@ def health_of(
     if backends and len(away) == len(backends):
         return "down", "No backend takes requests."
     if away:
-        return "degraded", f"{_listed(away)} not taking requests; the others stand in."
+        return "degraded", f"{_listed(away)} not taking requests; {_instead(away, candidates)}."
     if up < len(workers):
         return "degraded", f"{up} of {len(workers)} workers are running."
     return "ok", "Everything is up."
+
+
+def _instead(away: Sequence[str], candidates: Mapping[str, Sequence[str]]) -> str:
+    """Who stands in, or which routes have nobody left who could."""
+    stranded = [route for route, names in candidates.items() if set(names) <= set(away)]
+    if not stranded:
+        return "the others stand in"
+    named = f"the route {stranded[0]}" if len(stranded) == 1 else f"{len(stranded)} routes"
+    return f"no candidate of {named} is left"
 
 
 def _listed(names: Sequence[str]) -> str:

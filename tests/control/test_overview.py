@@ -141,9 +141,25 @@ def test_whole_gateway_is_one_word_and_one_sentence(
     states: list[str], workers: list[bool], is_draining: bool, health: str, part: str
 ) -> None:
     backends = [backend_in(state) for state in states]
-    found = health_of(backends, [worker(up) for up in workers], is_draining=is_draining)
+    found = health_of(backends, [worker(up) for up in workers], {}, is_draining=is_draining)
     assert found[0] == health
     assert part in found[1]
+
+
+@pytest.mark.parametrize(
+    "candidates,end",
+    [
+        ({"chat": ["open", "up"]}, "the others stand in."),
+        ({"chat": ["open", "up"], "fraud": ["open"]}, "no candidate of the route fraud is left."),
+        ({"chat": ["open"], "fraud": ["open"]}, "no candidate of 2 routes is left."),
+    ],
+)
+def test_backend_that_is_alone_on_its_route_is_not_stood_in_for(
+    candidates: dict[str, list[str]], end: str
+) -> None:
+    backends = [backend_in("up"), backend_in("open")]
+    found = health_of(backends, [worker(True)], candidates, is_draining=False)
+    assert found == ("degraded", f"open is not taking requests; {end}")
 
 
 @pytest.mark.parametrize(
