@@ -110,6 +110,11 @@ def await_workers(gateway: GatewayProcess, *, without: AbstractSet[int] = frozen
     return [worker["pid"] for worker in workers(gateway)]
 
 
+def uptime_s(gateway: GatewayProcess) -> float:
+    _status, body = gateway.admin("/api/v1/status")
+    return float(json.loads(body)["uptime_s"])
+
+
 def controllers(gateway: GatewayProcess) -> list[int]:
     return [pid for pid, line in gateway.children().items() if "controller" in line]
 
@@ -174,11 +179,13 @@ def test_gateway_serves_without_a_controller_and_finds_the_next_one(
     gateway: GatewayProcess,
 ) -> None:
     load, lost = Load(gateway.address), gateway.controller()
+    before = uptime_s(gateway)
     with load.running():
         os.kill(lost, signal.SIGKILL)
         until(lambda: set(controllers(gateway)) - {lost}, PATIENCE_S)
         await_workers(gateway)
     assert load.bad == []
+    assert uptime_s(gateway) > before
 
 
 def test_worker_that_starts_later_serves_on_the_plan_in_force(gateway: GatewayProcess) -> None:
@@ -337,6 +344,7 @@ CONTROLLER = ControllerPost(
     data_url="http://127.0.0.1:8080",
     slots=2,
     supervisor=4711,
+    started_ns=123,
     log_format="text",
     log_level="debug",
 )

@@ -66,7 +66,7 @@ class Overview:
         return Status(
             version=gateway.__version__,
             at=timestamp(parts.now_s()),
-            uptime_s=round(parts.now_s() - parts.started_at_s, 1),
+            uptime_s=round((parts.now_ns() - parts.started_ns) * NANO, 1),
             health=health,
             sentence=sentence,
             plan=PlanSummary(plan.hash, timestamp(configuration.applied_at_s)),

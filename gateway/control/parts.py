@@ -135,5 +135,5 @@ class Parts(Struct, frozen=True, kw_only=True):
     token: str = ""  # "" none; then the listener must be on loopback
     now_ns: Callable[[], int] = time.monotonic_ns
     now_s: Callable[[], float] = time.time
-    started_at_s: float = 0.0
+    started_ns: int = 0  # of `now_ns`: when the gateway began, not the controller
     data_url: str = ""  # of the data port, for the hint on the status page

@@ -51,6 +51,7 @@ class ControllerPost(Struct, frozen=True, kw_only=True):
     data_url: str
     slots: int  # workers
     supervisor: int
+    started_ns: int  # CLOCK_MONOTONIC, of the supervisor
     log_format: str
     log_level: str
 

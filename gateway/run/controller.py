@@ -81,7 +81,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             board=view,
             host=admin.host,
             token=admin.token,
-            started_at_s=time.time(),
+            started_ns=post.started_ns,
             data_url=post.data_url,
         )
     )
@@ -188,7 +188,8 @@ class Processes:
 
     @property
     def is_draining(self) -> bool:
-        return self._is_told_to_end or not any(not each.is_draining for each in self._link.peers)
+        peers = self._link.peers
+        return self._is_told_to_end or bool(peers and all(each.is_draining for each in peers))
 
     def seats(self) -> list[Worker]:
         return [self._seat(slot) for slot in range(self._slots)]

@@ -16,6 +16,7 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -246,6 +247,7 @@ def _controller(ground: Ground) -> Post:
         data_url=ground.data_url,
         slots=ground.workers,
         supervisor=os.getpid(),
+        started_ns=time.monotonic_ns(),
         log_format=ground.wish.log_format,
         log_level=ground.wish.log_level,
     )

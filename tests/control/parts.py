@@ -25,7 +25,7 @@ from gateway.plan import Plan
 from tests.control.board import FakeBoard
 from tests.control.plans import make_plan
 
-NOW_NS = 1_000_000_000_000
+NOW_NS = 4_000_000_000_000
 NOW_S = 1_760_000_000.0
 
 
@@ -146,7 +146,7 @@ class FakeGateway:
             token=self.token,
             now_ns=lambda: self.now_ns,
             now_s=lambda: NOW_S + (self.now_ns - NOW_NS) / 1e9,
-            started_at_s=NOW_S - 3600,
+            started_ns=NOW_NS - 3_600_000_000_000,
         )
 
     def client(self, **options: Any) -> TestClient:
