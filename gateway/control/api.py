@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from gateway.config.problems import meant
 from gateway.control import exposition
 from gateway.control.access import Role
 from gateway.control.faults import Fault
@@ -51,6 +52,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     answers: Any = None  # type of the body; None: not JSON
     status: int = 200
     query: Mapping[str, str] = {}  # parameters and what they mean
+    find: Callable[[Parts, Mapping[str, str]], None] | None = None  # Fault if the path names none
 
 
 class Health(Struct, frozen=True):
@@ -82,20 +84,20 @@ class Difference(Struct, frozen=True):
     diff: str
 
 
-class Author(Struct, frozen=True):
+class Author(Struct, frozen=True, forbid_unknown_fields=True):
     """Who asks for a change."""
 
     author: str = "api"
 
 
-class Rollback(Struct, frozen=True):
+class Rollback(Struct, frozen=True, forbid_unknown_fields=True):
     """Which configuration to go back to."""
 
     hash: str
     author: str = "api"
 
 
-class NewConfig(Struct, frozen=True):
+class NewConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A whole configuration, in the form of the file."""
 
     text: str
@@ -128,14 +130,15 @@ async def list_routes(call: Call) -> tuple[RouteView, ...]:
     return call.overview.routes()
 
 
+def find_route(parts: Parts, path: Mapping[str, str]) -> None:
+    known = [route.name for route in parts.configuration.plan.routes]
+    if path["name"] not in known:
+        sentence = f"There is no route of this name{meant(path['name'], known)}"
+        raise Fault(404, "no_route", sentence if sentence.endswith("?") else f"{sentence}.")
+
+
 async def explain_route(call: Call) -> Explanation:
-    name = call.path["name"]
-    known = [route.name for route in call.parts.configuration.plan.routes]
-    if name not in known:
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean `{close[0]}`?" if close else "."
-        raise Fault(404, "no_route", f"There is no route of this name{hint}")
-    return call.parts.explainer.explain(name, call.body)
+    return call.parts.explainer.explain(call.path["name"], call.body)
 
 
 async def list_workers(call: Call) -> tuple[Worker, ...]:
@@ -234,6 +237,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path=f"{API}/routes/{{name}}/explain",
         role=Role.READ,
         call=explain_route,
+        find=find_route,
         says="Who would answer this request now, who would not and why; nothing is sent.",
         takes=Question,
         answers=Explanation,

@@ -40,6 +40,8 @@ PAGES = {
     "/static/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
+_LONGEST_REASON = 200
+
 Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -89,6 +91,8 @@ def _endpoint_route(
 ) -> DeclaredRoute:
     async def answer(request: Request) -> Response:
         access.check_token(endpoint.role, request.headers)
+        if endpoint.find is not None:
+            endpoint.find(parts, request.path_params)
         body = await _body(request, endpoint) if endpoint.method != "GET" else None
         result = await endpoint.call(
             Call(
@@ -144,6 +148,8 @@ async def _body(request: Request, endpoint: Endpoint) -> Any:
     try:
         return msgspec.json.decode(bytes(content) or b"{}", type=endpoint.takes)
     except msgspec.ValidationError as error:
-        raise Fault(400, "bad_body", f"The body is not what this path takes: {error}.") from None
+        # Why cut: the sentence may name a key of the body, and that may be long.
+        why = str(error)[:_LONGEST_REASON]
+        raise Fault(400, "bad_body", f"The body is not what this path takes: {why}.") from None
     except (msgspec.DecodeError, RecursionError):
         raise Fault(400, "bad_body", "The body is not JSON.") from None

@@ -1,6 +1,6 @@
 """Errors of the admin API: `{"error": {"code", "message"}}`, one sentence each.
 
-Rule: no error holds a traceback, a secret or text of the request.
+Rule: no error holds a traceback, a secret or text of the request; an unknown key is named.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Change(Struct, frozen=True):
     notes: tuple[str, ...] = ()  # what needs a restart to take effect, for one
 
 
-class Question(Struct, frozen=True, kw_only=True):
+class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request that is to be explained, not sent."""
 
     path: str = ""  # default: the usual one of the route's protocol

@@ -71,13 +71,42 @@ def test_explain_passes_the_request_on(gateway: FakeGateway, client: TestClient)
     )
 
 
-@pytest.mark.parametrize("name,hint", [("chatt", "did you mean `chat`?"), ("zzz", "name.")])
+@pytest.mark.parametrize(
+    "name,hint", [("chatt", "did you mean `chat`?"), ("zzz", "known: chat, fraud.")]
+)
 def test_unknown_route_is_404_with_the_word_that_was_meant(
     client: TestClient, name: str, hint: str
 ) -> None:
     answer = client.post(f"/api/v1/routes/{name}/explain", json={})
     assert answer.status_code == 404
     assert str(error_of(answer)["message"]).endswith(hint)
+
+
+def test_what_is_not_there_is_said_before_how_to_ask_for_it(client: TestClient) -> None:
+    answer = client.post("/api/v1/routes/zzz/explain", content=b"a=b")
+    assert (answer.status_code, error_of(answer)["code"]) == (404, "no_route")
+    answer = client.post("/api/v1/routes/chat/explain", content=b"a=b")
+    assert (answer.status_code, error_of(answer)["code"]) == (415, "not_json")
+
+
+@pytest.mark.parametrize(
+    "method,path",
+    [
+        ("POST", "/routes/chat/explain"),
+        ("PUT", "/config"),
+        ("POST", "/config/reload"),
+        ("POST", "/config/rollback"),
+    ],
+)
+def test_unknown_key_of_a_body_is_refused_by_its_name(
+    client: TestClient, method: str, path: str
+) -> None:
+    good = {"/config": {"text": ""}, "/config/rollback": {"hash": "older"}}.get(path, {})
+    answer = client.request(method, f"/api/v1{path}", json={**good, "modle": "chat"})
+    assert (answer.status_code, error_of(answer)["code"]) == (400, "bad_body")
+    assert "`modle`" in str(error_of(answer)["message"])
+    long = client.request(method, f"/api/v1{path}", json={**good, "x" * 5000: 1})
+    assert len(str(error_of(long)["message"])) < 300
 
 
 def test_text_of_the_configuration_in_force(gateway: FakeGateway, client: TestClient) -> None:
