@@ -45,6 +45,7 @@ class SlowPaths:
             for index, route in enumerate(plan.routes)
             for match in route.matches
         ]
+        self._protocols = {route.name: route.protocol for route in plan.routes}
         self._trusted = [ipaddress.ip_network(network) for network in plan.forwarded.trusted]
 
     def resolve(self, table: Table, method: bytes, path: bytes) -> Found | None:
@@ -72,7 +73,19 @@ class SlowPaths:
         row = _UNAVAILABLE if isinstance(outcome, str) else OUTCOMES[outcome]
         status = row.status or 502
         wire_format = BY_NAME[protocol or "openai"]
-        return status, wire_format.content_type, wire_format.error(status, row, detail)
+        sentence = self._sentence(row, detail, wire_format.name)
+        return status, wire_format.content_type, wire_format.error(status, row, sentence)
+
+    def _sentence(self, row: Outcome, model: str, protocol: str) -> str:
+        """The outcome's own, but for a model that is not there, or is spoken to otherwise."""
+        if row.reason != "no_route":
+            return row.sentence
+        if not model and self._plan.default_route >= 0:
+            model = self._plan.routes[self._plan.default_route].name
+        other = self._protocols.get(model, protocol)
+        if other != protocol:
+            return f"The model `{model}` is served by the protocol {other}, not by {protocol}."
+        return f"The model `{model}` does not exist." if model else row.sentence
 
     def stream_error(self, protocol: str, outcome: int, kind: int) -> bytes:
         """The event that tells a client that its stream went wrong."""

@@ -32,8 +32,8 @@ class WireFormat(Protocol):
     def own_answers(self, routes: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         """Paths that the gateway answers itself: status and body."""
 
-    def error(self, status: int, outcome: Outcome, detail: str) -> bytes:
-        """The body of a refusal; `detail` is the model's name, or empty."""
+    def error(self, status: int, outcome: Outcome, sentence: str) -> bytes:
+        """The body of a refusal."""
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:
         """The event that ends a stream which went wrong after its first byte."""

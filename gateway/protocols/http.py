@@ -17,7 +17,6 @@ import orjson
 from gateway._fast import Marks, Operation
 from gateway.errors import Outcome
 from gateway.plan import CAPABILITIES
-from gateway.protocols.kserve import sentence
 
 _TF_SERVING = re.compile(
     r"/v1/models/(?P<model>[^/:]+)(?P<version>/versions/[^/:]+|/labels/[^/:]+)?"
@@ -65,8 +64,8 @@ class Http:
     def own_answers(self, routes: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         return {}
 
-    def error(self, status: int, outcome: Outcome, detail: str) -> bytes:
-        return orjson.dumps({"error": sentence(outcome, detail)})
+    def error(self, status: int, outcome: Outcome, sentence: str) -> bytes:
+        return orjson.dumps({"error": sentence})
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:
         line = orjson.dumps({"error": outcome.sentence})

@@ -61,16 +61,9 @@ class KServe:
             "/v2/health/ready": (200, orjson.dumps({"ready": True})),
         }
 
-    def error(self, status: int, outcome: Outcome, detail: str) -> bytes:
-        return orjson.dumps({"error": sentence(outcome, detail)})
+    def error(self, status: int, outcome: Outcome, sentence: str) -> bytes:
+        return orjson.dumps({"error": sentence})
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:
         line = orjson.dumps({"error": outcome.sentence})
         return line + b"\n" if ndjson else b"data: " + line + b"\n\n"
-
-
-def sentence(outcome: Outcome, detail: str) -> str:
-    """The refusal in one sentence, with the model's name where that is what is wrong."""
-    if outcome.reason == "no_route" and detail:
-        return f"The model `{detail}` does not exist."
-    return outcome.sentence

@@ -98,11 +98,8 @@ class OpenAI:
         answers |= {f"/v1/models/{model['id']}": (200, orjson.dumps(model)) for model in models}
         return answers
 
-    def error(self, status: int, outcome: Outcome, detail: str) -> bytes:
-        message = outcome.sentence
-        if outcome.reason == "no_route":
-            message = f"The model `{detail}` does not exist."
-        return orjson.dumps({"error": self._error(status, outcome, message)})
+    def error(self, status: int, outcome: Outcome, sentence: str) -> bytes:
+        return orjson.dumps({"error": self._error(status, outcome, sentence)})
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:
         line = orjson.dumps(
