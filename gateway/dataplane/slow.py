@@ -38,8 +38,9 @@ class SlowPaths:
 
     answer_key = staticmethod(answer_key)
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, is_secure: bool = False) -> None:
         self._plan = plan
+        self._scheme = "https" if is_secure else "http"  # as clients speak to this gateway
         self._matches = [
             (_matcher(match.path), match.methods, index)
             for index, route in enumerate(plan.routes)
@@ -150,12 +151,12 @@ class SlowPaths:
             chain = [part for part in (known.get(b"x-forwarded-for"), address.encode()) if part]
             lines += [
                 b"x-forwarded-for: " + b", ".join(chain),
-                b"x-forwarded-proto: " + known.get(b"x-forwarded-proto", b"http"),
+                b"x-forwarded-proto: " + known.get(b"x-forwarded-proto", self._scheme.encode()),
                 b"x-forwarded-host: " + known.get(b"x-forwarded-host", host),
             ]
         if forwarded.forwarded:
             node = f'"[{address}]"' if ":" in address else address
-            own = f"for={node};proto=http;host=".encode() + b'"' + host + b'"'
+            own = f"for={node};proto={self._scheme};host=".encode() + b'"' + host + b'"'
             lines.append(b"forwarded: " + b", ".join(filter(None, (known.get(b"forwarded"), own))))
         return lines
 

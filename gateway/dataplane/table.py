@@ -24,12 +24,17 @@ def build_table(
     slot: int,
     dial: Callable[[Backend], None],
     previous: Table | None = None,
+    is_secure: bool = False,
 ) -> Table:
-    """The table of a plan; `previous` stays as it was, whatever happens."""
+    """The table of a plan; `previous` stays as it was, whatever happens.
+
+    `is_secure` says whether clients speak TLS with this worker.
+    """
     old = {backend.name: backend for backend in previous.backends} if previous else {}
     backends = [_backend(entry, board, slot, dial, old.get(entry.name)) for entry in plan.backends]
     routes = [_route(entry, board, slot, backends) for entry in plan.routes]
-    return Table(plan, backends, routes, _own_answers(plan), SlowPaths(plan))
+    slow = SlowPaths(plan, is_secure=is_secure)
+    return Table(plan, backends, routes, _own_answers(plan), slow)
 
 
 def retire(previous: Table, table: Table) -> None:

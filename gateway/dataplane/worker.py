@@ -71,7 +71,12 @@ class DataPlane:
         """Serve by this plan from the next request on; on an error the old one stays."""
         previous: Table | None = self.worker.table
         table = build_table(
-            plan, board=self._board, slot=self._slot, dial=self._dialer, previous=previous
+            plan,
+            board=self._board,
+            slot=self._slot,
+            dial=self._dialer,
+            previous=previous,
+            is_secure=self._tls is not None,
         )
         self.worker.apply(table, plan.limits)
         self.plan = plan

@@ -148,6 +148,20 @@ def test_clients_speak_https(secure: GatewayProcess, authority: Authority) -> No
         )
 
 
+def test_backend_is_told_that_its_client_spoke_https(
+    authority: Authority, make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    certificate, key = authority.issue("127.0.0.1", "gateway.test")
+    backend = make_backend("echo", GOOD)
+    settings = echo_settings(backend, forwarded={"x_forwarded": True, "forwarded": True})
+    settings["listen"] = {"tls": {"certificate": str(certificate), "key": str(key)}}
+    gateway, context = make_process(settings), authority.client_context()
+    with RawClient(gateway.address, tls=context, server_name="gateway.test") as client:
+        assert client.request("POST", "/echo", b"x").status == 200
+    assert backend.received[-1].header("x-forwarded-proto") == "https"
+    assert ";proto=https;" in (backend.received[-1].header("forwarded") or "")
+
+
 def test_old_tls_is_refused(secure: GatewayProcess, authority: Authority) -> None:
     context = authority.client_context()
     with warnings.catch_warnings():
