@@ -20,6 +20,7 @@ VERBS = {
     "config": "Look at the history of the configuration, compare, roll back.",
     "demo": "Show the gateway at work before stand-in models.",
     "drain": "Let a running gateway finish and stop.",
+    "feedback": "Say what became of an answer: accepted, edited, wrong.",
     "route": "Look at routes, and explain what one would do with a request.",
     "serve": "Serve: the supervisor, its workers and the controller.",
     "status": "Show how a running gateway is.",

@@ -18,12 +18,13 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.config.problems import meant
-from gateway.control import exposition
+from gateway.control import exposition, feedback
 from gateway.control.access import Role
 from gateway.control.faults import Fault
 from gateway.control.overview import Overview
 from gateway.control.parts import Change, Explanation, Parts, Question, Version, Worker
 from gateway.control.views import BackendView, RouteView, Status
+from gateway.feedback import Accepted, GivenSignal
 
 API = "/api/v1"
 MAX_BODY_BYTES = 4 << 20
@@ -36,7 +37,7 @@ class Call(Struct, frozen=True):
     overview: Overview
     path: Mapping[str, str]
     query: Mapping[str, str]
-    accept: str
+    headers: Mapping[str, str]
     body: Any = None  # of the type that the endpoint takes
 
 
@@ -48,9 +49,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     role: Role
     call: Callable[[Call], Awaitable[Any]]
     says: str  # one sentence, for the documentation
-    takes: type | None = None  # of the body
+    takes: Any = None  # type of the body
     answers: Any = None  # type of the body; None: not JSON
     status: int = 200
+    media_types: tuple[str, ...] = ("application/json",)  # of the body
+    is_raw: bool = False  # the function gets the body's bytes; `takes` is for the documentation
     query: Mapping[str, str] = {}  # parameters and what they mean
     find: Callable[[Parts, Mapping[str, str]], None] | None = None  # Fault if the path names none
 
@@ -183,8 +186,12 @@ async def start_drain(call: Call) -> Drained:
     return Drained(call.parts.workers.is_draining)
 
 
+async def take_feedback(call: Call) -> Accepted:
+    return feedback.take(call.parts, call.body, call.headers)
+
+
 async def show_metrics(call: Call) -> Response:
-    is_openmetrics = exposition.is_openmetrics_wanted(call.accept)
+    is_openmetrics = exposition.is_openmetrics_wanted(call.headers.get("accept", ""))
     text = exposition.render(call.parts, is_openmetrics=is_openmetrics)
     media_type = exposition.OPENMETRICS if is_openmetrics else exposition.PROMETHEUS
     return Response(text, headers={"content-type": media_type})
@@ -278,6 +285,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         says="Put a configuration of the history back in force.",
         takes=Rollback,
         answers=Change,
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{API}/feedback",
+        role=Role.OPERATE,
+        call=take_feedback,
+        says="Signals on earlier requests, as on the data port: one, a list, or one a line.",
+        takes=GivenSignal | tuple[GivenSignal, ...],
+        answers=Accepted,
+        status=202,
+        media_types=("application/json", "application/x-ndjson"),
+        is_raw=True,
     ),
     Endpoint(
         method="POST",

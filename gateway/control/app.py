@@ -100,7 +100,7 @@ def _endpoint_route(
                 overview,
                 request.path_params,
                 request.query_params,
-                request.headers.get("accept", ""),
+                request.headers,
                 body,
             )
         )
@@ -141,10 +141,12 @@ async def _body(request: Request, endpoint: Endpoint) -> Any:
         if len(content) > MAX_BODY_BYTES:
             raise Fault(413, "body_too_large", "The body is larger than 4 MiB.")
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type not in endpoint.media_types:
         raise Fault(415, "not_json", "Send `content-type: application/json`.")
     if endpoint.takes is None:
         return None
+    if endpoint.is_raw:
+        return bytes(content)
     try:
         return msgspec.json.decode(bytes(content) or b"{}", type=endpoint.takes)
     except msgspec.ValidationError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from types import UnionType
 from typing import Any
 
 import msgspec
@@ -73,7 +74,8 @@ def _operation(
         operation["parameters"] = parameters
     if endpoint.takes is not None:
         schema = schemas[repr(endpoint.takes)]
-        operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        content = {name: {"schema": schema} for name in endpoint.media_types}
+        operation["requestBody"] = {"content": content}
     return operation
 
 
@@ -118,6 +120,8 @@ def page(endpoints: Sequence[Endpoint] = ENDPOINTS) -> str:
 def _name(kind: Any) -> str:
     if kind is None:
         return ""
+    if isinstance(kind, UnionType):
+        return " or ".join(map(_name, kind.__args__))
     args = getattr(kind, "__args__", None)
     return f"list of `{args[0].__name__}`" if args else f"`{kind.__name__}`"
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from gateway.control.figures import BoardView
+from gateway.messages import Feedback
 from gateway.plan import Plan
 
 
@@ -124,6 +125,12 @@ class Explainer(Protocol):
     def explain(self, route: str, question: Question) -> Explanation: ...
 
 
+class FeedbackLog(Protocol):
+    """The prediction log, as far as feedback goes into it."""
+
+    def append(self, feedback: Feedback) -> int: ...  # fills in where; gives its `seq`
+
+
 class Parts(Struct, frozen=True, kw_only=True):
     """Everything the control plane works with."""
 
@@ -137,3 +144,5 @@ class Parts(Struct, frozen=True, kw_only=True):
     now_s: Callable[[], float] = time.time
     started_ns: int = 0  # of `now_ns`: when the gateway began, not the controller
     data_url: str = ""  # of the data port, for the hint on the status page
+    feedback: FeedbackLog | None = None  # None: the prediction log is off
+    redact: Callable[[str], str] | None = None  # goes over texts before they are logged

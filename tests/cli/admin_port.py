@@ -5,19 +5,22 @@ from __future__ import annotations
 import socket
 import threading
 from types import TracebackType
+from typing import Any
 
+import msgspec
 import pytest
 import uvicorn
 
+from gateway.cli import VERBS
 from gateway.cli.verbs import run
 from gateway.control.app import create_app
 from tests.control.parts import FakeGateway
 
 
 def exit_code(*arguments: str) -> int:
-    """Runs a verb, whether or not it is listed yet."""
+    """Runs a verb."""
     with pytest.raises(SystemExit) as caught:
-        run([*arguments], dict.fromkeys(("backends", "drain", "route", "status"), ""))
+        run([*arguments], VERBS)
     assert isinstance(caught.value.code, int)
     return caught.value.code
 
@@ -25,8 +28,9 @@ def exit_code(*arguments: str) -> int:
 class AdminPort:
     """Serves while it is entered; gives its URL."""
 
-    def __init__(self, token: str = "") -> None:
+    def __init__(self, token: str = "", **parts: Any) -> None:
         self.gateway = FakeGateway(token=token)
+        self.gateway.parts = msgspec.structs.replace(self.gateway.parts, **parts)
         config = uvicorn.Config(create_app(self.gateway.parts), log_config=None, lifespan="on")
         self._server = uvicorn.Server(config)
         self._socket = socket.create_server(("127.0.0.1", 0))
