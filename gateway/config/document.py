@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from gateway.config import relations, source
 from gateway.config.problems import Problems
+from gateway.config.salvage import salvage
 from gateway.config.schema import Config
 from gateway.config.shape import build
 from gateway.config.source import Node
@@ -62,7 +63,8 @@ def parse(text: str, environ: Mapping[str, str]) -> Document:
         raise ConfigError(tuple(problems.found))
     merged = _with_defaults(root)
     config = build(Config, merged, problems)
-    problems.raise_if_any()
+    if problems.found:
+        raise ConfigError((*problems.found, *_broken_relations(merged, problems)))
     found = relations.check(config, merged)
     found.problems.raise_if_any()
     secrets = tuple(literal_secrets(root))
@@ -75,6 +77,14 @@ def parse(text: str, environ: Mapping[str, str]) -> Document:
         warnings=tuple(found.warnings.found),
         literal_secrets=tuple(node.path for node in secrets),
     )
+
+
+def _broken_relations(root: Node, problems: Problems) -> tuple[Problem, ...]:
+    """What else is wrong, as far as the part whose shape is right tells it."""
+    rest = salvage(root, problems.found)
+    if rest is None:
+        return ()
+    return tuple(relations.check(rest.config, rest.root, rest.gone).problems.found)
 
 
 def hash_of(data: object) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,7 @@ from gateway.config.units import Size
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_ENTRY = re.compile(r"(?P<section>backends|routes)(\.[A-Za-z0-9_-]+|\[\".*?\"\])?", re.ASCII)
 _STICKY = re.compile(r"|user|client|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+|pointer:(/.*)?", re.ASCII)
 _FRAMING = frozenset(
     {
@@ -54,15 +55,32 @@ FALLBACK_WORDS = ("cached", "unavailable")
 
 
 class Findings:
-    """Problems and warnings, with the line of each path."""
+    """Problems and warnings, with the line of each path.
 
-    def __init__(self, root: Node) -> None:
+    Of an entry that is not complete (`gone`) only references are judged: whatever else
+    seems wrong with it may be so because of what is not there.
+    """
+
+    def __init__(self, root: Node, gone: Collection[str] = ()) -> None:
         self.problems = Problems()
         self.warnings = Problems()
         self._lines = dict(_lines(root))
+        self._gone = frozenset(gone)
+        self._incomplete = {entry for path in gone for entry in _entries_of(path)}
 
     def wrong(self, message: str, path: str) -> None:
-        self.problems.add(message, path, self._line(path))
+        if not self._incomplete & {"defaults", _entries_of(path)[0]}:
+            self.problems.add(message, path, self._line(path))
+
+    def unknown(self, kind: str, name: str, known: Iterable[str], path: str) -> None:
+        """A `backend` or `route` is named that is not there."""
+        section = f"{kind}s"
+        if self._gone & {section, join(section, name)}:
+            return
+        hint = meant(name, known)
+        if section in self._incomplete and "did you mean" not in hint:
+            hint = ""  # Why: the list of what is known would lack what is gone
+        self.problems.add(f"no {kind} `{name}`{hint}", path, self._line(path))
 
     def doubtful(self, message: str, path: str) -> None:
         self.warnings.add(message, path, self._line(path))
@@ -77,6 +95,14 @@ class Findings:
         return self._lines.get(path, 0) if path else 0
 
 
+def _entries_of(path: str) -> tuple[str, ...]:
+    """The backend or route that a path leads to and the section of it; else one for all."""
+    found = _ENTRY.match(path)
+    if found is None:
+        return ("defaults" if path.startswith("defaults") else "",)
+    return (found[0], found["section"])
+
+
 def _lines(node: Node) -> Iterator[tuple[str, int]]:
     yield node.path, node.line
     for child in node.children():
@@ -87,9 +113,12 @@ def _lines(node: Node) -> Iterator[tuple[str, int]]:
 MOST_HEAD_BYTES = 64 * 1024
 
 
-def check(config: Config, root: Node) -> Findings:
-    """Everything that is wrong or doubtful about a configuration whose shape is right."""
-    found = Findings(root)
+def check(config: Config, root: Node, gone: Collection[str] = ()) -> Findings:
+    """Everything that is wrong or doubtful about a configuration whose shape is right.
+
+    `gone` are the paths that were taken out of it because their shape was not.
+    """
+    found = Findings(root, gone)
     _check_ports(config, found)
     _check_networks(config, found)
     if config.limits.head > MOST_HEAD_BYTES:
@@ -104,8 +133,7 @@ def check(config: Config, root: Node) -> Findings:
         _check_route(name, route, config, found)
     _check_route_loops(config, found)
     if config.default_route and config.default_route not in config.routes:
-        hint = meant(config.default_route, config.routes)
-        found.wrong(f"no route `{config.default_route}`{hint}", "default_route")
+        found.unknown("route", config.default_route, config.routes, "default_route")
     for name in config.backends.keys() - set(_used_backends(config)):
         found.doubtful(f"no route uses the backend `{name}`", join("backends", name))
     return found
@@ -241,7 +269,7 @@ def _is_known(name: str, path: str, backends: Mapping[str, Backend], found: Find
     if name in backends:
         return True
     words = FALLBACK_WORDS if ".fallback[" in path else ()
-    found.wrong(f"no backend `{name}`{meant(name, [*words, *backends])}", path)
+    found.unknown("backend", name, [*words, *backends], path)
     return False
 
 
@@ -340,8 +368,7 @@ def _check_step(
     if not step.route:
         return
     if step.route not in config.routes:
-        hint = meant(step.route, config.routes)
-        found.wrong(f"no route `{step.route}`{hint}", f"{path}.route")
+        found.unknown("route", step.route, config.routes, f"{path}.route")
         return
     own, other = _protocols(route, config), _protocols(config.routes[step.route], config)
     if own and other and own != other:

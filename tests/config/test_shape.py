@@ -138,7 +138,7 @@ def test_digits_from_a_variable_serve_where_text_is_wanted() -> None:
 
 def test_value_of_a_variable_is_in_no_message() -> None:
     text = "listen: {port: '${PORT}'}\nbackends: {}\nroutes: {}\n"
-    [problem] = problems(text, {"PORT": "hunter2"})
+    problem, *_ = problems(text, {"PORT": "hunter2"})
     assert "hunter2" not in problem.message
     assert "${PORT}" in problem.message
 
