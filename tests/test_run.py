@@ -290,13 +290,16 @@ def test_wrong_configuration_names_the_path(tmp_path: Path) -> None:
     assert_one_sentence(done, "did you mean `chat`?", "default_route")
 
 
-def test_missing_certificate_is_one_sentence(tmp_path: Path) -> None:
+def test_missing_certificate_and_its_key_are_named(tmp_path: Path) -> None:
     tls = {"certificate": str(tmp_path / "no.pem"), "key": str(tmp_path / "no.key")}
     listen = {"host": "127.0.0.1", "port": 0, "tls": tls}
     done = start(tmp_path, minimal(tmp_path, listen=listen))
     assert done.returncode == 1
-    assert "there is no such file - at listen.tls.certificate" in done.stderr
-    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[0].endswith("gateway.yaml is not valid: 2 problems")
+    assert lines[1].endswith(f"there is no file `{tmp_path}/no.pem` - at listen.tls.certificate")
+    assert lines[2].endswith(f"there is no file `{tmp_path}/no.key` - at listen.tls.key")
+    assert len(lines) == 3
 
 
 def test_state_of_another_gateway_is_left_alone(gateway: GatewayProcess, tmp_path: Path) -> None:

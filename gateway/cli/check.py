@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import msgspec
 import typer
@@ -40,7 +40,10 @@ def check(
         document = load(config, os.environ)
         summary = summary_of(document, compile_plan(document))
     except ConfigError as error:
-        _print_problems(config, error.problems, as_json=as_json)
+        if as_json:
+            _print_json_of(error.problems)
+        else:
+            print_problems(config, error.problems)
         raise typer.Exit(FAILED) from None
     if as_json:
         _print_json(document, summary, show=show)
@@ -50,15 +53,17 @@ def check(
         _print_summary(config, document, summary)
 
 
-def _print_problems(config: Path, problems: tuple[Problem, ...], *, as_json: bool) -> None:
-    if as_json:
-        found = msgspec.to_builtins(problems)
-        print(json.dumps({"valid": False, "problems": found, "warnings": []}, indent=2))
-        return
+def print_problems(config: Path, problems: tuple[Problem, ...], to: IO[str] | None = None) -> None:
+    """Every problem of a file, for people."""
     noun = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    print(f"{config} is not valid: {noun}")
+    print(f"{config} is not valid: {noun}", file=to)
     for problem in problems:
-        print(f"  {problem}")
+        print(f"  {problem}", file=to)
+
+
+def _print_json_of(problems: tuple[Problem, ...]) -> None:
+    found = msgspec.to_builtins(problems)
+    print(json.dumps({"valid": False, "problems": found, "warnings": []}, indent=2))
 
 
 def _print_json(document: Document, summary: Summary, *, show: bool) -> None:

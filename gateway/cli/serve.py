@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from gateway.cli.check import ConfigFile
-from gateway.cli.verbs import verb_app
+from gateway.cli.check import ConfigFile, print_problems
+from gateway.cli.verbs import FAILED, verb_app
+from gateway.errors import ConfigError
 from gateway.run.start import Wish
 from gateway.run.start import serve as run_gateway
 
@@ -42,4 +44,11 @@ def serve(
     valid, a port in use or a state directory that cannot be written end with exit code 1.
     """
     wish = Wish(file=config, log_format=log_format, log_level=log_level, use_last_good=last_good)
-    raise typer.Exit(run_gateway(wish, os.environ))
+    try:
+        code = run_gateway(wish, os.environ)
+    except ConfigError as error:
+        if len(error.problems) == 1:
+            raise  # one sentence, as of any other error
+        print_problems(config, error.problems, sys.stderr)
+        code = FAILED
+    raise typer.Exit(code)

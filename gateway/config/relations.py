@@ -64,7 +64,7 @@ class Findings:
     def __init__(self, root: Node, gone: Collection[str] = ()) -> None:
         self.problems = Problems()
         self.warnings = Problems()
-        self._lines = dict(_lines(root))
+        self._nodes = {node.path: node for node in _nodes(root)}
         self._gone = frozenset(gone)
         self._incomplete = {entry for path in gone for entry in _entries_of(path)}
 
@@ -87,12 +87,16 @@ class Findings:
 
     def is_written(self, path: str) -> bool:
         """Whether the file says it, rather than a default of ours."""
-        return path in self._lines
+        return path in self._nodes
+
+    def written(self, path: str) -> str:
+        """A scalar as it stands in the file, `${NAME}` not replaced."""
+        return self._nodes[path].text if path in self._nodes else ""
 
     def _line(self, path: str) -> int:
-        while path and path not in self._lines:  # a default: the line of what surrounds it
+        while path and path not in self._nodes:  # a default: the line of what surrounds it
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return self._lines.get(path, 0) if path else 0
+        return self._nodes[path].line if path else 0
 
 
 def _entries_of(path: str) -> tuple[str, ...]:
@@ -103,10 +107,10 @@ def _entries_of(path: str) -> tuple[str, ...]:
     return (found[0], found["section"])
 
 
-def _lines(node: Node) -> Iterator[tuple[str, int]]:
-    yield node.path, node.line
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
     for child in node.children():
-        yield from _lines(child)
+        yield from _nodes(child)
 
 
 # Why: a head and the gateway's own fields are built in a buffer of twice this.
@@ -168,7 +172,8 @@ def _check_files(tls: object, path: str, found: Findings) -> None:
     for key in ("certificate", "key", "ca", "client_ca"):
         name = getattr(tls, key, "")
         if name and not Path(name).is_file():
-            found.wrong("there is no such file", f"{path}.{key}")
+            where = f"{path}.{key}"
+            found.wrong(f"there is no file `{found.written(where)}`", where)
     if bool(getattr(tls, "certificate", "")) != bool(getattr(tls, "key", "")):
         found.wrong("`certificate` and `key` are needed together", path)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.config.texts import document, problems, problems_of
+from tests.config.texts import document, problems, problems_of, varied
 
 RULE = {"rule": {"body": "x"}}
 
@@ -134,7 +135,7 @@ def warnings_of(changes: dict[str, Any], /, **top: Any) -> dict[str, str]:
         (
             {"backends.two.tls": {"ca": "/no/such.pem"}},
             "backends.two.tls.ca",
-            "there is no such file",
+            "there is no file `/no/such.pem`",
         ),
         (
             {"backends.two.tls": {"key": "/no/such.pem"}},
@@ -144,7 +145,7 @@ def warnings_of(changes: dict[str, Any], /, **top: Any) -> dict[str, str]:
         (
             {"listen": {"tls": {"certificate": "/no", "key": "/no"}}},
             "listen.tls.key",
-            "there is no such file",
+            "there is no file `/no`",
         ),
         (
             {"backends.one.http": {}},
@@ -376,3 +377,9 @@ def test_two_ports_chosen_by_the_kernel_do_not_clash() -> None:
 
 def test_name_of_a_model_with_slashes_and_dots_is_a_name() -> None:
     assert problems_of({"routes.meta-llama/Llama-3:8b": {"backends": ["one"]}}) == {}
+
+
+def test_missing_file_is_named_as_written_when_its_name_comes_from_the_environment() -> None:
+    text = yaml.safe_dump(varied({"backends.two.tls": {"ca": "${HOME_OF_US}/ca.pem"}}))
+    [problem] = problems(text, {"HOME_OF_US": "/hunter2"})
+    assert problem.message == "there is no file `${HOME_OF_US}/ca.pem`"
