@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from gateway.config import Config, Document
 from gateway.config.address import address_of
-from gateway.config.recording import Recording
+from gateway.config.recording import Log, Recording
 from gateway.config.relations import promises, weights
 from gateway.config.schema import (
     Adaptive,
@@ -346,11 +346,11 @@ def _route(name: str, config: Config, numbers: _Numbers) -> RoutePlan:
         cache_entries=cache.entries if cache else 0,
         cache_bytes=int(cache.bytes) if cache else 0,
         cache_ttl_ns=int(cache.ttl) if cache else 0,
-        record=_record(route.record, config.backends[candidates[0]].protocol),
+        record=_record(route.record, config.backends[candidates[0]].protocol, config.log),
     )
 
 
-def _record(record: Recording, protocol: str) -> RecordPlan:
+def _record(record: Recording, protocol: str, log: Log) -> RecordPlan:
     return RecordPlan(
         payload=record.payload,
         sample_ppm=round(float(record.sample) * 1_000_000),
@@ -360,6 +360,7 @@ def _record(record: Recording, protocol: str) -> RecordPlan:
         redact_pointers=record.redact.pointers,
         redact_headers=tuple(header.lower() for header in record.redact.headers),
         redact_patterns=record.redact.patterns,
+        is_encrypted=log.encryption is not None,
     )
 
 

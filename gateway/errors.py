@@ -127,6 +127,7 @@ OUTCOMES: tuple[Outcome, ...] = _table(
     ("stream_error", 0, "The backend reported an error in its stream.", "upstream", True),
     ("cancelled", 499, "The attempt was cancelled.", "nobody", False),
     ("total_timeout", 504, "The backend did not finish its answer in time.", "upstream", True),
+    ("log_full", 503, "The gateway cannot record requests now; retry later.", "gateway", False),
 )
 
 

@@ -88,6 +88,7 @@ class Candidate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     load_us: float | None = None  # peak-EWMA of first bytes × (in flight + 1)
     expected_usd: float | None = None  # of a successful answer
     predicted_us: float | None = None  # latency; 0 unknown
+    stale: bool = False  # nothing is known of its latency, or nothing recent
     score: float | None = None  # what `balanced` and sticky requests compare; the lowest wins
 
 

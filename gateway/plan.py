@@ -195,6 +195,7 @@ class RecordPlan(Struct, frozen=True, kw_only=True):
     redact_pointers: tuple[str, ...]
     redact_headers: tuple[str, ...]  # lower case
     redact_patterns: tuple[str, ...]
+    is_encrypted: bool  # payloads are, with the log's key
 
 
 class RoutePlan(Struct, frozen=True, kw_only=True):

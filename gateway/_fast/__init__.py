@@ -13,7 +13,9 @@ try:
     from gateway._fast.hashing import hash_of
     from gateway._fast.marks import Marks
     from gateway._fast.operation import Operation
+    from gateway._fast.record import Recorder
     from gateway._fast.routes import Candidates
+    from gateway._fast.segment import Segment, Stream
     from gateway._fast.table import Route, Table
     from gateway._fast.timers import monotonic_ns
     from gateway._fast.upstream import Upstream
@@ -30,7 +32,10 @@ __all__ = [
     "Downstream",
     "Marks",
     "Operation",
+    "Recorder",
     "Route",
+    "Segment",
+    "Stream",
     "Table",
     "Upstream",
     "Worker",

@@ -57,6 +57,7 @@ cdef class Attempt(Borrower):
     cdef readonly int status            # of the answer; 0 none
     cdef bint settled
     cdef bint heard                     # a byte of the answer has come
+    cdef bint is_hedge                  # beside a slow one
     cdef bint request_ended             # the whole request has been sent
     # times
     cdef uint64_t begun_ns
@@ -64,6 +65,8 @@ cdef class Attempt(Borrower):
     cdef uint64_t first_byte_ns         # when it came; 0 not yet
     cdef uint64_t last_ns               # latest piece
     cdef uint64_t ended_ns
+    cdef uint64_t gap_max_ns            # between two pieces of a relayed answer …
+    cdef uint32_t gaps                  # … and how many there were
     cdef uint64_t first_byte_limit_ns
     cdef uint64_t idle_limit_ns
     cdef uint64_t total_until_ns        # when the attempt is over, whatever it does

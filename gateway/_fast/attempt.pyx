@@ -269,6 +269,8 @@ cdef class Attempt(Borrower):
         cdef bytes out
         if now_ns > self.last_ns:
             fine_add(&self.row.gap_ns, now_ns - self.last_ns)
+            self.gap_max_ns = max(self.gap_max_ns, now_ns - self.last_ns)
+            self.gaps += 1
         self.last_ns = now_ns
         self.answer_bytes += PyBytes_GET_SIZE(piece)
         out = piece if self.events is None else <bytes>self.events.feed(piece)

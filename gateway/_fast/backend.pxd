@@ -41,6 +41,9 @@ cdef class Backend:
     cdef Pointer confidence_pointer     # in its answers; or None
     cdef Pointer version_pointer        # in its answers; or None
     cdef readonly bytes version         # as configured; b"" unknown
+    cdef bytes record_name              # its name, for records
+    cdef bytes record_fields            # … and its model's
+    cdef bytes record_price             # … and what it costs; b"" nothing
     cdef Marks marks                    # of its answers, where configured; else the operation's
     cdef uint64_t connect_ns
     cdef uint64_t first_byte_ns

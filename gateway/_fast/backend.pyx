@@ -61,6 +61,9 @@ cdef class Backend:
         self.pool_age_ns = plan.pool_age_ns
         self.marks = marks
         self.version = plan.version.encode("ascii", "replace")
+        self.record_name = json.dumps(plan.name).encode("ascii")
+        self.record_fields = b',"backend":%b,"backend_model":%b' % (self.record_name, self.model_json)
+        self.record_price = price_of(plan)
         self.read_pointers(plan)
 
     def read_pointers(self, plan):
@@ -162,3 +165,15 @@ cdef class Backend:
         cdef Peer peer
         for peer in list(self.pool.idle):
             peer.close()
+
+
+cdef bytes price_of(plan):
+    """USD per million tokens and per request, as a record says it."""
+    prices = {
+        "input": plan.input_usd * 1e6, "output": plan.output_usd * 1e6,
+        "cached": plan.cached_usd * 1e6, "request": plan.request_usd,
+    }
+    prices = {name: float(f"{usd:.9g}") for name, usd in prices.items() if usd}
+    if not prices:
+        return b""
+    return b',"price":' + json.dumps({"source": "config"} | prices, separators=(",", ":")).encode("ascii")

@@ -45,6 +45,12 @@ cdef class Dispatch(Reply):
         cdef Route route = self.route
         cdef Request request = self.request
         self.attempts += 1
+        if self.first_attempt is None:
+            self.first_attempt = attempt
+        elif self.later_attempts is None:
+            self.later_attempts = [attempt]
+        else:
+            self.later_attempts.append(attempt)
         if position < 64:
             self.wish.tried |= <uint64_t>1 << position
         attempt.worker = self.worker

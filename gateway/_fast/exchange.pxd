@@ -24,12 +24,10 @@ from gateway._fast.recovery cimport Recovery
 from gateway._fast.worker cimport Worker
 
 cdef class Exchange(Recovery):
-    cdef readonly Outcome outcome
     cdef uint8_t is_counted             # in the route's row
     cdef list pieces                    # of a body that came in several
     cdef uint64_t buffered              # bytes counted in worker.buffered_bytes
     cdef uint64_t body_limit
-    cdef uint64_t begun_ns              # the head was read
 
     cdef int read_head(self, const Head* head, bytes data, uint32_t end, uint64_t now_ns) except -1
     cdef bint read_origin(self, uint64_t now_ns) except -1
@@ -45,6 +43,7 @@ cdef class Exchange(Recovery):
     cdef uint64_t sticky_hash(self) except? 0
     cdef Outcome apply_overrides(self, dict overrides) except *
     cdef bint override(self, bytes name, bytes value) except -1
+    cdef bint is_panic(self) noexcept
     cdef int no_choice(self, int reason, uint64_t now_ns) except -1
     cdef int enqueue(self, uint64_t now_ns) except -1
     cdef int leave_queue(self, uint64_t now_ns) except -1
@@ -52,7 +51,8 @@ cdef class Exchange(Recovery):
     cdef int break_short(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int refuse_unread(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int settle(self, uint64_t now_ns) except -1
-    cdef int record(self) except -1
+    cdef int record(self, uint64_t now_ns) except -1
+    cdef bint keeps_payload(self) except -1
     cdef int time_up(self, uint64_t now_ns) except -1
     cdef int client_gone(self, uint64_t now_ns) except -1
     cdef int cut(self, uint64_t now_ns) except -1

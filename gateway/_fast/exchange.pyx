@@ -12,7 +12,7 @@ from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport Row
 from gateway._fast.breaker cimport breaker_admit
 from gateway._fast.budget cimport budget_deposit
-from gateway._fast.hashing cimport xxh3
+from gateway._fast.hashing cimport bucket_ppm, xxh3
 from gateway._fast.head cimport (
     Head, METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_TRACE,
 )
@@ -22,6 +22,7 @@ from gateway._fast.operation cimport (
 )
 from gateway._fast.outcome cimport *
 from gateway._fast.peer cimport Peer
+from gateway._fast.record cimport Recorder
 from gateway._fast.recovery cimport (
     EXCHANGE_ATTEMPTING, EXCHANGE_DONE, EXCHANGE_PAUSED, EXCHANGE_QUEUED, EXCHANGE_READING,
     EXCHANGE_RELAYING, EXCHANGE_TUNNELLING, Recovery,
@@ -30,7 +31,7 @@ from gateway._fast.request cimport Request
 from gateway._fast.routes cimport CHOSEN_NOT_CAPABLE, CHOSEN_WAIT, Wish
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.scan cimport JSON_ARRAY, Member
-from gateway._fast.table cimport Route
+from gateway._fast.table cimport PAYLOAD_FULL, PAYLOAD_SAMPLED, Route
 from gateway._fast.worker cimport Worker
 
 cdef enum:
@@ -99,8 +100,9 @@ cdef class Exchange(Recovery):
             return False
         if request.field(b"access-control-request-method") is None:
             return False
+        self.is_silent = True
         self.begin_answer(204)
-        self.send_answer(b"", now_ns)
+        self.send_answer(b"", OUTCOME_OK, now_ns)
         self.finish(OUTCOME_OK, now_ns)
         return True
 
@@ -115,7 +117,8 @@ cdef class Exchange(Recovery):
         status, content_type, body = answer
         if self.request.path == b"/readyz" and self.worker.draining:
             status, body = 503, b'{"ready":false,"reason":"draining"}'
-        self.say(status, content_type, body, now_ns)
+        self.is_silent = True
+        self.say(status, content_type, body, OUTCOME_OK, now_ns)
         self.finish(OUTCOME_OK, now_ns)
         return True
 
@@ -197,6 +200,8 @@ cdef class Exchange(Recovery):
         """Global limits: what is over them is refused before it costs anything."""
         if self.worker.in_flight > <int64_t>self.worker.limits.in_flight:
             return OUTCOME_OVERLOADED
+        if self.worker.stream is not None and self.worker.stream.is_short():
+            return OUTCOME_LOG_FULL
         return OUTCOME_OK
 
     # --------------------------------------------------------------- look up
@@ -230,6 +235,7 @@ cdef class Exchange(Recovery):
         self.route.row.in_flight += 1
         self.route.row.request_bytes += request.body_bytes
         self.fill_wish()
+        self.keeps_bodies = self.keeps_payload()
         self.wish.now_ns = now_ns
         self.total_deadline_ns = now_ns + self.route.total_ns
         if request.has_overrides:
@@ -237,6 +243,15 @@ cdef class Exchange(Recovery):
         budget_deposit(&self.route.retry_budget, now_ns)
         budget_deposit(&self.route.hedge_budget, now_ns)
         return outcome
+
+    cdef bint keeps_payload(self) except -1:
+        """Whether the record will hold the bodies; `sampled` goes by the request's id."""
+        cdef Route route = self.route
+        if self.worker.recorder is None or route.payload < PAYLOAD_SAMPLED:
+            return False
+        return route.payload == PAYLOAD_FULL or (
+            bucket_ppm(xxh3(self.request.id, self.request.id_length, 0)) < route.sample_ppm
+        )
 
     cdef int fill_wish(self) except -1:
         cdef Request request = self.request
@@ -302,15 +317,18 @@ cdef class Exchange(Recovery):
         while True:
             position = self.forced
             if position < 0:
-                position = route.candidates.choose(&self.wish, &self.choice, &self.worker.random)
+                position = self.decide()
             self.forced = -1
             if position < 0:
                 return self.no_choice(position, now_ns)
             backend = <Backend>route.backends[position]
-            if self.choice.is_panic or breaker_admit(backend.cell, &backend.terms.breaker, now_ns):
+            if self.is_panic() or breaker_admit(backend.cell, &backend.terms.breaker, now_ns):
                 return self.lease(position, backend, now_ns)
             # Why: another worker took the half-open breaker's probe between look and step.
             self.wish.tried |= <uint64_t>1 << position
+
+    cdef bint is_panic(self) noexcept:
+        return self.decision is not None and self.decision.choice.is_panic
 
     cdef int no_choice(self, int reason, uint64_t now_ns) except -1:
         if reason == CHOSEN_WAIT:
@@ -393,6 +411,8 @@ cdef class Exchange(Recovery):
         scratch.add_bytes(attempt.fields)
         self.write_attempt_fields(attempt, False)
         first = attempt.body
+        if self.keeps_bodies:
+            self.tee(first)
         if attempt.events is None and attempt.promised >= 0:
             self.write_length(<uint64_t>attempt.promised)
         elif request.is_http10:
@@ -445,6 +465,8 @@ cdef class Exchange(Recovery):
     cdef int answer(self, Attempt attempt, uint64_t now_ns) except -1:
         """A held answer, whole, in one write."""
         cdef Scratch scratch = self.worker.scratch
+        cdef bytes head
+        cdef bint is_long
         self.attempt = attempt
         if self.client is not None:
             self.begin_answer(attempt.status)
@@ -455,11 +477,12 @@ cdef class Exchange(Recovery):
             elif attempt.status != 204 and attempt.status != 304:
                 self.write_length(<uint64_t>PyBytes_GET_SIZE(attempt.body))
             self.end_head()
-            if PyBytes_GET_SIZE(attempt.body) > JOIN_BYTES:
-                self.client.send(scratch.built())
+            is_long = PyBytes_GET_SIZE(attempt.body) > JOIN_BYTES
+            head = scratch.built() if is_long else scratch.built_with(attempt.body)
+            self.close_account(attempt.outcome, now_ns)
+            self.client.send(head)
+            if is_long and self.client is not None:
                 self.client.send(attempt.body)
-            else:
-                self.client.send(scratch.built_with(attempt.body))
         if self.route.answers is not None and attempt.outcome == OUTCOME_OK and attempt.status == 200:
             self.keep_answer(attempt)
         return self.finish(attempt.outcome, now_ns)
@@ -468,20 +491,25 @@ cdef class Exchange(Recovery):
         """A relayed answer is over: end it properly, or make sure that nobody takes it for whole."""
         if attempt is not self.attempt:
             return 0
+        self.close_account(attempt.outcome, now_ns)
         if self.client is not None and self.state == EXCHANGE_TUNNELLING:
             self.client.close()
         elif self.client is not None and attempt.outcome == OUTCOME_OK:
             if self.chunked:
                 self.client.send(LAST_CHUNK)
+            elif self.last_piece is not None:
+                self.client.send(self.last_piece)
         elif self.client is not None:
             self.break_off(attempt.outcome, attempt.events is not None)
         return self.finish(attempt.outcome, now_ns)
 
     cdef int break_short(self, Outcome outcome, uint64_t now_ns) except -1:
         """End an answer that has begun and cannot be finished."""
-        if self.client is not None and self.attempt is not None:
-            self.break_off(outcome, self.attempt.events is not None)
+        cdef bint is_stream = self.attempt is not None and self.attempt.events is not None
         self.drop_attempts(now_ns)
+        self.close_account(outcome, now_ns)
+        if self.client is not None and self.attempt is not None:
+            self.break_off(outcome, is_stream)
         return self.finish(outcome, now_ns)
 
     cdef int refuse(self, Outcome outcome, uint64_t now_ns) except -1:
@@ -500,7 +528,7 @@ cdef class Exchange(Recovery):
             status, content_type, body = self.table.slow.refusal(protocol, outcome, detail)
             if self.route is not None and (outcome == OUTCOME_QUEUE_FULL or outcome == OUTCOME_QUEUE_TIMEOUT):
                 status = self.route.queue_status
-            self.say(status, content_type, body, now_ns)
+            self.say(status, content_type, body, outcome, now_ns)
         return self.finish(outcome, now_ns)
 
     cdef bint has_unread_body(self) noexcept:
@@ -523,15 +551,28 @@ cdef class Exchange(Recovery):
         cdef bint keep = not self.must_close
         if self.state == EXCHANGE_DONE:
             return 0
+        self.close_account(outcome, now_ns)
         self.state = EXCHANGE_DONE
-        self.outcome = outcome
         self.worker.wheel.disarm(self)
-        self.settle(now_ns)
-        self.record()
+        if self.table.queued:
+            # A lease has come free: whoever waits longest may have it.
+            self.table.serve_queues(self.worker.now())
         self.client = None
         if client is not None:
             client.release(keep, now_ns)
         return 0
+
+    cdef int close_account(self, Outcome outcome, uint64_t now_ns) except -1:
+        """Settle and record, once, before the answer's last byte leaves.
+
+        Why before: a worker that is killed in between has a record too many, not one too few.
+        """
+        if self.is_settled:
+            return 0
+        self.is_settled = True
+        self.outcome = outcome
+        self.settle(now_ns)
+        return self.record(now_ns)
 
     cdef int settle(self, uint64_t now_ns) except -1:
         """Counters and histograms of the route; the attempts have accounted themselves."""
@@ -559,6 +600,7 @@ cdef class Exchange(Recovery):
             if attempt.first_byte_ns > self.read_ns:
                 fine_add(&row.first_byte_ns, attempt.first_byte_ns - self.read_ns)
         now_ns = self.worker.now()
+        self.ended_ns = now_ns
         total_ns = now_ns - self.read_ns
         fine_add(&row.total_ns, total_ns)
         total_ns -= min(total_ns, self.queued_ns + self.upstream_ns)
@@ -567,12 +609,13 @@ cdef class Exchange(Recovery):
 
     # ---------------------------------------------------------------- record
 
-    cdef int record(self) except -1:
-        """The prediction log's line: built here once the log exists."""
-        if self.table.queued:
-            # A lease has come free: whoever waits longest may have it.
-            return self.table.serve_queues(self.worker.now())
-        return 0
+    cdef int record(self, uint64_t now_ns) except -1:
+        """One line into the prediction log."""
+        if self.worker.recorder is None or self.is_silent:
+            return 0
+        if self.ended_ns == 0:
+            self.ended_ns = now_ns
+        return (<Recorder>self.worker.recorder).write(self)
 
     # ------------------------------------------------- deadlines, leaving early
 

@@ -33,6 +33,7 @@ cdef enum:                              # bits of the marks found in a body
 cdef class Operation:
     cdef readonly str name
     cdef readonly str protocol
+    cdef bytes record_fields            # both, for records
     cdef readonly bytes before          # upstream path: base path + before [+ model + after]
     cdef readonly bytes after
     cdef readonly uint64_t capability   # bits a backend must have

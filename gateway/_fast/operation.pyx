@@ -41,6 +41,7 @@ cdef class Operation:
     ):
         self.name = name
         self.protocol = protocol
+        self.record_fields = f',"protocol":"{protocol}","operation":"{name}"'.encode("ascii")
         self.before = before.encode("ascii")
         self.after = after.encode("ascii")
         self.has_path_model = has_path_model

@@ -53,4 +53,5 @@ cdef enum Outcome:
     OUTCOME_STREAM_ERROR = 40       # an error event inside a 200 stream
     OUTCOME_CANCELLED = 41          # a hedge that lost, or a request whose client left
     OUTCOME_TOTAL_TIMEOUT = 42      # 504 the backend took longer than it may in all
-    OUTCOME_COUNT = 43
+    OUTCOME_LOG_FULL = 43           # 503 the prediction log has no room
+    OUTCOME_COUNT = 44

@@ -81,6 +81,7 @@ cdef struct Candidate:                  # what choosing found out about one posi
     double load
     double weight                       # after slow start
     double score                        # what the policy compared; the lowest wins
+    bint stale                          # no latency is known, or none that is fresh
 
 cdef struct Roster:                     # the candidates of one route, by position
     int length

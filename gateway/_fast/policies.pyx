@@ -178,9 +178,10 @@ cdef uint64_t find_latencies(
         cell = roster.cells[position]
         latency_ns = predicted_ns(cell, wish)
         roster.found[position].predicted_ns = latency_ns
+        roster.found[position].stale = latency_ns == 0 or not is_fresh(cell)
         if latency_ns > 0:
             known |= bit(position)
-        if latency_ns == 0 or not is_fresh(cell):
+        if roster.found[position].stale:
             stale[0] |= bit(position)
     return known
 

@@ -15,7 +15,7 @@ from gateway._fast.attempt cimport Attempt
 from gateway._fast.backend cimport Backend
 from gateway._fast.dispatch cimport Dispatch
 from gateway._fast.outcome cimport Outcome
-from gateway._fast.routes cimport Choice
+from gateway._fast.decision cimport Decision
 
 cdef enum ExchangeState:
     EXCHANGE_READING = 0
@@ -29,7 +29,8 @@ cdef enum ExchangeState:
 cdef class Recovery(Dispatch):
     cdef Attempt hedge                  # a second one at the same time
     cdef Attempt failed                 # the last one with an answer that may be passed on
-    cdef Choice choice
+    cdef Decision decision              # the last choice; None yet
+    cdef list decisions                 # those before it; None
     cdef uint64_t resume_ns             # PAUSED: when to go on; else when to hedge, 0 never
     cdef int16_t forced                 # position that must be taken next; -1 none
     cdef uint8_t state                  # ExchangeState
@@ -46,6 +47,7 @@ cdef class Recovery(Dispatch):
     cdef int refuse(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int finish(self, Outcome outcome, uint64_t now_ns) except -1
 
+    cdef int decide(self) except? -100
     cdef int plan_hedge(self, Backend backend, uint64_t now_ns) except -1
     cdef int take_winner(self, Attempt attempt) except -1
     cdef int keep_failed(self, Attempt attempt) except -1

@@ -5,6 +5,7 @@ from gateway._fast.attempt cimport ATTEMPT_ENDED, Attempt
 from gateway._fast.backend cimport Backend
 from gateway._fast.breaker cimport breaker_admit
 from gateway._fast.budget cimport budget_withdraw
+from gateway._fast.decision cimport new_decision
 from gateway._fast.dispatch cimport Dispatch
 from gateway._fast.hashing cimport random_below
 from gateway._fast.outcome cimport (
@@ -13,13 +14,27 @@ from gateway._fast.outcome cimport (
 )
 from gateway._fast.reply cimport asked_ns
 from gateway._fast.request cimport Request
-from gateway._fast.routes cimport CHOSEN_WAIT
+from gateway._fast.routes cimport CHOSEN_WAIT, Choice
 from gateway._fast.table cimport Route
 
 cdef bytes CRLF = b"\r\n"
 
 
 cdef class Recovery(Dispatch):
+
+    cdef int decide(self) except? -100:
+        """Choose among the candidates, and keep how it was done; a position, or CHOSEN_*."""
+        cdef Choice choice
+        cdef uint64_t draw = self.worker.random
+        cdef int position = self.route.candidates.choose(&self.wish, &choice, &self.worker.random)
+        if self.decision is not None:
+            if self.decisions is None:
+                self.decisions = []
+            self.decisions.append(self.decision)
+        self.decision = new_decision(
+            self.route.record_name, self.route.record_names, self.route.candidates, &self.wish, &choice, draw
+        )
+        return position
 
     cdef int plan_hedge(self, Backend backend, uint64_t now_ns) except -1:
         cdef uint64_t after_ns
@@ -135,7 +150,7 @@ cdef class Recovery(Dispatch):
         """Whether a candidate that has not failed this request could take it now."""
         cdef int position
         self.wish.now_ns = now_ns
-        position = self.route.candidates.choose(&self.wish, &self.choice, &self.worker.random)
+        position = self.decide()
         if position >= 0:
             self.forced = position
         return position >= 0 or position == CHOSEN_WAIT
@@ -154,7 +169,7 @@ cdef class Recovery(Dispatch):
         cdef int position
         self.resume_ns = 0
         self.wish.now_ns = now_ns
-        position = route.candidates.choose(&self.wish, &self.choice, &self.worker.random)
+        position = self.decide()
         if position < 0 or not budget_withdraw(&route.hedge_budget, now_ns):
             return 0
         backend = <Backend>route.backends[position]
@@ -162,6 +177,7 @@ cdef class Recovery(Dispatch):
             return 0
         route.row.hedges += 1
         self.hedge = self.new_attempt(position, backend)
+        self.hedge.is_hedge = True
         return self.hedge.start(now_ns)
 
     cdef int conclude(self, uint64_t now_ns) except -1:
@@ -211,9 +227,10 @@ cdef class Recovery(Dispatch):
         return self.say_fallback(status, content_type, body, now_ns)
 
     cdef bint say_fallback(self, int status, bytes content_type, bytes body, uint64_t now_ns) except -1:
+        cdef Outcome outcome = OUTCOME_OK if status < 400 else OUTCOME_NO_BACKEND
         self.route.row.fallbacks += 1
-        self.say(status, content_type, body, now_ns)
-        self.finish(OUTCOME_OK if status < 400 else OUTCOME_NO_BACKEND, now_ns)
+        self.say(status, content_type, body, outcome, now_ns)
+        self.finish(outcome, now_ns)
         return True
 
     cdef bint fall_back_to_backend(self, int index, uint64_t now_ns) except -1:

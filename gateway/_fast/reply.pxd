@@ -24,6 +24,14 @@ cdef class Reply(Caller):
     cdef Attempt attempt                # under way, or the last one
     cdef str fallback                   # what answered in the end; None: a candidate
     cdef bytes cors                     # fields for a cross-origin caller; None
+    cdef Attempt first_attempt          # in the order in which they were begun …
+    cdef list later_attempts            # … the others; None
+    cdef bytes said                     # an answer of the gateway's own
+    cdef list teed                      # pieces of a relayed answer, for the record; None
+    cdef uint64_t teed_bytes
+    cdef bytes last_piece               # held until the record is written; None
+    cdef uint64_t begun_ns              # the head was read
+    cdef uint64_t ended_ns              # settled
     cdef uint64_t read_ns               # when the whole request was read
     cdef uint64_t queued_ns             # spent in queues
     cdef uint64_t upstream_ns           # spent in attempts
@@ -32,8 +40,13 @@ cdef class Reply(Caller):
     cdef uint8_t committed              # bytes went downstream
     cdef uint8_t chunked                # the answer's framing downstream
     cdef uint8_t must_close
+    cdef uint8_t keeps_bodies           # for its record
+    cdef uint8_t is_settled
+    cdef uint8_t is_silent              # has no record: an answer of the gateway about itself
+    cdef readonly uint8_t outcome       # Outcome, once settled
 
     cdef bytes framed(self, bytes piece)
+    cdef int tee(self, bytes piece) except -1
     cdef int break_off(self, Outcome outcome, bint is_stream) except -1
     cdef int begin_answer(self, int status) except -1
     cdef int write_attempt_fields(self, Attempt attempt, bint complete) except -1
@@ -41,8 +54,11 @@ cdef class Reply(Caller):
     cdef int write_length(self, uint64_t length) except -1
     cdef bint has_unread_body(self) noexcept    # Exchange knows
     cdef int end_head(self) except -1
-    cdef int say(self, int status, bytes content_type, bytes body, uint64_t now_ns) except -1
-    cdef int send_answer(self, bytes body, uint64_t now_ns) except -1
+    cdef int say(
+        self, int status, bytes content_type, bytes body, Outcome outcome, uint64_t now_ns
+    ) except -1
+    cdef int send_answer(self, bytes body, Outcome outcome, uint64_t now_ns) except -1
+    cdef int close_account(self, Outcome outcome, uint64_t now_ns) except -1     # Exchange knows
     cdef uint64_t retry_after_s(self, uint64_t now_ns) except? 0
 
 cdef int hex_into(char* out, uint64_t number) noexcept nogil

@@ -39,8 +39,24 @@ cdef class Reply(Caller):
         return out
 
     cdef int attempt_piece(self, Attempt attempt, bytes piece) except -1:
-        if self.client is not None and not self.request.is_head:
-            self.client.send(self.framed(piece))
+        if self.keeps_bodies:
+            self.tee(piece)
+        if self.client is None or self.request.is_head:
+            return 0
+        if not self.chunked and attempt.promised >= 0 and attempt.answer_bytes >= <uint64_t>attempt.promised:
+            # Rule: the last byte of an answer leaves when its record is written.
+            self.last_piece = piece
+            return 0
+        return self.client.send(self.framed(piece))
+
+    cdef int tee(self, bytes piece) except -1:
+        """Keep a piece for the record, up to the payload's bound. Cost: no copy."""
+        if self.teed_bytes > self.route.tee_bytes:
+            return 0
+        if self.teed is None:
+            self.teed = []
+        self.teed.append(piece)
+        self.teed_bytes += <uint64_t>PyBytes_GET_SIZE(piece)
         return 0
 
     cdef int break_off(self, Outcome outcome, bint is_stream) except -1:
@@ -139,7 +155,9 @@ cdef class Reply(Caller):
         scratch.add(b"\r\n", 2)
         return 0
 
-    cdef int say(self, int status, bytes content_type, bytes body, uint64_t now_ns) except -1:
+    cdef int say(
+        self, int status, bytes content_type, bytes body, Outcome outcome, uint64_t now_ns
+    ) except -1:
         """An answer of the gateway's own."""
         cdef Scratch scratch = self.worker.scratch
         if self.client is None:
@@ -157,16 +175,22 @@ cdef class Reply(Caller):
             scratch.add(b"retry-after: ", 13)
             scratch.add_number(self.retry_after_s(now_ns))
             scratch.add(b"\r\n", 2)
-        return self.send_answer(body, now_ns)
+        self.said = body
+        return self.send_answer(body, outcome, now_ns)
 
-    cdef int send_answer(self, bytes body, uint64_t now_ns) except -1:
+    cdef int send_answer(self, bytes body, Outcome outcome, uint64_t now_ns) except -1:
         if self.status != 204:
             self.write_length(<uint64_t>PyBytes_GET_SIZE(body))
         self.end_head()
         if self.request is not None and self.request.is_head:
             body = b""
         self.committed = True
-        return self.client.send(self.worker.scratch.built_with(body))
+        whole = self.worker.scratch.built_with(body)
+        self.close_account(outcome, now_ns)
+        return self.client.send(whole)
+
+    cdef int close_account(self, Outcome outcome, uint64_t now_ns) except -1:
+        raise NotImplementedError
 
     cdef uint64_t retry_after_s(self, uint64_t now_ns) except? 0:
         """When the first candidate may be asked again; one second when nothing says more."""

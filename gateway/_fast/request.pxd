@@ -27,6 +27,8 @@ cdef class Request:
     cdef bytes fields
     cdef char[64] id                    # x-request-id: the client's if it is a sound one, else ours
     cdef uint32_t id_length
+    cdef bint is_own_id                 # it is a UUIDv7 of ours
+    cdef uint32_t trace_at              # of 32 digits in `data`; 0 none
     cdef bint has_traceparent           # a valid one is among `fields`
     cdef bint has_overrides             # an x-gateway-* field is there
     cdef bint has_origin

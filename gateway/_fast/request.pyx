@@ -67,6 +67,7 @@ cdef class Request:
         if self.id_length == 0:
             new_id(self.id, random)
             self.id_length = 36
+            self.is_own_id = True
         return 0
 
     cdef int read_fields(self, Scratch scratch, const Head* head, const char* data) except -1:
@@ -94,6 +95,7 @@ cdef class Request:
                 self.id_length = field.value_length
         elif field.name == FIELD_TRACEPARENT:
             self.has_traceparent = is_traceparent(value, field.value_length)
+            self.trace_at = field.value_at + 3
             return self.has_traceparent
         elif field.name == FIELD_GATEWAY:
             self.has_overrides = True

@@ -18,6 +18,12 @@ cdef enum:
     PATHS_MAX = 4096                    # paths remembered with the operation they mean
     PLACES = 128                        # candidates of a route, and spare backends behind them
 
+cdef enum Payload:                      # the order of PAYLOADS
+    PAYLOAD_NONE = 0
+    PAYLOAD_DIGEST = 1
+    PAYLOAD_SAMPLED = 2
+    PAYLOAD_FULL = 3
+
 cdef class Turn(Waiter):
     cdef int on_turn(self, uint64_t now_ns) except -1
 
@@ -58,6 +64,18 @@ cdef class Route:
     cdef Pointer sticky_pointer
     cdef frozenset overrides            # field names, bytes
     cdef readonly object answers        # the last good answers, or None
+    # what its records say
+    cdef int payload                    # Payload
+    cdef uint32_t sample_ppm
+    cdef uint64_t payload_bytes         # of one body, at most
+    cdef uint64_t tee_bytes             # … of an answer before anything is taken out of it
+    cdef Pointer features               # of a request's body; or None
+    cdef bint redacts                   # payloads pass through Python first
+    cdef bint hides_user
+    cdef bint records_headers
+    cdef bytes record_fields
+    cdef bytes record_name
+    cdef list record_names              # of the candidates
 
     cdef bint has_room(self, uint64_t now_ns) noexcept
     cdef int place_of(self, Backend backend, Row* row) except -1
@@ -65,6 +83,8 @@ cdef class Route:
 cdef class Table:
     cdef readonly object plan
     cdef readonly str hash
+    cdef bytes record_fields            # the hash, for records
+    cdef bytes user_header              # that names the user; b"" none
     cdef readonly dict routes           # name as bytes -> Route
     cdef readonly list routes_by_index
     cdef readonly list backends         # by index

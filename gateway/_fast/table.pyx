@@ -1,6 +1,7 @@
 """The compiled route table of one plan: see table.pxd."""
 
 import cython
+import json
 
 from http import HTTPStatus
 
@@ -26,10 +27,15 @@ from gateway._fast.routes cimport Candidates, Terms
 from gateway._fast.scan cimport Member, SCAN_OK
 from gateway._fast.timers cimport NO_LIMIT_NS
 
+PAYLOADS = ("none", "digest", "sampled", "full")
 METHODS = {
     "GET": METHOD_GET, "HEAD": METHOD_HEAD, "POST": METHOD_POST, "PUT": METHOD_PUT,
     "DELETE": METHOD_DELETE, "PATCH": METHOD_PATCH, "OPTIONS": METHOD_OPTIONS,
 }
+
+
+cdef enum:
+    READ_AHEAD = 4096                   # payloads.redaction reads so much more than twice the limit
 
 
 cdef class Turn(Waiter):
@@ -62,6 +68,22 @@ cdef class Route:
         self.read_limits(plan)
         self.read_retry(plan)
         self.read_spares(plan, board, slot, backends)
+        self.read_record(plan.record)
+
+    def read_record(self, record):
+        self.payload = PAYLOADS.index(record.payload)
+        self.sample_ppm = record.sample_ppm
+        self.payload_bytes = record.max_bytes
+        self.features = Pointer(record.features) if record.features else None
+        self.redacts = bool(record.redact_pointers or record.redact_patterns or record.is_encrypted)
+        self.tee_bytes = 2 * self.payload_bytes + READ_AHEAD if self.redacts else self.payload_bytes
+        self.hides_user = "/user" in record.redact_pointers
+        self.records_headers = bool(record.headers)
+        self.record_name = json.dumps(self.name).encode("ascii")
+        self.record_fields = b',"route":' + self.record_name
+        self.record_names = [
+            (<Backend>self.backends[place]).record_name for place in range(self.candidates.length)
+        ]
 
     cdef int place_of(self, Backend backend, Row* row) except -1:
         """Where the backend stands in `backends`, added behind the others if it is new."""
@@ -152,6 +174,8 @@ cdef class Table:
         cdef Route route
         self.plan = plan
         self.hash = plan.hash
+        self.record_fields = f',"plan":"{plan.hash}"'.encode("ascii")
+        self.user_header = plan.log.user_header.encode("ascii")
         self.backends = backends
         self.routes_by_index = routes
         self.routes = {route.name.encode(): route for route in routes}

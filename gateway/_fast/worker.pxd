@@ -7,6 +7,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from gateway._fast.board cimport Board, OUTCOME_SLOTS
 from gateway._fast.scratch cimport Scratch
+from gateway._fast.segment cimport Stream
 from gateway._fast.table cimport Table
 from gateway._fast.timers cimport Wheel
 
@@ -36,6 +37,8 @@ cdef class Worker:
     cdef readonly int64_t in_flight
     cdef readonly int64_t buffered_bytes
     cdef readonly uint64_t errors       # exceptions that escaped a callback
+    cdef readonly object recorder       # record.Recorder; None: nothing is recorded
+    cdef Stream stream                  # its stream, where requests are refused without room; or None
     cdef uint64_t[OUTCOME_SLOTS] refused    # exchanges that found no route, by Outcome
     cdef uint64_t random                # state of the generator
     cdef set peers                      # open downstream connections

@@ -6,6 +6,7 @@ import os
 from libc.stdint cimport uint64_t
 from gateway._fast.board cimport Board
 from gateway._fast.scratch cimport Scratch
+from gateway._fast.segment cimport Stream
 from gateway._fast.table cimport Table
 from gateway._fast.timers cimport Wheel, monotonic_ns
 
@@ -40,6 +41,11 @@ cdef class Worker:
         self.limits.connection_requests = limits.connection_requests
         self.table = table
 
+    def record_with(self, recorder, Stream shedding):
+        """Write a record of every exchange; refuse requests while `shedding`, if given, is short."""
+        self.recorder = recorder
+        self.stream = shedding
+
     def lame_duck(self):
         """Readiness off and every answer closes its connection; serve on."""
         self.draining = True
@@ -70,6 +76,10 @@ cdef class Worker:
         if self.held_ns:
             return self.held_ns
         return monotonic_ns()
+
+    def report(self, error):
+        """A defect outside a callback: counted and told like one inside."""
+        self.failed(error)
 
     cdef int failed(self, object error) except -1:
         """An exception escaped a callback: a defect. Count it and let the loop report it."""

@@ -50,7 +50,7 @@ class Recording(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file of the log."""
 
-    size: Size = Size(64 * MIB)  # allocated at once; a new one follows when it is full
+    size: Size = Size(16 * MIB)  # allocated at once; a new one follows when it is full
     age: Duration = Duration(5 * MINUTE)  # or so old
 
 

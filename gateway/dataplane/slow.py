@@ -14,6 +14,7 @@ from collections.abc import Callable
 from gateway._fast import Operation, Route, Table
 from gateway.config.units import Duration
 from gateway.dataplane.answers import answer_key
+from gateway.dataplane.recording import RecordedParts
 from gateway.errors import OUTCOMES, Outcome
 from gateway.plan import CAPABILITIES, POLICIES, BackendPlan, Plan, RoutePlan
 from gateway.protocols import BY_NAME, WIRE_FORMATS
@@ -33,12 +34,13 @@ _UNAVAILABLE = Outcome(
 _CREDENTIALS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie")
 
 
-class SlowPaths:
+class SlowPaths(RecordedParts):
     """One for each plan."""
 
     answer_key = staticmethod(answer_key)
 
     def __init__(self, plan: Plan, *, is_secure: bool = False) -> None:
+        super().__init__(plan)
         self._plan = plan
         self._scheme = "https" if is_secure else "http"  # as clients speak to this gateway
         self._matches = [

@@ -13,15 +13,18 @@ import os
 import socket
 import ssl
 
-from gateway._fast import Board, Downstream, Table, Worker, monotonic_ns
+from gateway._fast import Board, Downstream, Recorder, Table, Worker, monotonic_ns
 from gateway.dataplane.dialer import Dialer
 from gateway.dataplane.health import HealthChecks
 from gateway.dataplane.table import build_table, retire
-from gateway.plan import Plan
+from gateway.errors import OUTCOMES
+from gateway.log.writer import Writer
+from gateway.plan import CAPABILITIES, Plan
 
 _TICK_S = 0.01
 _NS_PER_S = 1_000_000_000
 _BEAT_TICKS = 20  # a heartbeat every 200 ms
+_LOG_TICKS = 5  # the log's files are looked after every 50 ms
 _DRAIN_LOOK_S = 0.05
 _YOUNG_OBJECTS = 10_000  # before the collector looks at them
 
@@ -29,7 +32,16 @@ _YOUNG_OBJECTS = 10_000  # before the collector looks at them
 class DataPlane:
     """Everything one worker serves with."""
 
-    def __init__(self, plan: Plan, *, board: Board, slot: int, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        board: Board,
+        slot: int,
+        tls: ssl.SSLContext | None,
+        number: int | None = None,
+    ) -> None:
+        """`slot` is the seat on the board; `number` which of the workers it is, for records."""
         self.plan = plan
         self._board = board
         self._slot = slot
@@ -42,7 +54,19 @@ class DataPlane:
         self._ticks = 0
         self._ticker: asyncio.TimerHandle | None = None
         board.take_seat(slot, os.getpid())
+        self.log = self._open_log(plan, slot if number is None else number)
         self.apply(plan)
+
+    def _open_log(self, plan: Plan, number: int) -> Writer | None:
+        """Whether requests are recorded is decided at the start of the process."""
+        if not plan.log.enabled:
+            return None
+        writer = Writer(plan.log, f"w{number}", slot=number)
+        writer.start()
+        reasons = [outcome.reason for outcome in OUTCOMES]
+        recorder = Recorder(writer.stream, plan.log.gateway, number, reasons, CAPABILITIES)
+        self.worker.record_with(recorder, writer.stream if plan.log.sheds else None)
+        return writer
 
     @property
     def table(self) -> Table:
@@ -80,6 +104,8 @@ class DataPlane:
         )
         self.worker.apply(table, plan.limits)
         self.plan = plan
+        if self.log is not None:
+            self.log.follow(plan.log)
         self._health.follow(table)
         if previous is not None:
             retire(previous, table)
@@ -122,10 +148,15 @@ class DataPlane:
         await asyncio.sleep(_DRAIN_LOOK_S)
         if self._ticker is not None:
             self._ticker.cancel()
+        if self.log is not None:
+            self.worker.record_with(None, None)
+            self.log.close()
 
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
         self.worker.tick()
         self._ticks += 1
+        if self.log is not None and self._ticks % _LOG_TICKS == 0:
+            self.log.look()
         if self._ticks % _BEAT_TICKS == 1:
             self._board.beat(self._slot, monotonic_ns())

@@ -80,7 +80,7 @@ class WorkerProcess:
         document, plan = plan_of(self._offer, self._environ)
         tls = document.config.listen.tls
         context = server_context(tls) if tls else None
-        self._plane = DataPlane(plan, board=self._board, slot=self._post.seat, tls=context)
+        self._plane = DataPlane(plan, board=self._board, slot=self._post.seat, number=self._post.slot, tls=context)
         self._board.adopt_plan(self._post.seat, self._offer.generation)
         await self._plane.serve([socket.socket(fileno=each) for each in self._post.listen])
         link = LinkClient(self._post.control, self._hello, self._take)

@@ -1,0 +1,27 @@
+# One choice as it was made, kept until the exchange is recorded: what was asked, what was
+# known of each candidate, what was drawn.
+#
+# Rule: a copy. What the candidates find out is overwritten by the next choice of anybody.
+
+cimport cython
+from libc.stdint cimport uint64_t
+from gateway._fast.policies cimport Candidate, Wish
+from gateway._fast.routes cimport Candidates, Choice
+
+@cython.final
+cdef class Decision:
+    cdef Candidates candidates
+    cdef Choice choice
+    cdef Wish wish
+    cdef uint64_t draw                  # state of the generator before it
+    cdef bytes found                    # Candidate[candidates.length]
+    cdef list names                     # of the candidates, quoted
+    cdef bytes route_name               # quoted
+
+    cdef inline const Candidate* at(self, int position) noexcept:
+        # Safety: `found` was made of exactly candidates.length of them.
+        return <const Candidate*><const char*>self.found + position
+
+cdef Decision new_decision(
+    bytes route_name, list names, Candidates candidates, const Wish* wish, const Choice* choice, uint64_t draw
+)

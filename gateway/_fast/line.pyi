@@ -1,0 +1,10 @@
+from typing import final
+
+# What `build` takes: bytes as they are, a number, or a kind and a value.
+_Part = bytes | int | tuple[str, bytes] | tuple[str, int] | tuple[str, tuple[float, int]]
+
+@final
+class Line:
+    def build(self, *parts: _Part) -> bytes: ...
+
+def utf8_of(text: bytes) -> int: ...

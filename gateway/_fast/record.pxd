@@ -1,0 +1,58 @@
+# The prediction log's line of an exchange: messages.Record, field by field in its order.
+#
+# Rule 1: exactly one for each exchange that was answered or refused, before its last byte
+#         leaves; not for what the gateway says about itself (health, its list of models).
+# Rule 2: of a request's head nothing is recorded but the user, the trace and the headers
+#         that the configuration names; of a URL only what its operation is called.
+# Rule 3: a body is kept only where the route says so. What must be redacted or encrypted
+#         passes through Python (table.slow); when that fails, the body is left out.
+# Cost: bench/micro/record.py; build and append 800 bytes 2.5 µs, at most.
+
+cimport cython
+from libc.stdint cimport uint64_t
+from gateway._fast.attempt cimport Attempt
+from gateway._fast.decision cimport Decision
+from gateway._fast.line cimport Line
+from gateway._fast.policies cimport Candidate
+from gateway._fast.recovery cimport Recovery
+from gateway._fast.request cimport Request
+from gateway._fast.segment cimport Stream
+
+cdef enum:
+    NAME_BYTES = 256                    # of a model or user that a client names
+    DECISION_BYTES = 1024               # of a decision but its candidates …
+    CANDIDATE_BYTES = 512               # … and of one of them, a name of 128 escaped included
+    ATTEMPT_BYTES = 640
+
+@cython.final
+cdef class Recorder:                    # Recorder(stream, gateway, worker, outcomes, capabilities)
+    cdef readonly Stream stream
+    cdef Line line
+    cdef bytes origin                   # gateway, worker and stream
+    cdef tuple outcomes                 # reason tokens by Outcome
+    cdef tuple capabilities             # (bit, quoted name)
+
+    cdef int write(self, Recovery exchange) except -1
+    cdef int add_ids(self, Recovery exchange, uint64_t now_ns) except -1
+    cdef int add_timing(self, Recovery exchange, uint64_t read_ns) except -1
+    cdef int add_request(self, Recovery exchange) except -1
+    cdef int add_response(self, Recovery exchange) except -1
+    cdef int add_payload(
+        self, Recovery exchange, bytes body, uint64_t total_bytes, bint is_encoded, bytes content_type
+    ) except -1
+    cdef int add_body(self, bytes body, uint64_t limit, bint is_whole, bint is_encoded) except -1
+    cdef int add_question(self, Recovery exchange) except -1
+    cdef int add_told(self, Recovery exchange, const char* name, bytes text) except -1
+    cdef int add_user(self, Recovery exchange) except -1
+    cdef int add_answerer(self, Recovery exchange) except -1
+    cdef int add_decisions(self, Recovery exchange) except -1
+    cdef int add_decision(self, Recovery exchange, Decision decision) except -1
+    cdef int add_wish(self, Decision decision) except -1
+    cdef void add_candidate(self, Decision decision, int position, bytes name) noexcept
+    cdef void add_measures(self, const Candidate* found, Decision decision) noexcept
+    cdef int add_attempts(self, Recovery exchange) except -1
+    cdef int add_attempt(self, Attempt attempt, uint64_t read_ns) except -1
+    cdef int add_cost(self, Recovery exchange) except -1
+    cdef int add_features(self, Recovery exchange) except -1
+    cdef int add_short(self, const char* text, size_t length) except -1
+    cdef int make_room(self, size_t more) except -1

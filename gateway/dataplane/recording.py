@@ -1,0 +1,98 @@
+"""What records need of Python: texts and bodies made safe to keep, headers, feedback.
+
+The compiled recorder calls these for the few records that hold more than figures and
+names. Rule: when something here fails, the text is left out and the defect is counted;
+nothing is ever recorded because it could not be checked.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from gateway._fast import Route, Worker
+from gateway.payloads import Redactor
+from gateway.plan import Plan, RecordPlan
+
+_UNCHECKED = RecordPlan(
+    payload="none",
+    sample_ppm=0,
+    max_bytes=0,
+    headers=(),
+    features="",
+    redact_pointers=(),
+    redact_headers=(),
+    redact_patterns=("secrets", "email", "card", "iban"),
+    is_encrypted=False,
+)
+_FIELD = re.compile(rb"^([!-9;-~]+):[ \t]*([^\r\n]*?)[ \t]*\r?$", re.MULTILINE)
+_CONTENT_TYPE = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+
+
+class RecordedParts:
+    """One for each plan; the methods are called by `_fast.record`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._redactors = [Redactor(route.record, plan.log.key) for route in plan.routes]
+        self._nobodys = Redactor(_UNCHECKED, b"")
+
+    def payload(
+        self,
+        worker: Worker,
+        route: Route,
+        body: bytes,
+        content_type: bytes | None,
+        total_bytes: int,
+        is_whole: bool,
+        is_encoded: bool,
+    ) -> bytes:
+        """A Payload as JSON; `content_type` may be a whole head."""
+        if not is_encoded:
+            try:
+                return self._redactors[route.index].payload(
+                    body, media_type(content_type), total_bytes, is_whole
+                )
+            except Exception as error:  # noqa: BLE001  Rule
+                worker.report(error)
+        return b'{"bytes":%d}' % total_bytes
+
+    def features(self, worker: Worker, route: Route, body: bytes) -> bytes | None:
+        """The inputs of a prediction as JSON, or None."""
+        try:
+            return self._redactors[route.index].features(body)
+        except Exception as error:  # noqa: BLE001  Rule
+            worker.report(error)
+            return None
+
+    def recorded_text(self, worker: Worker, text: bytes) -> bytes:
+        """A path or name that nobody knows."""
+        try:
+            return self._nobodys.text(text.decode("utf-8", "replace")).encode()
+        except Exception as error:  # noqa: BLE001  Rule
+            worker.report(error)
+            return b""
+
+    def recorded_headers(self, worker: Worker, route: Route, head: bytes) -> bytes:
+        """The headers that the route keeps, as JSON."""
+        try:
+            wanted = route.plan.record.headers
+            found = {
+                name.lower().decode("latin-1"): value.decode("utf-8", "replace")
+                for name, value in _FIELD.findall(head)
+            }
+            kept = {name: found[name] for name in wanted if name in found}
+            return msgspec.json.encode(self._redactors[route.index].headers(kept))
+        except Exception as error:  # noqa: BLE001  Rule
+            worker.report(error)
+            return b"{}"
+
+
+def media_type(head: bytes | None) -> bytes:
+    """The content type itself, or that among the fields of a head."""
+    if head is None:
+        return b""
+    if b"\r\n" not in head:
+        return head
+    found = _CONTENT_TYPE.search(head)
+    return found[1] if found else b""
