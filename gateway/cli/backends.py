@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.cli.admin import DEFAULT_URL, AdminUrl, AsJson, ask
-from gateway.cli.columns import age, columns, latency, rate, share, usd
+from gateway.cli.columns import FIRST_BYTE, TOTAL, age, columns, latency, rate, share, usd
 from gateway.cli.verbs import verb_app
 
 app = verb_app()
 
-HEAD = ("BACKEND", "STATE", "IN-FLIGHT", "ATT/S", "SUCCESS", "FIRST-BYTE", "TOTAL", "COST/H")
-RIGHT = "IN-FLIGHT ATT/S SUCCESS FIRST-BYTE TOTAL COST/H"
+HEAD = ("BACKEND", "STATE", "IN-FLIGHT", "ATT/S", "SUCCESS", FIRST_BYTE, TOTAL, "COST/H")
+RIGHT = f"IN-FLIGHT ATT/S SUCCESS {FIRST_BYTE} {TOTAL} COST/H"
 
 
 @app.command()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 NONE = "-"
+# Heads of columns that `latency` fills.
+FIRST_BYTE, TOTAL = "FIRST-p50/p95", "TOTAL-p50/p95"
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:

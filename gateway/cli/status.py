@@ -12,15 +12,15 @@ import typer
 
 from gateway.cli import backends
 from gateway.cli.admin import DEFAULT_URL, AdminUrl, AsJson, ask
-from gateway.cli.columns import age, columns, latency, rate, share, usd
+from gateway.cli.columns import FIRST_BYTE, TOTAL, age, columns, latency, rate, share, usd
 from gateway.cli.verbs import verb_app
 
 app = verb_app()
 
 EVERY_S = 1.0
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
-ROUTE_HEAD = ("ROUTE", "POLICY", "REQ/S", "SUCCESS", "WAITING", "FIRST-BYTE", "TOTAL", "COST/H")
-ROUTE_RIGHT = "REQ/S SUCCESS WAITING FIRST-BYTE TOTAL COST/H"
+ROUTE_HEAD = ("ROUTE", "POLICY", "REQ/S", "SUCCESS", "WAITING", FIRST_BYTE, TOTAL, "COST/H")
+ROUTE_RIGHT = f"REQ/S SUCCESS WAITING {FIRST_BYTE} {TOTAL} COST/H"
 
 
 @app.command()

@@ -16,6 +16,8 @@ def test_status_is_a_page_of_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "ok: Everything is up."
     assert "plan a1b2c3d4e5f6, 2 of 2 workers" in lines[1]
     assert lines[3].split()[:3] == ["ROUTE", "POLICY", "REQ/S"]
+    assert lines[3].split()[5:7] == ["FIRST-p50/p95", "TOTAL-p50/p95"]
+    assert lines[7].split()[5:7] == ["FIRST-p50/p95", "TOTAL-p50/p95"]
     assert lines[4].split()[:2] == ["chat", "ordered"]
     assert lines[8].split()[:2] == ["mini", "up"]
 
