@@ -72,6 +72,14 @@ def place_of(line: bytes) -> Place:
         raise MalformedLine(f"This line has no place in the log: {_told(error)}.") from None
 
 
+def tombstone(line: bytes) -> bytes:
+    """What stands where a line was deleted: its place, and spaces up to the same length."""
+    place = place_of(line)
+    grave = {"v": RECORD_VERSION, "kind": FORGOTTEN, "stream": place.stream, "seq": place.seq}
+    text = msgspec.json.encode(grave | ({"time": place.time} if place.time else {}))
+    return text[:-1].ljust(len(line) - 1) + b"}"
+
+
 def _refusal(head: _Head) -> LineError:
     if head.v > RECORD_VERSION:
         return NewerLine(

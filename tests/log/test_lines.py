@@ -11,6 +11,7 @@ from gateway.log.lines import (
     Place,
     decode,
     place_of,
+    tombstone,
 )
 from tests.log.samples import STREAM, feedback, line, record
 
@@ -95,3 +96,13 @@ def test_place_is_known_of_versions_that_are_not() -> None:
     )
     with pytest.raises(MalformedLine, match="no place in the log"):
         place_of(b'{"v":1}')
+
+
+def test_tombstone_keeps_place_and_length_and_nothing_else() -> None:
+    written = line(7, request_id="of-a-person")
+    grave = tombstone(written)
+    assert len(grave) == len(written)
+    assert place_of(grave) == place_of(written)
+    assert set(msgspec.json.decode(grave)) == {"v", "kind", "stream", "seq", "time"}
+    with pytest.raises(ForgottenLine):
+        decode(grave)

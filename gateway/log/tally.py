@@ -1,0 +1,163 @@
+"""What a run of lines amounts to: how many, which places and times, and hashes of the bytes.
+
+The sealer puts it into the manifest, `verify` compares. Lines are taken in any pieces;
+each must be a JSON object of the stream, with a `seq` above the one before.
+
+`check` finds the line that was altered where only one was: with the CRC-32 of each line,
+it holds the XOR of all, then for each bit of a line's index the XOR of those lines that
+have the bit set. One altered line changes the first by some d, and exactly those of its
+own bits by the same d.
+
+Cost: about 2 µs a line: decoding, CRC-32, SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from gateway.log.lines import MalformedLine, Place, place_of
+
+_places = msgspec.json.Decoder(Place)
+
+
+class Content(Struct, frozen=True, kw_only=True):
+    """What a run of lines amounts to."""
+
+    bytes: int
+    records: int
+    first_seq: int
+    last_seq: int
+    first_time: str  # of the earliest; lines end up in the order in which exchanges ended
+    last_time: str  # of the latest
+    sha256: str
+    check: str
+
+
+class Tally:
+    """Lines as they are added up."""
+
+    def __init__(self, stream: str, after_seq: int = 0) -> None:
+        self.bytes = 0
+        self.last_seq = after_seq
+        self._stream = stream
+        self._first_seq = 0
+        self._first_time = self._last_time = ""
+        self._hash = hashlib.sha256()
+        self._checks: list[int] = []
+
+    @property
+    def records(self) -> int:
+        return len(self._checks)
+
+    def add(self, data: bytes) -> str:
+        """Count whole lines; "", or what is wrong with the first that is not counted."""
+        places = self._places_of(data)
+        if places is not None:
+            self._take(data, places)
+            return ""
+        for line in _lines(data):
+            wrong = self._add_one(line)
+            if wrong:
+                return wrong
+        return ""
+
+    def content(self) -> Content:
+        return Content(
+            bytes=self.bytes,
+            records=self.records,
+            first_seq=self._first_seq,
+            last_seq=self.last_seq,
+            first_time=self._first_time,
+            last_time=self._last_time,
+            sha256=self._hash.hexdigest(),
+            check=self.check(),
+        )
+
+    def check(self) -> str:
+        checks = np.array(self._checks, dtype=np.uint32)
+        indices = np.arange(len(checks))
+        groups = [checks]
+        groups += [checks[indices >> bit & 1 == 1] for bit in range(_bits(len(checks)))]
+        return "".join(f"{int(np.bitwise_xor.reduce(group)):08x}" for group in groups)
+
+    def altered_line(self, check: str) -> int:
+        """The number, from 1, of the only line that `check` was not made of; 0 not known."""
+        ours = self.check()
+        if len(ours) != len(check):
+            return 0
+        by_group = [_hex(ours, place) ^ _hex(check, place) for place in range(0, len(ours), 8)]
+        total, *bits = by_group
+        if not total or any(change not in {0, total} for change in bits):
+            return 0
+        index = sum(1 << bit for bit, change in enumerate(bits) if change)
+        return index + 1 if index < self.records else 0
+
+    def _places_of(self, data: bytes) -> list[Place] | None:
+        """Where the lines stand; None where one of them is not as it should be."""
+        try:
+            places = _places.decode_lines(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        before = self.last_seq
+        for place in places:
+            if place.seq <= before or place.stream != self._stream:
+                return None
+            before = place.seq
+        # Why: decode_lines passes over empty lines, and takes two objects on one.
+        is_whole = data.count(b"\n") == len(places) and b"\n\n" not in data
+        return places if is_whole and data.endswith(b"}\n") else None
+
+    def _add_one(self, line: bytes) -> str:
+        if not line.endswith(b"}\n") or not line.startswith(b"{"):
+            return "is not one JSON object"
+        try:
+            place = place_of(line)
+        except MalformedLine:
+            return "is not one JSON object with a place in the log"
+        if place.stream != self._stream:
+            return "is of another stream"
+        if place.seq <= self.last_seq:
+            return f"has number {place.seq} after {self.last_seq}"
+        self._take(line, [place])
+        return ""
+
+    def _take(self, data: bytes, places: list[Place]) -> None:
+        if not places:
+            return
+        self._first_seq = self._first_seq or places[0].seq
+        self.last_seq = places[-1].seq
+        times = [place.time for place in places]
+        self._first_time = min(self._first_time or times[0], *times)
+        self._last_time = max(self._last_time, *times)
+        self.bytes += len(data)
+        self._hash.update(data)
+        self._checks += map(zlib.crc32, data[:-1].split(b"\n"))
+
+
+def content_of(data: bytes, stream: str) -> Content:
+    """What these lines amount to; MalformedLine where one is none of the stream's."""
+    tally = Tally(stream)
+    wrong = tally.add(data)
+    if wrong:
+        raise MalformedLine(f"Line {tally.records + 1} {wrong}.")
+    return tally.content()
+
+
+def _lines(data: bytes) -> list[bytes]:
+    return [line + b"\n" for line in data.removesuffix(b"\n").split(b"\n")]
+
+
+def _bits(count: int) -> int:
+    return max(count - 1, 0).bit_length()
+
+
+def _hex(text: str, place: int) -> int:
+    try:
+        return int(text[place : place + 8], 16)
+    except ValueError:
+        return 0
