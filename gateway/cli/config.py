@@ -18,8 +18,8 @@ from gateway.config.document import state_directory
 from gateway.config.file import replace_text
 from gateway.config.manual import manual
 from gateway.config.masking import masked
-from gateway.errors import ConfigError, Problem
-from gateway.state.database import open_database
+from gateway.errors import ConfigError, Problem, StateError
+from gateway.state.database import look_into_database
 from gateway.state.history import ConfigHistory, Entry
 
 app = verb_app(help="Look at the history of the configuration, compare, roll back.")
@@ -99,12 +99,18 @@ def rollback(
 
 @app.command()
 def show(
-    hash_prefix: Annotated[str, typer.Argument(metavar="HASH", help="Which to show.")],
+    hash_prefix: Annotated[
+        str, typer.Argument(metavar="HASH", help="Which to show; default: the one applied last.")
+    ] = "",
     config: ConfigFile = DEFAULT_FILE,
     state: StateDirectory = None,
 ) -> None:
     """Print a configuration of the history as it was written; secrets in it are masked."""
-    print(masked(_history(config, state).get(hash_prefix).text), end="")
+    past = _history(config, state)
+    entry = past.get(hash_prefix) if hash_prefix else past.latest_good()
+    if entry is None:
+        raise StateError("no configuration was applied yet; `gateway check --show` shows a file")
+    print(masked(entry.text), end="")
 
 
 @app.command()
@@ -120,7 +126,7 @@ def hash_(config: ConfigFile = DEFAULT_FILE) -> None:
 
 
 def _history(config: Path, state: Path | None) -> ConfigHistory:
-    return ConfigHistory(open_database(state or state_directory(config, os.environ)))
+    return ConfigHistory(look_into_database(state or state_directory(config, os.environ)))
 
 
 def _as_row(entry: Entry) -> dict[str, object]:

@@ -35,9 +35,7 @@ def prepared(directory: Path) -> Path:
 def open_database(directory: Path) -> sa.Engine:
     """The database of a state directory, its schema up to date."""
     path = prepared(directory) / FILE_NAME
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 5.0})
-    sa.event.listen(engine, "connect", _configure)
-    sa.event.listen(engine, "begin", _begin)
+    engine = _engine(f"sqlite:///{path}")
     try:
         path.touch(mode=0o600)
         with engine.begin() as connection:
@@ -49,6 +47,24 @@ def open_database(directory: Path) -> sa.Engine:
     except sa.exc.DBAPIError as error:
         engine.dispose()
         raise StateError(f"cannot use the state database {path}: {error.orig}") from None
+    return engine
+
+
+def look_into_database(directory: Path) -> sa.Engine:
+    """The same for whoever only looks: where there is none, an empty one that leaves no trace."""
+    path = directory / FILE_NAME
+    if path.exists():
+        return open_database(directory)
+    engine = _engine("sqlite://")
+    with engine.begin() as connection:
+        _migrate(connection, path)
+    return engine
+
+
+def _engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": 5.0})
+    sa.event.listen(engine, "connect", _configure)
+    sa.event.listen(engine, "begin", _begin)
     return engine
 
 

@@ -176,6 +176,26 @@ def test_show_prints_a_text_with_secrets_masked(
     assert "sk-old" not in shown
 
 
+def test_show_without_a_hash_prints_the_one_applied_last(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write()
+    assert place.run("show") == 1
+    assert "no configuration was applied yet" in capsys.readouterr().err
+    place.remember(place.write({"routes.chat.priority": 1}))
+    place.remember(place.write({"routes.chat.priority": 2}), "refused")
+    assert place.run("show") == 0
+    assert "priority: 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", [["history"], ["diff"], ["show"], ["rollback", "abcdef"]])
+def test_looking_makes_no_state(verb: list[str], tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(varied(state=str(tmp_path / "state"))))
+    with pytest.raises(SystemExit):
+        main(["config", *verb, "-c", str(tmp_path / "gateway.yaml")])
+    assert [path.name for path in tmp_path.iterdir()] == ["gateway.yaml"]
+
+
 def test_hash_names_the_plan_of_the_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     hash_ = place.write()
     assert place.run("hash") == 0

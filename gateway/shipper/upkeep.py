@@ -1,0 +1,167 @@
+"""What has to be done to the log's files while they are shipped, in one thread, in turns.
+
+    sync      what open segments hold goes to the disk, so often as `log.sync` says
+    seal      what nobody writes any more becomes a sealed segment
+    remove    what every sink has is unlinked
+    room      above `log.max_size`, the oldest sealed segments are unlinked: `drop_oldest`
+    look      the picture that the sinks ship from
+
+Rule 1: a segment is removed as delivered only when every wanted sink's checkpoint behind it
+        is durable.
+Rule 2: a step that fails is told and tried again at the next turn; the others are done.
+Rule 3: this is the only writer of the manifest.
+
+Knows nothing of sinks but how far they are. Blocking.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from gateway.errors import GatewayError
+from gateway.log.files import LogError, why
+from gateway.log.manifest import DELIVERED, DROPPED, AnyEntry, Manifest, Removed, Sealed
+from gateway.log.quota import make_room, used_bytes
+from gateway.log.sealer import Counts, Sealer
+from gateway.shipper.checkpoint import Checkpoint
+from gateway.shipper.shelf import Extent, Item, Shelf, Surveyor
+
+log = logging.getLogger(__name__)
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What the configuration says of the files."""
+
+    max_bytes: int
+    drops_oldest: bool
+    sync_s: float = 0.0  # how often; 0 never here, `log.sync: always` is the writers' own work
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far the sinks are: durable checkpoints of each, and segments that one is reading."""
+
+    sinks: tuple[Mapping[str, Checkpoint], ...] = ()
+    in_use: frozenset[str] = frozenset()
+
+
+class Upkeep:
+    """The files of one directory; `turn` does all that is due."""
+
+    def __init__(self, directory: Path, rules: Rules) -> None:
+        self.rules = rules
+        self.shelf = Shelf()
+        self.error = ""  # of the latest turn
+        self.used_bytes = 0
+        self.removed = self.made_room = 0  # segments, since the start
+        self._directory = directory
+        self._manifest = Manifest(directory)
+        self._sealer = Sealer(directory)
+        self._surveyor = Surveyor(directory)
+        for entry in self._manifest.entries():
+            self._note(entry)
+
+    @property
+    def sealed(self) -> Counts:
+        """What the sealer did since the start."""
+        return self._sealer.counts
+
+    def turn(self, progress: Progress) -> Shelf:
+        """One round, in an order in which each step sees what the one before did."""
+        steps: list[Callable[[], None]] = [
+            self._sync,
+            self._seal,
+            functools.partial(self._remove, progress),
+            functools.partial(self._make_room, progress),
+            self._look,
+        ]
+        problems = [problem for step in steps if (problem := _problem_of(step))]
+        if problems and problems[0] != self.error:
+            log.error("upkeep of the log: %s", problems[0])
+        self.error = problems[0] if problems else ""
+        return self.shelf
+
+    def sync(self) -> None:
+        """Only the first step, for in between."""
+        problem = _problem_of(self._sync)
+        if problem:
+            self.error = problem
+
+    def close(self) -> None:
+        self._surveyor.close()
+
+    # -- steps
+
+    def _sync(self) -> None:
+        if self.rules.sync_s:
+            self._surveyor.sync()
+
+    def _seal(self) -> None:
+        for entry in self._sealer.seal_ready():
+            self._note(entry)
+        if self._sealer.problem:
+            raise LogError(self._sealer.problem)
+
+    def _note(self, entry: AnyEntry) -> None:
+        if isinstance(entry, Sealed):
+            self._surveyor.know(
+                entry.segment,
+                Extent(
+                    first_seq=entry.first_seq,
+                    last_seq=entry.last_seq,
+                    records=entry.records,
+                    bytes=entry.bytes,
+                ),
+            )
+        elif isinstance(entry, Removed):
+            self._surveyor.forget(entry.segment, is_delivered=entry.reason != DROPPED)
+
+    def _remove(self, progress: Progress) -> None:
+        for item in delivered(self.shelf, progress):
+            self._note(self._manifest.remove(item.name.segment, item.extent.records, DELIVERED))
+            self.removed += 1
+
+    def _make_room(self, progress: Progress) -> None:
+        self.used_bytes = used_bytes(self._directory)
+        if not self.rules.drops_oldest or self.used_bytes <= self.rules.max_bytes:
+            return
+        gone = make_room(self._directory, self.rules.max_bytes, 0, progress.in_use)
+        for entry in gone:
+            self._note(entry)
+        self.made_room += len(gone)
+        if gone:
+            log.warning("records were dropped to make room", extra={"segments": len(gone)})
+
+    def _look(self) -> None:
+        self.shelf = self._surveyor.look()
+
+
+def delivered(shelf: Shelf, progress: Progress) -> Iterator[Item]:
+    """Sealed segments that every sink is behind, durably; none without a sink."""
+    for item in shelf.items():
+        if not item.is_sealed or not progress.sinks:
+            continue
+        if all(_is_behind(sink.get(item.name.stream), item) for sink in progress.sinks):
+            yield item
+
+
+def _is_behind(checkpoint: Checkpoint | None, item: Item) -> bool:
+    return checkpoint is not None and (
+        checkpoint.number > item.number
+        or (checkpoint.number == item.number and checkpoint.offset >= item.extent.bytes)
+    )
+
+
+def _problem_of(step: Callable[[], None]) -> str:
+    """What went wrong, as a sentence; "" nothing did."""
+    try:
+        step()
+    except OSError as error:
+        return f"{error.filename or 'the log'}: {why(error)}"
+    except GatewayError as error:
+        return str(error)
+    return ""
