@@ -106,7 +106,7 @@ class LinkServer:
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Listens until left; what a dead controller left at the path is replaced."""
+        """Listens until left, and takes the path away; what a dead controller left is replaced."""
         self.path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
@@ -117,6 +117,7 @@ class LinkServer:
             yield
         finally:
             server.close()
+            self.path.unlink(missing_ok=True)
             for peer in self._peers:
                 peer.writer.close()
 

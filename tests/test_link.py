@@ -71,6 +71,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "control.sock"
 
 
+async def test_socket_is_gone_as_soon_as_nobody_listens(path: Path) -> None:
+    async with LinkServer(path).listening():
+        assert path.is_socket()
+    assert not path.exists()
+
+
 async def test_worker_with_the_plan_in_force_is_offered_nothing(path: Path) -> None:
     server, worker = LinkServer(path), FakeWorker(path)
     server.in_force = offer(1)

@@ -201,6 +201,17 @@ def test_worker_that_starts_later_serves_on_the_plan_in_force(gateway: GatewayPr
     assert plans(gateway) == {changed}
 
 
+def test_socket_of_a_controller_that_was_killed_does_not_outlive_the_gateway(
+    gateway: GatewayProcess,
+) -> None:
+    path = gateway.folder / "state" / "run" / "control.sock"
+    assert path.is_socket()
+    gateway.process.send_signal(signal.SIGTERM)
+    os.kill(gateway.controller(), signal.SIGKILL)
+    gateway.process.wait(PATIENCE_S)
+    assert not path.exists()
+
+
 def test_children_end_when_their_supervisor_is_killed(
     make_backend: MakeBackend,
     make_process: MakeProcess,

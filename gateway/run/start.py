@@ -31,7 +31,7 @@ from gateway.config.document import state_directory
 from gateway.errors import ConfigError, StateError
 from gateway.messages import Offer
 from gateway.offers import FILE_NAME, keep_offer, offer_of
-from gateway.run.child import RETIRE, ControllerPost, WorkerPost, command
+from gateway.run.child import RETIRE, ControllerPost, ShipperPost, WorkerPost, command
 from gateway.sockets import address_of, tcp_sockets, unix_socket
 from gateway.state.database import prepared
 from gateway.state.last_good import load_last_good, store_last_good
@@ -172,6 +172,7 @@ def _socket_path(run: Path, stack: contextlib.ExitStack) -> Path:
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-")))
         path = private / "control.sock"
+    stack.callback(path.unlink, missing_ok=True)  # Why: a controller that was killed left it
     return path
 
 
@@ -199,11 +200,17 @@ def _supervisor(ground: Ground, config: Config, environ: Mapping[str, str]) -> S
     drain_s = (int(config.drain.lame_duck) + int(config.drain.hard_stop)) * NANO
     notify = functools.partial(notify_systemd, address=environ.get("NOTIFY_SOCKET", ""))
     return Supervisor(
-        [*(_worker(ground, slot) for slot in range(ground.workers)), _controller(ground)],
+        _posts(ground, config),
         hard_stop_s=drain_s + GRACE_S,
         clear_seat=functools.partial(_clear_seat, ground.board),
         notify=notify,
     )
+
+
+def _posts(ground: Ground, config: Config) -> list[Post]:
+    workers = [_worker(ground, slot) for slot in range(ground.workers)]
+    shippers = [_shipper(ground)] if config.log.enabled else []
+    return [*workers, *shippers, _controller(ground)]
 
 
 def _clear_seat(board: Board, seat: int) -> None:
@@ -232,6 +239,23 @@ def _worker(ground: Ground, slot: int) -> Post:
         fds=(ground.board.fd, *listen),
         seats=(slot, slot + ground.workers),
         retires_by=RETIRE,
+    )
+
+
+def _shipper(ground: Ground) -> Post:
+    post = ShipperPost(
+        ready=-1,
+        plan=ground.plan,
+        supervisor=os.getpid(),
+        log_format=ground.wish.log_format,
+        log_level=ground.wish.log_level,
+    )
+    return Post(
+        name="shipper",
+        command=lambda _seat, ready: command(msgspec.structs.replace(post, ready=ready)),
+        rolls=False,  # Why: there is one at a time, and nobody waits for it
+        ends_last=True,  # so that it ships what workers write when they end
+        is_awaited=False,
     )
 
 
