@@ -16,6 +16,10 @@ def main() -> None:
         from gateway.run.controller import controller_main  # noqa: PLC0415
 
         sys.exit(controller_main(arguments, os.environ))
+    if verb == ["shipper"]:
+        from gateway.run.shipper import shipper_main  # noqa: PLC0415
+
+        sys.exit(shipper_main(arguments, os.environ))
     from gateway.cli import main as command_line  # noqa: PLC0415
 
     command_line()

@@ -61,6 +61,7 @@ class Post(Struct, frozen=True, kw_only=True):
     rolls: bool = True  # is restarted by SIGUSR2
     retires_by: signal.Signals = signal.SIGTERM  # what ends it when its successor is there
     ends_last: bool = False  # gets its SIGTERM when all others have ended
+    is_awaited: bool = True  # the gateway is not ready before it is
 
 
 class Process(Struct, eq=False):
@@ -191,7 +192,8 @@ class Supervisor:
         self._selector.unregister(process.ready_fd)
         if process.is_ready:
             log.info("process ready", extra=_names(process))
-        is_all = all(each.current and each.current.is_ready for each in self.places)
+        awaited = (each for each in self.places if each.post.is_awaited)
+        is_all = all(each.current and each.current.is_ready for each in awaited)
         if self.phase is Phase.STARTING and is_all:
             self.phase = Phase.RUNNING
             self._notify("READY=1")

@@ -56,9 +56,22 @@ class ControllerPost(Struct, frozen=True, kw_only=True):
     log_level: str
 
 
-def command(post: WorkerPost | ControllerPost) -> list[str]:
+class ShipperPost(Struct, frozen=True, kw_only=True):
+    """All that the shipper is told when it starts."""
+
+    ready: int
+    plan: Path
+    supervisor: int
+    log_format: str
+    log_level: str
+
+
+VERBS = {WorkerPost: "worker", ControllerPost: "controller", ShipperPost: "shipper"}
+
+
+def command(post: WorkerPost | ControllerPost | ShipperPost) -> list[str]:
     """The command line that starts it; readable in `ps`."""
-    verb = "worker" if isinstance(post, WorkerPost) else "controller"
+    verb = VERBS[type(post)]
     given = [f"--{name}={_text(value)}" for name, value in msgspec.structs.asdict(post).items()]
     return [sys.executable, "-m", "gateway", verb, *given]
 
@@ -69,7 +82,7 @@ def post_of(kind: type[Any], arguments: Sequence[str]) -> Any:
     for name in kind.__struct_fields__:
         parser.add_argument(f"--{name}", required=True)
     given = vars(parser.parse_args(arguments))
-    if given["listen"]:
+    if given.get("listen"):
         given["listen"] = given["listen"].split(",")
     return msgspec.convert(given, kind, strict=False, dec_hook=lambda kind, value: kind(value))
 

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import Struct
+
 from gateway.config.recording import Log
 from gateway.errors import GatewayError
 from gateway.shipper.sink import Batch, Sink, SinkError
@@ -20,6 +22,15 @@ from gateway.threads import in_thread
 EXTRAS = {"kafka": "kafka", "objects": "objects"}  # of the package, by sink
 
 log = logging.getLogger(__name__)
+
+
+class Wanted(Struct, frozen=True):
+    """What sinks are made of."""
+
+    config: Log
+    gateway: str  # its name
+    state: Path  # directory
+    log: Path  # directory
 
 
 class StoreSink:
@@ -72,16 +83,16 @@ def wanted_of(config: Log) -> dict[str, object]:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
-def made_sink(name: str, config: Log, gateway: str, add: Callable[[Path], object]) -> Sink:
-    """One of the wanted sinks; `add` is the store's."""
-    makers: dict[str, Callable[[], Sink]] = {
-        "store": functools.partial(StoreSink, add),
-        "kafka": functools.partial(_kafka, config, gateway),
-        "objects": functools.partial(_objects, config, gateway),
-        "stdout": StdoutSink,
+def made_sink(name: str, wanted: Wanted) -> Sink:
+    """One of the wanted sinks."""
+    makers: dict[str, Callable[[Wanted], Sink]] = {
+        "store": _store,
+        "kafka": _kafka,
+        "objects": _objects,
+        "stdout": lambda _wanted: StdoutSink(),
     }
     try:
-        return makers[name]()
+        return makers[name](wanted)
     except ImportError as error:
         extra = EXTRAS.get(name, name)
         sentence = (
@@ -95,15 +106,23 @@ def made_sink(name: str, config: Log, gateway: str, add: Callable[[Path], object
 
 
 # Why imported here: each brings packages that only its own configuration asks for.
-def _kafka(config: Log, gateway: str) -> Sink:
+def _store(wanted: Wanted) -> Sink:
+    from gateway.store import Store  # noqa: PLC0415
+
+    return StoreSink(Store(wanted.state / "store", wanted.log).add)
+
+
+def _kafka(wanted: Wanted) -> Sink:
     from gateway.shipper.kafka import KafkaSink  # noqa: PLC0415
 
-    assert config.kafka is not None  # noqa: S101
-    return KafkaSink(config.kafka, gateway)
+    if wanted.config.kafka is None:
+        raise SinkError("nothing says where Kafka is")
+    return KafkaSink(wanted.config.kafka, wanted.gateway)
 
 
-def _objects(config: Log, gateway: str) -> Sink:
+def _objects(wanted: Wanted) -> Sink:
     from gateway.shipper.objects import ObjectsSink  # noqa: PLC0415
 
-    assert config.objects is not None  # noqa: S101
-    return ObjectsSink(config.objects, gateway)
+    if wanted.config.objects is None:
+        raise SinkError("nothing says where objects go")
+    return ObjectsSink(wanted.config.objects, wanted.gateway)
