@@ -68,14 +68,24 @@ def where(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def provide_gateway(folder: Path, scripts: Path) -> Path:
+    """Where `gateway` is: among the interpreter's own scripts, else one made here."""
+    if (scripts / "gateway").exists():
+        return scripts
+    made = folder / "gateway"
+    made.write_text(f'#!/bin/sh\nexec {sys.executable} -m gateway "$@"\n')
+    made.chmod(0o755)
+    return folder
+
+
+def run(script: str, folder: Path, programs: Path) -> subprocess.CompletedProcess[str]:
     """The script in a session of its own, which ends with it: what it left running is stopped."""
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    path = os.pathsep.join((str(programs), str(Path(sys.executable).parent), os.environ["PATH"]))
     with (folder / "stdout").open("w") as stdout:
         process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=folder,
-            env=os.environ | {"PATH": path},
+            env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.STDOUT,
@@ -96,7 +106,10 @@ def marked() -> list[Path]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", marked(), ids=where)
-def test_marked_blocks_do_what_they_say(path: Path, tmp_path: Path) -> None:
+def test_marked_blocks_do_what_they_say(
+    path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    programs = provide_gateway(tmp_path_factory.mktemp("programs"), Path(sys.executable).parent)
     for block in blocks(path):
         if block.kind == "configuration":
             parse(block.text, AnyName())
@@ -107,10 +120,17 @@ def test_marked_blocks_do_what_they_say(path: Path, tmp_path: Path) -> None:
         elif block.kind == "shell":
             if "curl " in block.text and not shutil.which("curl"):
                 pytest.skip("curl is not installed")
-            done = run(block.text, tmp_path)
+            done = run(block.text, tmp_path, programs)
             assert done.returncode == 0, f"{where(path)}:\n{block.text}\n{done.stdout}"
         else:
             pytest.fail(f"{where(path)}: `tested: {block.kind}` is not known.")
+
+
+def test_gateway_is_found_where_no_script_of_it_is_installed(tmp_path: Path) -> None:
+    programs = provide_gateway(tmp_path, tmp_path / "no-scripts")
+    done = run("gateway version", tmp_path, programs)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("gateway ")
 
 
 @pytest.mark.parametrize("path", documents(), ids=where)
