@@ -108,7 +108,8 @@ class Sealer:
 
     def _settle(self, name: SegmentName, path: Path, fd: int) -> Sealed | None:
         """What is to be done with a file that nobody else has."""
-        if name.state == "new":
+        # Why: a power cut may take back the rename of a file whose lines it left.
+        if name.state == "new" and os.pread(fd, 1, 0) in {b"", b"\0"}:
             self._clear_abandoned(path, fd)
             return None
         if name.state == "sealed":
@@ -130,7 +131,7 @@ class Sealer:
             return None
         os.ftruncate(fd, found.tally.bytes)
         os.fsync(fd)
-        if name.state == "open":
+        if name.state != "sealed":
             self._rename(path, self._directory / name.segment)
         return self._list(name, found)
 

@@ -194,6 +194,14 @@ def test_abandoned_allocation_is_deleted_when_it_is_old(tmp_path: Path) -> None:
     assert sealer.counts.abandoned_segments == 1
 
 
+def test_lines_in_a_file_whose_rename_a_power_cut_took_back_are_sealed(tmp_path: Path) -> None:
+    path = leave_open(tmp_path, 1, lines(1, 2))
+    path.rename(path.with_suffix(".new"))
+    (entry,) = Sealer(tmp_path).seal_ready()
+    assert entry.records == 2
+    assert (tmp_path / SEALED).read_bytes() == lines(1, 2)
+
+
 def test_sealed_file_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / SEALED).write_bytes(lines(1, 2))
     leave_open(tmp_path, 1, lines(1, 3))
