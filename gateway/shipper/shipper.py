@@ -65,17 +65,13 @@ class Shipper:
         self._pace = pace or Pace()
         self._upkeep = Upkeep(directory, rules)
         self._outlets: dict[str, tuple[Outlet, asyncio.Task[None]]] = {}
-        self._turning = asyncio.Lock()
         self._started_at_s = time.time()
         self._report_error = ""
 
     async def run(self, ended: asyncio.Event, flush_s: float) -> None:
         """Until `ended` is set, and then until everything is shipped, at most `flush_s` longer."""
-        loops = [asyncio.create_task(self._turns()), asyncio.create_task(self._reports())]
-        await ended.wait()
-        for task in loops:
-            task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        # Why not cancelled: a turn is in a thread, and there must not be two at once.
+        await asyncio.gather(self._turns(ended), self._reports(ended))
         await self._flush(flush_s)
 
     async def use(self, sinks: Mapping[str, Sink], *, kept: frozenset[str] = frozenset()) -> None:
@@ -94,16 +90,15 @@ class Shipper:
         self._upkeep.rules = rules
 
     async def turn(self) -> None:
-        """One round of upkeep, and the picture it ends with."""
-        async with self._turning:
-            outlets = [outlet for outlet, _ in self._outlets.values()]
-            progress = Progress(
-                sinks=tuple(outlet.saved for outlet in outlets),
-                in_use=frozenset(outlet.in_use for outlet in outlets if outlet.in_use),
-            )
-            shelf = await in_thread(functools.partial(self._upkeep.turn, progress), name="upkeep")
-            for outlet, _ in self._outlets.values():
-                outlet.show(shelf)
+        """One round of upkeep, and the picture it ends with; one at a time."""
+        outlets = [outlet for outlet, _ in self._outlets.values()]
+        progress = Progress(
+            sinks=tuple(outlet.saved for outlet in outlets),
+            in_use=frozenset(outlet.in_use for outlet in outlets if outlet.in_use),
+        )
+        shelf = await in_thread(functools.partial(self._upkeep.turn, progress), name="upkeep")
+        for outlet, _ in self._outlets.values():
+            outlet.show(shelf)
 
     def figures(self) -> LogFigures:
         now_s = time.time()
@@ -136,29 +131,29 @@ class Shipper:
 
     # -- its loops
 
-    async def _turns(self) -> None:
-        while True:
+    async def _turns(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
             try:
                 await self.turn()
-                await self._sync_until(time.monotonic() + self._pace.turn_s)
+                await self._sync_until(time.monotonic() + self._pace.turn_s, ended)
             except Exception:  # Why: nothing would ever be sealed or shipped again
                 log.exception("upkeep of the log failed by a defect")
-                await asyncio.sleep(REPORT_S)
+                await _wait(ended, REPORT_S)
 
-    async def _sync_until(self, end_s: float) -> None:
+    async def _sync_until(self, end_s: float, ended: asyncio.Event) -> None:
         """Wait for the next turn, and sync meanwhile where that is wanted more often."""
-        while (left_s := end_s - time.monotonic()) > 0:
+        while not ended.is_set() and (left_s := end_s - time.monotonic()) > 0:
             sync_s = self._upkeep.rules.sync_s
             if not sync_s or sync_s >= left_s:
-                await asyncio.sleep(left_s)
+                await _wait(ended, left_s)
                 return
-            await asyncio.sleep(max(sync_s, SHORTEST_SYNC_S))
+            await _wait(ended, max(sync_s, SHORTEST_SYNC_S))
             await in_thread(self._upkeep.sync, name="sync")
 
-    async def _reports(self) -> None:
-        while True:
+    async def _reports(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
             self.report()
-            await asyncio.sleep(self._pace.report_s)
+            await _wait(ended, self._pace.report_s)
 
     def report(self) -> None:
         """Write the figures; where that fails, say so once."""
@@ -188,6 +183,13 @@ class Shipper:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await outlet.close(CLOSE_S)
+
+
+async def _wait(ended: asyncio.Event, seconds: float) -> None:
+    """So long, or until it is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await ended.wait()
 
 
 @contextlib.contextmanager
