@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 _FLOAT = 4e-16  # relative: one rounding of a double
+_CLAMPED, _CLAMPED_SLACK = 9e15, 1e15  # what is larger is written as this
 
 
 class Figure(Struct, frozen=True):
@@ -34,6 +35,8 @@ class Figure(Struct, frozen=True):
 
 def recorded(value: float, half_step: float) -> Figure:
     """A number that was rounded to twice the half step."""
+    if half_step and value >= _CLAMPED:
+        return Figure(value, _CLAMPED_SLACK)
     return Figure(value, half_step + abs(value) * _FLOAT if half_step else 0.0)
 
 
@@ -85,11 +88,9 @@ def lowest(figures: Mapping[int, Figure]) -> Members:
 
 def minus(positions: Members, taken: Members) -> Members:
     """Those of the first that are not in the second, as far as that can be told."""
-    gone, doubtful = set(taken.sure), set(taken.possible)
-    sure = tuple(p for p in positions.sure if p not in gone | doubtful)
-    rest = [p for p in positions.sure if p in doubtful]
-    rest += [p for p in positions.possible if p not in gone]
-    return Members(sure, tuple(sorted(rest)))
+    everyone = {*positions.sure, *positions.possible} - set(taken.sure)
+    sure = (everyone & set(positions.sure)) - set(taken.possible)
+    return Members(tuple(sorted(sure)), tuple(sorted(everyone - sure)))
 
 
 def sizes(members: Members, at_least: int = 0) -> Iterator[int]:

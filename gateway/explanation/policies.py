@@ -19,11 +19,11 @@ from msgspec import Struct
 from gateway.explanation.distribution import ByPair, ByWeight, Distribution, Evenly
 from gateway.explanation.figures import Figure, Members, lowest, minus, recorded
 from gateway.explanation.generator import WORD, mix, name_hash
-from gateway.messages import Candidate, Decision
+from gateway.messages import Decision
 from gateway.plan import BackendPlan, RoutePlan
 
 # Half of the last decimal that a record has.
-LOAD_US, USD, WEIGHT, SCORE, PROBABILITY = 0.5e-3, 0.5e-12, 0.5e-6, 0.5e-9, 0.5e-9
+LOAD_US, USD, WEIGHT, SCORE, PROBABILITY = 0.5e-3, 0.5e-12, 0.5e-6, 0.5e-12, 0.5e-9
 _NS_PER_US = 1000
 _SLOW_START_FLOOR = 0.1  # share of its weight that a recovered backend starts with
 _SMALLEST_STICKY = 2.0**-53
@@ -168,12 +168,11 @@ def _cheapest_within_slo(case: Case) -> Distribution:
 def _cheaper(case: Case, prices: dict[int, Figure], best: Members) -> Members:
     """Who is not known lately and cheaper than the best: the others would not be chosen."""
     price = prices[(best.sure or best.possible)[0]]
-    stale = _stale(case)
-    is_cheaper = {p: prices[p].is_below(price) for p in (*stale.sure, *stale.possible)}
-    sure = tuple(p for p in stale.sure if is_cheaper[p] is True)
-    rest = [p for p in stale.sure if is_cheaper[p] is None]
-    rest += [p for p in stale.possible if is_cheaper[p] is not False]
-    return Members(sure, tuple(sorted(rest)))
+    is_cheaper = {p: prices[p].is_below(price) for p in _stale(case).sure}
+    return Members(
+        tuple(p for p, cheaper in is_cheaper.items() if cheaper is True),
+        tuple(p for p, cheaper in is_cheaper.items() if cheaper is None),
+    )
 
 
 def _balanced(case: Case) -> Distribution:
@@ -226,21 +225,8 @@ def _scaled(figures: dict[int, Figure]) -> dict[int, Figure]:
 
 
 def _stale(case: Case) -> Members:
-    """Whose prediction is missing, or was not confirmed lately."""
-    latencies = case.latencies_ns()
-    sure, possible = [], []
-    for position, ns in latencies.items():
-        is_stale = _is_stale(case.decision.candidates[position])
-        if ns == 0 or is_stale:
-            sure.append(position)
-        elif is_stale is None:
-            possible.append(position)
-    return Members(tuple(sure), tuple(possible))
-
-
-def _is_stale(_candidate: Candidate) -> bool | None:
-    """Whether its prediction rests on too few samples; None: a record does not say."""
-    return None
+    """Whose latency is not known, or was not confirmed lately."""
+    return Members(tuple(p for p in case.eligible if case.decision.candidates[p].stale))
 
 
 POLICIES: dict[str, Callable[[Case], Distribution]] = {

@@ -78,6 +78,7 @@ def decide(plan: Plan, offers: list[Offer], need: Need, seed: int) -> Decision:
         sticky=f"{need.sticky:016x}" if need.sticky else "",
         tried=tuple(offers[p].name for p in sorted(need.tried) if p < len(offers)),
     )
+    decision = replace(decision, draw=f"{seed:016x}")
     if position < 0:
         return decision
     return replace(
@@ -85,7 +86,6 @@ def decide(plan: Plan, offers: list[Offer], need: Need, seed: int) -> Decision:
         chosen=found[position]["backend"],
         probability=round(chosen["probability"], 9),
         exploring=chosen["is_exploring"],
-        draw=f"{seed:016x}",
     )
 
 
@@ -120,7 +120,12 @@ def _candidate(found: dict[str, Any], need: Need) -> Candidate:
         "load_us": round(found["load"] / 1000, 3),
         "expected_usd": round(found["expected_usd"], 12),
         "predicted_us": round(found["predicted_ns"] / 1000, 3),
-        "score": round(found["score"], 9),
+        "score": round(found["score"], 12),
     }
+    stale = not found["predicted_ns"] or not found["is_fresh"]
     names = ("score",) if need.sticky else _LOOKED_AT[need.policy]
-    return Candidate(backend=found["backend"], **{name: figures[name] for name in names})
+    return Candidate(
+        backend=found["backend"],
+        stale="predicted_us" in names and stale,
+        **{name: figures[name] for name in names},
+    )
