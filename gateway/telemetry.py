@@ -287,6 +287,25 @@ PROCESS_METRICS = (
 
 # `source` is a field of control.exposition.Whole.
 WHOLE_METRICS = (
+    counter(
+        "refusals_total",
+        ("outcome",),
+        "refusals",
+        "Requests refused before a route was found for them, by why.",
+    ),
+    counter(
+        "records_total",
+        (),
+        "records",
+        "Lines that the workers have written to the prediction log.",
+    ),
+    counter("record_bytes_total", (), "record_bytes", "Their bytes."),
+    counter(
+        "records_dropped_total",
+        (),
+        "records_dropped",
+        "Lines that found no room in the prediction log.",
+    ),
     gauge("build_info", ("version", "python"), "build", "Always 1; the labels say what runs."),
     gauge("plan_info", ("plan",), "plan", "Always 1; the label is the hash of the plan in force."),
     gauge(

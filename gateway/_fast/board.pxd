@@ -61,7 +61,7 @@ cdef extern from *:
 
 cdef enum:
     BOARD_MAGIC = 0x4452414F42574147    # "GAWBOARD", little endian
-    BOARD_VERSION = 1                   # of every struct below; raise it with any change
+    BOARD_VERSION = 2                   # of every struct below; raise it with any change
     CACHE_LINE = 64
     OUTCOME_SLOTS = 64                  # room for outcomes to come
     BREAKER_SLOTS = 32                  # one-second buckets of the failure-rate window
@@ -85,6 +85,10 @@ cdef struct Seat:
     uint64_t pid                        # 0: nobody sits here
     uint64_t heartbeat_ns               # when the worker last said it is alive
     uint64_t plan_generation            # of the plan it serves; the controller counts them
+    uint64_t records                    # written to the log by whoever sat here …
+    uint64_t record_bytes
+    uint64_t records_dropped            # … and those that found no room
+    uint64_t refused[OUTCOME_SLOTS]     # requests without a route, by Outcome
 
 cdef enum Breaker:
     BREAKER_CLOSED = 0

@@ -64,7 +64,10 @@ _WINDOW = _described((("slots", _SLOT, WINDOW_SLOTS),))
 _HEADER = _described(
     _words("magic version size_bytes workers rows backends row_bytes gauge_bytes cell_bytes")
 )
-_SEAT = _described(_words("pid heartbeat_ns plan_generation"))
+_SEAT = _described((
+    *_words("pid heartbeat_ns plan_generation records record_bytes records_dropped"),
+    ("refused", "u8", OUTCOME_SLOTS),
+))
 HISTOGRAMS = ("total_ns", "first_byte_ns", "gap_ns", "queue_ns", "overhead_ns")
 _ROW_COUNTERS = (
     *_words("key requests"),

@@ -200,7 +200,7 @@ cdef class Exchange(Recovery):
         """Global limits: what is over them is refused before it costs anything."""
         if self.worker.in_flight > <int64_t>self.worker.limits.in_flight:
             return OUTCOME_OVERLOADED
-        if self.worker.stream is not None and self.worker.stream.is_short():
+        if self.worker.sheds and self.worker.stream.is_short():
             return OUTCOME_LOG_FULL
         return OUTCOME_OK
 
@@ -585,7 +585,8 @@ cdef class Exchange(Recovery):
         self.worker.buffered_bytes -= self.buffered
         self.buffered = 0
         if not self.is_counted:
-            self.worker.refused[<int>self.outcome] += 1
+            if not self.is_silent:
+                self.worker.seat.refused[<int>self.outcome] += 1
             return 0
         row = self.route.row
         row.in_flight -= 1

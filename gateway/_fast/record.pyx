@@ -8,17 +8,11 @@ from libc.math cimport isnan
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 from gateway._fast.attempt cimport Attempt
-from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport OUTCOME_SLOTS
 from gateway._fast.clock cimport new_id, realtime_ns
 from gateway._fast.decision cimport Decision
 from gateway._fast.hashing cimport xxh3
-from gateway._fast.line cimport (
-    DECIMAL_BYTES, Line, TIME_BYTES, base64_bound, text_bound, utf8_length,
-)
-from gateway._fast.marks cimport (
-    FINISH_FILTER, FINISH_LENGTH, FINISH_NONE, FINISH_OTHER, FINISH_STOP, FINISH_TOOLS,
-)
+from gateway._fast.line cimport Line, base64_bound, text_bound, utf8_length
 from gateway._fast.operation cimport SLOT_USER
 from gateway._fast.outcome cimport OUTCOME_CLIENT_CLOSED
 from gateway._fast.policies cimport (
@@ -33,9 +27,9 @@ from gateway._fast.segment cimport Stream
 from gateway._fast.table cimport PAYLOAD_NONE, Route
 
 cdef enum:
-    RECORD_VERSION = 1                  # messages.RECORD_VERSION
     HEAD_BYTES = 2048                   # all fields of a bounded length together
 
+# By marks.Finish.
 cdef tuple FINISHES = (b"", b"stop", b"length", b"tools", b"filter", b"other")
 cdef tuple EXCLUSION_TOKENS = tuple([token.encode("ascii") for token in EXCLUDED])
 cdef tuple POLICY_TOKENS = tuple([token.encode("ascii") for token in POLICIES])

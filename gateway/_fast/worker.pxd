@@ -5,7 +5,7 @@
 #         began with.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from gateway._fast.board cimport Board, OUTCOME_SLOTS
+from gateway._fast.board cimport Board, Seat
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.segment cimport Stream
 from gateway._fast.table cimport Table
@@ -38,11 +38,14 @@ cdef class Worker:
     cdef readonly int64_t buffered_bytes
     cdef readonly uint64_t errors       # exceptions that escaped a callback
     cdef readonly object recorder       # record.Recorder; None: nothing is recorded
-    cdef Stream stream                  # its stream, where requests are refused without room; or None
-    cdef uint64_t[OUTCOME_SLOTS] refused    # exchanges that found no route, by Outcome
+    cdef Stream stream                  # what it writes into; or None
+    cdef bint sheds                     # requests are refused while the stream is short
+    cdef uint64_t[3] counted            # of the stream, on the seat already
+    cdef Seat* seat                     # this worker's
     cdef uint64_t random                # state of the generator
     cdef set peers                      # open downstream connections
     cdef uint64_t held_ns               # a test's clock; 0: CLOCK_MONOTONIC
 
     cdef uint64_t now(self) noexcept nogil
+    cdef int count_records(self) except -1
     cdef int failed(self, object error) except -1

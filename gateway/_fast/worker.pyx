@@ -21,6 +21,7 @@ cdef class Worker:
         self.loop = loop
         self.board = board
         self.slot = slot
+        self.seat = board.seat(slot)
         self.scratch = Scratch()
         self.wheel = Wheel(self.now())
         self.random = seed or <uint64_t>int.from_bytes(os.urandom(8), "little")
@@ -41,10 +42,12 @@ cdef class Worker:
         self.limits.connection_requests = limits.connection_requests
         self.table = table
 
-    def record_with(self, recorder, Stream shedding):
-        """Write a record of every exchange; refuse requests while `shedding`, if given, is short."""
+    def record_with(self, recorder, Stream stream, bint sheds):
+        """Write a record of every exchange; where it `sheds`, refuse requests without room for one."""
         self.recorder = recorder
-        self.stream = shedding
+        self.stream = stream
+        self.sheds = sheds
+        self.counted[0] = self.counted[1] = self.counted[2] = 0
 
     def lame_duck(self):
         """Readiness off and every answer closes its connection; serve on."""
@@ -64,10 +67,19 @@ cdef class Worker:
         """Fire what is due, serve who waits; called by the loop once a tick."""
         self.wheel.advance(self.now())
         self.table.serve_queues(self.wheel.now_ns)
+        if self.stream is not None:
+            self.count_records()
 
-    def refusals(self):
-        """Requests that found no route, by outcome."""
-        return {outcome: self.refused[outcome] for outcome in range(OUTCOME_SLOTS) if self.refused[outcome]}
+    cdef int count_records(self) except -1:
+        """What the stream has written since the last look, on the seat for everyone to see."""
+        cdef Stream stream = self.stream
+        self.seat.records += stream.records - self.counted[0]
+        self.seat.record_bytes += stream.bytes - self.counted[1]
+        self.seat.records_dropped += stream.dropped - self.counted[2]
+        self.counted[0] = stream.records
+        self.counted[1] = stream.bytes
+        self.counted[2] = stream.dropped
+        return 0
 
     def set_clock(self, uint64_t now_ns):
         self.held_ns = now_ns

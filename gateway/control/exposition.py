@@ -56,6 +56,10 @@ _SLOTS: dict[str, Sequence[str]] = {"outcomes": _REASONS, "statuses": STATUS_CLA
 class Whole(Struct, frozen=True):
     """The gateway as a whole: for each metric its series, by label values."""
 
+    refusals: Mapping[tuple[str, ...], float]
+    records: Mapping[tuple[str, ...], float]
+    record_bytes: Mapping[tuple[str, ...], float]
+    records_dropped: Mapping[tuple[str, ...], float]
     build: Mapping[tuple[str, ...], float]
     plan: Mapping[tuple[str, ...], float]
     is_draining: Mapping[tuple[str, ...], float]
@@ -111,8 +115,13 @@ def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
 
 def whole(parts: Parts) -> Whole:
     """What is known of the gateway as a whole."""
-    configuration = parts.configuration
+    configuration, seats = parts.configuration, parts.board.seats()
+    refused = zip(_REASONS, seats.refused, strict=False)
     return Whole(
+        refusals={(reason,): count for reason, count in refused if count or reason == "no_route"},
+        records={(): seats.records},
+        record_bytes={(): seats.record_bytes},
+        records_dropped={(): seats.records_dropped},
         build={(gateway.__version__, platform.python_version()): 1},
         plan={(configuration.plan.hash,): 1},
         is_draining={(): int(parts.workers.is_draining)},

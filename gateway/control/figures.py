@@ -58,6 +58,15 @@ class RowLabel(Struct, frozen=True):
     backend: str = ""
 
 
+class SeatFigures(Struct):
+    """Counters of the seats, all workers together; fields are the board's."""
+
+    records: int
+    record_bytes: int
+    records_dropped: int
+    refused: list[int]  # by Outcome
+
+
 class RowFigures(Struct):
     """One row of the board, all workers together; fields are the board's."""
 
@@ -161,6 +170,11 @@ class BoardView:
         counts = self._agreeing(at)
         sums = (_summed(self._rows[name], at, counts) for name in RowFigures.__struct_fields__)
         return [RowFigures(*values) for values in zip(*sums, strict=True)]
+
+    def seats(self) -> SeatFigures:
+        """What all workers together have counted on their seats."""
+        sums = (self._seats[name].sum(axis=0).tolist() for name in SeatFigures.__struct_fields__)
+        return SeatFigures(*sums)
 
     def keys(self, wanted: Iterable[int]) -> list[int]:
         """Whose rows these are now: a key changes when a row is given to another."""

@@ -65,7 +65,7 @@ class DataPlane:
         writer.start()
         reasons = [outcome.reason for outcome in OUTCOMES]
         recorder = Recorder(writer.stream, plan.log.gateway, number, reasons, CAPABILITIES)
-        self.worker.record_with(recorder, writer.stream if plan.log.sheds else None)
+        self.worker.record_with(recorder, writer.stream, plan.log.sheds)
         return writer
 
     @property
@@ -149,7 +149,8 @@ class DataPlane:
         if self._ticker is not None:
             self._ticker.cancel()
         if self.log is not None:
-            self.worker.record_with(None, None)
+            self.worker.tick()
+            self.worker.record_with(None, None, False)
             self.log.close()
 
     def _tick(self) -> None:

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from gateway._fast import Segment, Stream, monotonic_ns
 from gateway.errors import StateError

@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from gateway.control.figures import TableLayout
 from tests.control.histograms import COARSE, FINE, bucket_of
 
-SEAT = np.dtype([("pid", "u8"), ("heartbeat_ns", "u8"), ("plan_generation", "u8")])
+SEAT = np.dtype(
+    [
+        ("pid", "u8"),
+        ("heartbeat_ns", "u8"),
+        ("plan_generation", "u8"),
+        ("records", "u8"),
+        ("record_bytes", "u8"),
+        ("records_dropped", "u8"),
+        ("refused", "u8", 64),
+    ]
+)
 COUNTS = np.dtype([("total", "u8"), ("sum", "u8"), ("counts", "u8", 4608)])
 SLOT = np.dtype([("epoch", "u8"), ("total", "u8"), ("counts", "u4", 624)])
 WINDOW = np.dtype([("slots", SLOT, 8)])

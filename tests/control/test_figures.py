@@ -122,3 +122,12 @@ def test_compiled_board_is_read_like_the_fake_one() -> None:
     assert view.keys([3]) == [77]
     assert view.histograms(3)["total_ns"].sum == 10 * MS
     assert view.backends(make_plan({"chat": ["mini"]}).backends)[0].in_flight == 0
+
+
+def test_seats_are_added_up() -> None:
+    board = FakeBoard()
+    board.seats["records"] = [5, 7]
+    board.seats["records_dropped"] = [0, 2]
+    board.seats["refused"][:, 3] = [1, 1]
+    seats = BoardView(board).seats()
+    assert (seats.records, seats.records_dropped, seats.refused[3]) == (12, 2, 2)

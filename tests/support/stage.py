@@ -314,7 +314,8 @@ class Stage:
 
     def refusals(self) -> dict[str, int]:
         """Of requests that found no route."""
-        return {OUTCOMES[n].name: count for n, count in self.worker.refusals().items()}
+        refused = self.worker.board.read_seat(self.worker.slot)["refused"]
+        return {OUTCOMES[n].name: count for n, count in enumerate(refused) if count}
 
     def gauge(self, backend: str) -> dict[str, int]:
         cell = next(each.cell for each in self.plan.backends if each.name == backend)
