@@ -21,6 +21,7 @@ VERBS = {
     "demo": "Show the gateway at work before stand-in models.",
     "drain": "Let a running gateway finish and stop.",
     "feedback": "Say what became of an answer: accepted, edited, wrong.",
+    "log": "Check, search, export and prune the prediction log.",
     "route": "Look at routes, and explain what one would do with a request.",
     "serve": "Serve: the supervisor, its workers and the controller.",
     "status": "Show how a running gateway is.",

@@ -141,10 +141,11 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 def _comments() -> dict[tuple[str, str], str]:
     """(section, key) -> the comment on the field's line, or on the lines above it."""
-    return _comments_in(inspect.getsource(schema)) | _comments_in(inspect.getsource(recording))
+    return comments_in(inspect.getsource(schema)) | comments_in(inspect.getsource(recording))
 
 
-def _comments_in(source: str) -> dict[tuple[str, str], str]:
+def comments_in(source: str) -> dict[tuple[str, str], str]:
+    """(section, field) -> its comment, in a module of Structs."""
     by_line: dict[int, str] = {}
     alone: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):

@@ -1,0 +1,72 @@
+"""`gateway log`: whether the prediction log is whole, and what its lines look like."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from gateway.cli.check import ConfigFile
+from gateway.cli.verbs import FAILED, verb_app
+from gateway.config.document import state_directory
+from gateway.log.names import DIRECTORY
+from gateway.log.schema import line_schema
+from gateway.log.verify import Report, verify
+
+app = verb_app(help="Check, search, export and prune the prediction log.")
+
+StateDirectory = Annotated[
+    Path | None, typer.Option("--state", help="The state directory; default: as the file says.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("verify")
+def verify_log(
+    config: ConfigFile = Path("gateway.yaml"),
+    state: StateDirectory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every segment with the manifest, and the manifest with itself.
+
+    Names the first broken link, in one sentence with its file and line, and exits with 1; exits
+    with 0 where the log is as it was written. A running gateway is not disturbed.
+    """
+    directory = (state or state_directory(config, os.environ)) / DIRECTORY
+    report = verify(directory)
+    if as_json:
+        print(json.dumps({"valid": report.is_good, **msgspec.to_builtins(report)}, indent=2))
+    else:
+        _print_report(directory, report)
+    if not report.is_good:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a line: a record, or feedback."""
+    print(json.dumps(line_schema(), indent=2))
+
+
+def _print_report(directory: Path, report: Report) -> None:
+    if report.is_good:
+        print(
+            f"{directory} is as it was written: {_counted(report.records, 'record')} in "
+            f"{_counted(report.segments, 'segment')}, {report.entries} lines of the manifest"
+        )
+    else:
+        print(report.findings[0].sentence)
+        if report.findings[1:]:
+            print(f"{_counted(len(report.findings) - 1, 'more finding')}; --json shows all")
+    for note in report.notes:
+        print(f"  note: {note}")
+    if report.unsealed:
+        print(f"  note: {_counted(report.unsealed, 'segment')} not sealed yet, and not compared.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
