@@ -19,6 +19,7 @@ import msgspec
 
 from gateway.config.address import address_of, is_loopback
 from gateway.config.problems import Problems, meant
+from gateway.config.recording_relations import check_log, check_mlflow, check_record
 from gateway.config.schema import (
     Backend,
     Config,
@@ -136,6 +137,7 @@ def check(config: Config, root: Node, gone: Collection[str] = ()) -> Findings:
     for name, route in config.routes.items():
         _check_route(name, route, config, found)
     _check_route_loops(config, found)
+    check_log(config.log, [route.record for route in config.routes.values()], found)
     if config.default_route and config.default_route not in config.routes:
         found.unknown("route", config.default_route, config.routes, "default_route")
     for name in config.backends.keys() - set(_used_backends(config)):
@@ -196,6 +198,8 @@ def _check_backend(name: str, backend: Backend, path: str, found: Findings) -> N
         found.wrong("`open_max` is shorter than `open`", f"{path}.breaker.open_max")
     if backend.health and backend.protocol == "http" and not backend.health.path:
         found.wrong("a backend of the protocol http needs `path` here", f"{path}.health")
+    if backend.registry and backend.registry.mlflow:
+        check_mlflow(backend.registry.mlflow, f"{path}.registry.mlflow", found)
     timeout = backend.timeout
     if timeout.total:
         for key in ("connect", "first_byte", "idle"):
@@ -264,6 +268,7 @@ def _check_route(name: str, route: Route, config: Config, found: Findings) -> No
     _check_policy(route, config, path, found)
     _check_fallback(route, config, path, found)
     _check_route_numbers(route, path, found)
+    check_record(route.record, f"{path}.record", found)
     if route.shadow is not None:
         found.wrong(
             "shadow copies are not available in this version; remove the key", f"{path}.shadow"

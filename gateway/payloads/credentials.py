@@ -95,6 +95,9 @@ _PLACEHOLDER = re.compile(
     |your[_-]|my[_-]|example|changeme|<|redacted""",
     re.VERBOSE,
 )
+# Identifiers and compounds: words of letters, in camel case or with signs between them.
+_WORDS = re.compile(rb"(?:[A-Z]?[a-z]{2,15}+|[A-Z]{2,15}+|[A-Z](?=[A-Z_./:-])|[_./:-])++\Z")
+_NAMES_ITSELF = re.compile(rb"(?i)(?:pass|pwd|secret|token|key)")
 _SURELY_NAMED = re.compile(f"(?i:{_SURE_NAME})\\Z")
 _NAMED = re.compile(f"(?i:{_SURE_NAME}|{_LIKELY_NAME})\\Z")
 
@@ -176,7 +179,8 @@ def is_secret_value(name: str, value: bytes) -> bool:
     if _PLACEHOLDER.match(value):
         return False
     if _SURELY_NAMED.search(name):
-        return len(value) >= _SHORTEST_PASSWORD
+        is_code = _WORDS.match(value) and _NAMES_ITSELF.search(value)
+        return len(value) >= _SHORTEST_PASSWORD and not is_code
     return len(value) >= _SHORTEST_KEY and looks_random(value)
 
 
@@ -187,7 +191,11 @@ def has_digit_or_capital(value: bytes) -> bool:
 def looks_random(value: bytes) -> bool:
     """Whether a value without spaces looks as if drawn by lot, rather than like a word."""
     judged = value[:_LONGEST_JUDGED]
-    if b" " in judged or entropy_of(judged) < min(_BITS_OF_RANDOM, math.log2(len(judged) or 1) - 1):
+    if (
+        b" " in judged
+        or _WORDS.match(judged)
+        or entropy_of(judged) < min(_BITS_OF_RANDOM, math.log2(len(judged) or 1) - 1)
+    ):
         return False
     has_digit = any(48 <= byte <= 57 for byte in judged)
     is_mixed = not judged.islower() and not judged[1:].islower() and not judged.isupper()

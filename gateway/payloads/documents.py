@@ -166,7 +166,7 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
         return value
     result: dict[str, Any] = {}
     for key, one in value.items():
-        wanted: str = names.get(key, key)
+        wanted = names.get(key) or str(key)
         name = wanted
         count = 1
         while name in result:

@@ -58,6 +58,7 @@ _ISSUERS: tuple[tuple[re.Pattern[bytes], frozenset[int]], ...] = tuple(
         (rb"220[0-4]", (16, 17, 18, 19)),  # Mir
     )
 )
+_FRACTION = re.compile(rb"\d\.\Z")  # in front of it
 _LONGEST_CARD = 19
 _MOST_NUMBERS = 1000  # Cost: 1 to 5 us each
 
@@ -66,6 +67,8 @@ def find_cards(text: bytes) -> Iterator[tuple[int, int]]:
     """Card numbers, also among other numbers that a space or hyphen joins to them."""
     checked = 0
     for start, end in _CARD_SEARCH.spans(text):
+        if _FRACTION.search(text, max(start - 2, 0), start):
+            continue
         groups = [one.span() for one in re.finditer(rb"\d+", text[start:end])]
         checked += len(groups)
         if checked > _MOST_NUMBERS:
@@ -185,6 +188,7 @@ _PHONE_SEARCH = expression(
         )
     )
 )
+_ZIP_CODE = re.compile(r"\d{5}-\d{4}\Z")  # of North America
 _EUROPE = ("GB", "DE", "FR", "IT", "NL", "AT", "CH")  # where national numbers begin with 0
 _MOST_PHONES = 32  # Cost: 20 to 200 us each
 _NO_LIBRARY = (
@@ -196,6 +200,8 @@ _NO_LIBRARY = (
 def find_phones(text: bytes) -> Iterator[tuple[int, int]]:
     for checked, (start, end) in enumerate(_PHONE_SEARCH.spans(text)):
         number = text[start:end].decode("utf-8", "replace")
+        if _FRACTION.search(text, max(start - 2, 0), start) or _ZIP_CODE.match(number):
+            continue
         if checked >= _MOST_PHONES or is_phone(number):
             yield start, end
 

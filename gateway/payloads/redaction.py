@@ -28,6 +28,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from gateway._fast import hash_of
+from gateway.config.recording_relations import is_credential_header
 from gateway.messages import Payload
 from gateway.payloads.credentials import SECRETS
 from gateway.payloads.documents import Document, decoded
@@ -44,23 +45,6 @@ WINDOW = 2  # times the limit: so much of a body is read, as taking out may make
 READ_AHEAD = 4096  # bytes more
 
 RULES = {rule.name: rule for rule in (SECRETS, EMAIL, PHONE, CARD, IBAN)}
-# Rule: never recorded, whatever the configuration says.
-CREDENTIAL_HEADERS = frozenset(
-    {
-        "api-key",
-        "authorization",
-        "cookie",
-        "ocp-apim-subscription-key",
-        "proxy-authorization",
-        "set-cookie",
-        "x-amz-security-token",
-        "x-api-key",
-        "x-auth-token",
-        "x-functions-key",
-        "x-goog-api-key",
-    }
-)
-
 Kind = Literal["json", "events", "lines", "form", "multipart", "text", "binary"]
 _JSON_START = re.compile(rb"\s*[\[{\"]")
 _ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
@@ -86,7 +70,8 @@ class Redactor:
 
     def __init__(self, record: RecordPlan, key: bytes = b"") -> None:
         self._limit = record.max_bytes
-        self._headers = frozenset(record.headers) - CREDENTIAL_HEADERS
+        # Rule: credentials are not recorded, whatever the configuration says.
+        self._headers = frozenset(name for name in record.headers if not is_credential_header(name))
         self._hidden_headers = frozenset(record.redact_headers)
         self._pointers = tuple(map(Pointer, record.redact_pointers))
         self._features = Pointer(record.features) if record.features else None
