@@ -128,7 +128,7 @@ class ExplainedPayload(Struct, frozen=True, kw_only=True, omit_defaults=True):
     xxh3: str = ""
 
 
-class Explanation(Struct, frozen=True, kw_only=True):
+class RecordExplanation(Struct, frozen=True, kw_only=True):
     """Everything about one request."""
 
     id: str
@@ -168,10 +168,10 @@ def explain(
     found: FoundPlan,
     in_force: InForce | None = None,
     feedback: tuple[Feedback, ...] = (),
-) -> Explanation:
+) -> RecordExplanation:
     """The explanation of a record; `found` is the plan of its hash, or why there is none."""
     verdicts = _verdicts(record, found)
-    return Explanation(
+    return RecordExplanation(
         id=record.id,
         request_id=record.request_id,
         time=record.time,

@@ -19,7 +19,7 @@ from gateway.explanation.explanation import (
     ExplainedCandidate,
     ExplainedDecision,
     ExplainedPayload,
-    Explanation,
+    RecordExplanation,
 )
 from gateway.explanation.redecide import Choice
 from gateway.explanation.words import counted, duration, joined, money, share, size
@@ -40,7 +40,7 @@ _VERDICTS = {
 }
 
 
-def page(it: Explanation) -> str:
+def page(it: RecordExplanation) -> str:
     """The whole page."""
     sections = (
         ("", _head(it)),
@@ -69,7 +69,7 @@ def page(it: Explanation) -> str:
     return "\n".join(lines)
 
 
-def _head(it: Explanation) -> Iterator[str]:
+def _head(it: RecordExplanation) -> Iterator[str]:
     name = f" (the client's {it.request_id})" if it.request_id not in {"", it.id} else ""
     yield f"Request {it.id}{name}"
     yield f"{it.time}, gateway {it.gateway}, worker {it.worker}"
@@ -80,7 +80,7 @@ def _head(it: Explanation) -> Iterator[str]:
     yield from it.notes
 
 
-def _summary(it: Explanation) -> str:
+def _summary(it: RecordExplanation) -> str:
     took, cost = duration(it.timing.total_us), money(it.bill.usd)
     if it.kind == "refusal":
         return f"Refused with {it.status} after {took}: {it.sentence}"
@@ -98,13 +98,13 @@ def _summary(it: Explanation) -> str:
     return f"{who} answered {it.status} after {took}: {it.sentence}"
 
 
-def _who(it: Explanation) -> str:
+def _who(it: RecordExplanation) -> str:
     details = [f"model {it.model}"] if it.model not in {"", it.backend} else []
     details += [f"version {it.version}"] if it.version else []
     return f"{it.backend} ({', '.join(details)})" if details else it.backend
 
 
-def _asked(it: Explanation) -> Iterator[str]:
+def _asked(it: RecordExplanation) -> Iterator[str]:
     asked = it.asked
     what = " ".join(filter(None, (asked.protocol, asked.operation or asked.path)))
     model = f"model {asked.model}" if asked.model else "no model"
@@ -121,7 +121,7 @@ def _asked(it: Explanation) -> Iterator[str]:
     yield from (f"{name}: {_short(value)}" for name, value in asked.headers.items())
 
 
-def _decision_title(number: int, decision: ExplainedDecision, it: Explanation) -> str:
+def _decision_title(number: int, decision: ExplainedDecision, it: RecordExplanation) -> str:
     which = f"Choice {number}" if len(it.decisions) > 1 else "Choice"
     when = f", {duration(decision.at_us)} after the request was read"
     return f"{which}: route {decision.route}, {decision.policy}{when}"
@@ -170,7 +170,7 @@ def _attempt(each: ExplainedAttempt) -> str:
     return f"{each.number}. {each.backend}{kind}: {', '.join([times, *facts])}.{tail}"
 
 
-def _answer(it: Explanation) -> Iterator[str]:
+def _answer(it: RecordExplanation) -> Iterator[str]:
     if it.finish_reason:
         yield _FINISHES.get(it.finish_reason, f"ended for `{it.finish_reason}`")
     if it.confidence is not None:
@@ -179,7 +179,7 @@ def _answer(it: Explanation) -> Iterator[str]:
         yield f"cache: {it.cache}"
 
 
-def _timing(it: Explanation) -> Iterator[str]:
+def _timing(it: RecordExplanation) -> Iterator[str]:
     timing = it.timing
     parts = [
         f"{duration(time_us)} {words}"
@@ -200,7 +200,7 @@ def _timing(it: Explanation) -> Iterator[str]:
         yield f"it came in {pieces}; the longest gap was {duration(timing.gap_max_us)}"
 
 
-def _cost(it: Explanation) -> Iterator[str]:
+def _cost(it: RecordExplanation) -> Iterator[str]:
     bill, usage = it.bill, it.usage
     if usage:
         cached = f", {usage.cached_tokens:,} of them cached" if usage.cached_tokens else ""
@@ -236,14 +236,14 @@ def _assignment(each: Assignment) -> str:
     return f"{each.layer}: arm {each.arm}{of} (bucket {each.bucket:,} of a million)"
 
 
-def _plan(it: Explanation) -> Iterator[str]:
+def _plan(it: RecordExplanation) -> Iterator[str]:
     plan = it.plan
     since = f", in force since {plan.since}, put there by {plan.author}" if plan.since else ""
     until = f", until {plan.until}" if plan.until else ""
     yield f"{plan.hash[:12]}{since}{until}"
 
 
-def _kept(it: Explanation) -> Iterator[str]:
+def _kept(it: RecordExplanation) -> Iterator[str]:
     yield f"request: {_payload(it.request)}"
     yield f"answer: {_payload(it.response)}"
 
@@ -270,7 +270,7 @@ def _signal(each: Feedback) -> str:
     return text + (f": {_short(each.comment)}" if each.comment else "")
 
 
-def _check(it: Explanation) -> Iterator[str]:
+def _check(it: RecordExplanation) -> Iterator[str]:
     if it.verdict is None:
         return
     yield _VERDICTS[it.verdict]

@@ -11,6 +11,8 @@ Knows nothing of records.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,7 +21,7 @@ from gateway.compiler import compile_plan
 from gateway.errors import ConfigError, StateError
 from gateway.explanation.placeholders import parse_without_environment, undecided
 from gateway.plan import Plan
-from gateway.state.database import FILE_NAME, open_database
+from gateway.state.database import look_into_database
 from gateway.state.history import MOST_ENTRIES, ConfigHistory, Entry
 from gateway.state.last_good import load_last_good
 
@@ -85,26 +87,25 @@ class Plans:
         return FoundPlan(hash=plan_hash, plan=plan, undecided=undecided(text))
 
     def _text(self, plan_hash: str) -> str | None:
-        history = self._history()
-        try:
-            if history is not None:
-                return history.get(plan_hash).text
-        except StateError:  # not there, or no hash at all
-            pass
+        # What is not there, or no hash at all, may still be the last good one.
+        with suppress(StateError), self._history() as history:
+            return history.get(plan_hash).text
         text = load_last_good(self._state)
         return text if text is not None and _hash_of(text) == plan_hash else None
 
     def _applied(self) -> list[Entry]:
         """What was put in force, the newest first."""
-        history = self._history()
-        entries = history.latest(MOST_ENTRIES) if history else []
+        with self._history() as history:
+            entries = history.latest(MOST_ENTRIES)
         return [entry for entry in entries if entry.outcome == "applied"]
 
-    def _history(self) -> ConfigHistory | None:
-        # Why looked for first: opening would make it, also in a directory that is none of ours.
-        if not (self._state / FILE_NAME).is_file():
-            return None
-        return ConfigHistory(open_database(self._state))
+    @contextmanager
+    def _history(self) -> Iterator[ConfigHistory]:
+        engine = look_into_database(self._state)
+        try:
+            yield ConfigHistory(engine)
+        finally:
+            engine.dispose()
 
 
 def _hash_of(text: str) -> str:

@@ -4,7 +4,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from gateway.compiler import compile_plan
-from gateway.explanation.explanation import Explanation, explain, overall
+from gateway.explanation.explanation import RecordExplanation, explain, overall
 from gateway.explanation.page import page
 from gateway.explanation.placeholders import parse_without_environment
 from gateway.explanation.plans import FoundPlan, InForce
@@ -24,7 +24,7 @@ HASH = PLAN.hash
 FOUND = FoundPlan(hash=HASH, plan=PLAN)
 
 
-def explained(it: Record, found: FoundPlan = FOUND) -> tuple[Explanation, str]:
+def explained(it: Record, found: FoundPlan = FOUND) -> tuple[RecordExplanation, str]:
     explanation = explain(it, found, InForce(1_793_000_000_000, "api:ann"))
     assert msgspec.json.decode(msgspec.json.encode(explanation))["id"] == it.id
     return explanation, page(explanation)

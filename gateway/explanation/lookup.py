@@ -1,0 +1,142 @@
+"""Finds a record and all that explains it: the plan, its history, what was said later.
+
+Rule 1: nothing here needs a running gateway: everything is read from the state directory.
+Rule 2: what is not there is a NoRecord with a sentence that says where was looked.
+Knows nothing of Parquet and segments; a Source finds lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from gateway.errors import GatewayError
+from gateway.explanation.explanation import RecordExplanation, explain
+from gateway.explanation.plans import Plans
+from gateway.messages import RECORD_VERSION, Feedback, Record
+
+_record = msgspec.json.Decoder(Record)
+_feedback = msgspec.json.Decoder(Feedback)
+
+
+class NoRecord(GatewayError):
+    """There is no such record, or none that can be read."""
+
+    reason = "no_record"
+
+
+class Span(Struct, frozen=True):
+    """The times that a source has records of, RFC 3339."""
+
+    first: str
+    last: str
+
+
+class Source(Protocol):
+    """Where lines of the log are found."""
+
+    def find(self, key: str) -> bytes | None:
+        """The line of this id, or of this request id."""
+
+    def feedback_on(self, record: Record) -> Sequence[bytes]:
+        """Lines of feedback on it, the oldest first."""
+
+    def span(self) -> Span | None:
+        """What times there are records of; None: there are none."""
+
+
+class _Head(Struct):
+    """What is read of a line of any version."""
+
+    v: int = 0
+    kind: str = ""
+    request_id: str = ""
+
+
+class Lookup:
+    """The records of one gateway."""
+
+    def __init__(self, source: Source, plans: Plans) -> None:
+        self._source, self._plans = source, plans
+
+    def line(self, key: str) -> bytes:
+        """The line of a record, as it was written; NoRecord."""
+        line = self._source.find(key)
+        if line is None:
+            raise NoRecord(f"There is no record of {_shown(key)}; {self._where()}")
+        return line
+
+    def record(self, key: str) -> Record:
+        """The record of an id, or of a request id; NoRecord."""
+        return record_of(self.line(key))
+
+    def explanation(self, key: str) -> RecordExplanation:
+        """The record of an id explained; NoRecord."""
+        return self.explained(self.record(key))
+
+    def explained(self, record: Record) -> RecordExplanation:
+        return explain(
+            record,
+            self._plans.find(record.plan),
+            self._plans.in_force(record.plan, _ms_of(record.time)),
+            tuple(self._signals(record)),
+        )
+
+    def _signals(self, record: Record) -> list[Feedback]:
+        found = []
+        for line in self._source.feedback_on(record):
+            try:
+                found.append(_feedback.decode(line))
+            except msgspec.DecodeError:  # of a newer version
+                continue
+        return found
+
+    def _where(self) -> str:
+        span = self._source.span()
+        if span is None:
+            return "there are no records at all."
+        return f"there are records from {span.first} to {span.last}."
+
+
+def record_of(line: bytes) -> Record:
+    """A line as a record; NoRecord where it is none that this version can read."""
+    try:
+        head = msgspec.json.decode(line, type=_Head)
+        if head.kind == "feedback":
+            raise NoRecord(f"This is the id of feedback on the request {_shown(head.request_id)}.")
+        if head.kind == "forgotten":
+            raise NoRecord("This record was forgotten, as it was asked for.")
+        return _record.decode(line)
+    except msgspec.DecodeError:
+        pass
+    if head_version(line) > RECORD_VERSION:
+        raise NoRecord(
+            f"The record is of version {head_version(line)}, "
+            f"which this gateway (up to {RECORD_VERSION}) cannot read."
+        )
+    raise NoRecord("The record is damaged; `gateway log verify` says where.")
+
+
+def head_version(line: bytes) -> int:
+    """The version that a line says it has; 0 it says none."""
+    try:
+        return msgspec.json.decode(line, type=_Head).v
+    except msgspec.DecodeError:
+        return 0
+
+
+def _ms_of(time: str) -> int:
+    try:
+        return int(datetime.fromisoformat(time).timestamp() * 1000)
+    except ValueError:
+        return 0
+
+
+def _shown(key: str) -> str:
+    """An id as somebody gave it, safe to print."""
+    text = "".join(each if each.isprintable() else "?" for each in key)
+    return text if len(text) <= 80 else f"{text[:80]}…"
