@@ -341,6 +341,7 @@ WORKER = WorkerPost(
     board=5,
     ready=6,
     listen=(7, 8),
+    data=(9, 7),
     plan=Path("state/run/plan"),
     control=Path("state/run/control.sock"),
     supervisor=4711,

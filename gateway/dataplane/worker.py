@@ -12,10 +12,12 @@ import gc
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 
 from gateway._fast import Board, Downstream, Recorder, Table, Worker, monotonic_ns
 from gateway.dataplane.dialer import Dialer
 from gateway.dataplane.health import HealthChecks
+from gateway.dataplane.stand_in import Sibling, StandIn
 from gateway.dataplane.table import build_table, retire
 from gateway.errors import OUTCOMES
 from gateway.log.writer import Writer
@@ -40,6 +42,7 @@ class DataPlane:
         slot: int,
         tls: ssl.SSLContext | None,
         number: int | None = None,
+        siblings: Sequence[Sibling] = (),
     ) -> None:
         """`slot` is the seat on the board; `number` which of the workers it is, for records."""
         self.plan = plan
@@ -51,6 +54,8 @@ class DataPlane:
         self._dialer = Dialer(self.worker, self._loop)
         self._health = HealthChecks(self._dialer)
         self._servers: list[asyncio.Server] = []
+        self._is_accepting = True
+        self.stand_in = StandIn(board, siblings, self._accept_on)
         self._ticks = 0
         self._ticker: asyncio.TimerHandle | None = None
         board.take_seat(slot, os.getpid())
@@ -77,19 +82,20 @@ class DataPlane:
     async def serve(self, listeners: list[socket.socket]) -> None:
         """Accept on these listeners from now on."""
         self._tick()
-        secure = self._tls is not None
-        for listener in listeners:
-            listener.setblocking(False)
-            server = await self._loop.create_server(
-                lambda: Downstream(self.worker, secure), sock=listener, ssl=self._tls, backlog=4096
-            )
-            self._servers.append(server)
+        self._servers += [await self._accept_on(listener) for listener in listeners]
         # Why: what is alive now lives as long as the process; the collector need not look.
         gc.collect()
         gc.freeze()
         # Why: a request makes no cycles (tests/fast/test_exchange.py), so that young garbage
         # is rare, and looking for it every 700 objects cost 6 % of a request.
         gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
+
+    async def _accept_on(self, listener: socket.socket) -> asyncio.Server:
+        secure = self._tls is not None
+        listener.setblocking(False)
+        return await self._loop.create_server(
+            lambda: Downstream(self.worker, secure), sock=listener, ssl=self._tls, backlog=4096
+        )
 
     def apply(self, plan: Plan) -> None:
         """Serve by this plan from the next request on; on an error the old one stays."""
@@ -134,6 +140,9 @@ class DataPlane:
         await self.close()
 
     def _stop_accepting(self) -> None:
+        self._is_accepting = False
+        self._board.beat(self._slot, 0)  # Why: so that siblings accept in its place at once
+        self.stand_in.close()
         for server in self._servers:
             server.close()
 
@@ -159,5 +168,5 @@ class DataPlane:
         self._ticks += 1
         if self.log is not None and self._ticks % _LOG_TICKS == 0:
             self.log.look()
-        if self._ticks % _BEAT_TICKS == 1:
+        if self._is_accepting and self._ticks % _BEAT_TICKS == 1:
             self._board.beat(self._slot, monotonic_ns())

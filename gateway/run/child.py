@@ -31,11 +31,17 @@ class WorkerPost(Struct, frozen=True, kw_only=True):
     board: int  # descriptor
     ready: int  # descriptor; a byte there says that it accepts
     listen: tuple[int, ...]  # descriptors
+    data: tuple[int, ...]  # descriptors of all workers' listeners on the data port, by slot
     plan: Path  # file of the offer in force
     control: Path  # the controller's socket
     supervisor: int  # pid
     log_format: str
     log_level: str
+
+
+def seats_of(slot: int, workers: int) -> tuple[int, ...]:
+    """A worker's place on the board, and that of its successor while both are there."""
+    return (slot, slot + workers)
 
 
 class ControllerPost(Struct, frozen=True, kw_only=True):
@@ -82,8 +88,8 @@ def post_of(kind: type[Any], arguments: Sequence[str]) -> Any:
     for name in kind.__struct_fields__:
         parser.add_argument(f"--{name}", required=True)
     given = vars(parser.parse_args(arguments))
-    if given.get("listen"):
-        given["listen"] = given["listen"].split(",")
+    for name in {"listen", "data"} & given.keys():
+        given[name] = given[name].split(",")
     return msgspec.convert(given, kind, strict=False, dec_hook=lambda kind, value: kind(value))
 
 

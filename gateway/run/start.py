@@ -31,7 +31,7 @@ from gateway.config.document import state_directory
 from gateway.errors import ConfigError, StateError
 from gateway.messages import Offer
 from gateway.offers import FILE_NAME, keep_offer, offer_of
-from gateway.run.child import RETIRE, ControllerPost, ShipperPost, WorkerPost, command
+from gateway.run.child import RETIRE, ControllerPost, ShipperPost, WorkerPost, command, seats_of
 from gateway.sockets import address_of, tcp_sockets, unix_socket
 from gateway.state.database import prepared
 from gateway.state.last_good import load_last_good, store_last_good
@@ -220,13 +220,15 @@ def _clear_seat(board: Board, seat: int) -> None:
 
 
 def _worker(ground: Ground, slot: int) -> Post:
-    listen = (ground.data[slot].fileno(), *(each.fileno() for each in ground.shared))
+    data = tuple(each.fileno() for each in ground.data)
+    listen = (data[slot], *(each.fileno() for each in ground.shared))
     post = WorkerPost(
         slot=slot,
         seat=slot,
         board=ground.board.fd,
         ready=-1,
         listen=listen,
+        data=data,
         plan=ground.plan,
         control=ground.control,
         supervisor=os.getpid(),
@@ -236,8 +238,8 @@ def _worker(ground: Ground, slot: int) -> Post:
     return Post(
         name=f"worker-{slot}",
         command=lambda seat, ready: command(msgspec.structs.replace(post, seat=seat, ready=ready)),
-        fds=(ground.board.fd, *listen),
-        seats=(slot, slot + ground.workers),
+        fds=(ground.board.fd, *{*listen, *data}),
+        seats=seats_of(slot, ground.workers),
         retires_by=RETIRE,
     )
 

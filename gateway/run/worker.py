@@ -23,6 +23,7 @@ import uvloop
 from gateway._fast import Board
 from gateway.certificates import Renewal, server_context
 from gateway.config.schema import ListenTls
+from gateway.dataplane.stand_in import Sibling
 from gateway.dataplane.worker import DataPlane
 from gateway.errors import GatewayError
 from gateway.link import LinkClient
@@ -35,6 +36,7 @@ from gateway.run.child import (
     allow_open_files,
     post_of,
     say_ready,
+    seats_of,
     settle_in,
 )
 from gateway.supervisor import MISCONFIGURED
@@ -80,11 +82,18 @@ class WorkerProcess:
         document, plan = plan_of(self._offer, self._environ)
         tls = document.config.listen.tls
         context = server_context(tls) if tls else None
-        self._plane = DataPlane(plan, board=self._board, slot=self._post.seat, number=self._post.slot, tls=context)
+        self._plane = DataPlane(
+            plan,
+            board=self._board,
+            slot=self._post.seat,
+            tls=context,
+            number=self._post.slot,
+            siblings=siblings_of(self._post),
+        )
         self._board.adopt_plan(self._post.seat, self._offer.generation)
         await self._plane.serve([socket.socket(fileno=each) for each in self._post.listen])
         link = LinkClient(self._post.control, self._hello, self._take)
-        async with background(link.run(), renew(tls, context)):
+        async with background(link.run(), renew(tls, context), self._plane.stand_in.watch()):
             loop.add_signal_handler(RETIRE, self._retire, ended)
             say_ready(self._post.ready)
             await ended.wait()
@@ -114,6 +123,16 @@ class WorkerProcess:
             self._plane.apply(plan)
         self._offer = offer
         self._board.adopt_plan(self._post.seat, offer.generation)
+
+
+def siblings_of(post: WorkerPost) -> list[Sibling]:
+    """The other workers' places."""
+    workers = len(post.data)
+    return [
+        Sibling(slot, listener, seats_of(slot, workers))
+        for slot, listener in enumerate(post.data)
+        if slot != post.slot
+    ]
 
 
 async def renew(tls: ListenTls | None, context: ssl.SSLContext | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,51 @@ def test_killed_worker_is_replaced_within_a_second(gateway: GatewayProcess) -> N
     begun = time.monotonic()
     until(lambda: worker not in gateway.workers() and len(gateway.workers()) == WORKERS, 5.0)
     assert time.monotonic() - begun < 1.5
+
+
+def slot_of(line: str) -> int:
+    return int(line.partition("--slot=")[2].split()[0])
+
+
+def kill_whoever_sits_at(gateway: GatewayProcess, slot: int, is_over: threading.Event) -> int:
+    """As in a crash loop: none of them gets as far as to serve; how many there were."""
+    killed: set[int] = set()
+    while not is_over.wait(0.01):
+        for pid, line in gateway.children().items():
+            if " gateway worker " in line and slot_of(line) == slot and pid not in killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+    return len(killed)
+
+
+@pytest.mark.parametrize(
+    "seconds", [2.0, pytest.param(20.0, marks=[pytest.mark.slow, pytest.mark.timeout(90)])]
+)
+def test_worker_in_a_crash_loop_is_stood_in_for(gateway: GatewayProcess, seconds: float) -> None:
+    is_over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_whoever_sits_at, gateway, 1, is_over)
+        until(lambda: len(gateway.workers()) < WORKERS)
+        with Load(gateway.address, RATE_PER_S, keep=0) as load:
+            time.sleep(seconds)
+        is_over.set()
+        assert killing.result() >= 3
+    assert set(load.fates()) == {"right"}
+    assert max(shot.seconds for shot in load.shots) < 1.0
+    until(lambda: gateway.plan_hash() != "", 20.0, gateway.log)
+
+
+def test_worker_that_hangs_is_stood_in_for(gateway: GatewayProcess) -> None:
+    worker = gateway.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        time.sleep(1.3)
+        with Load(gateway.address, RATE_PER_S, keep=0) as load:
+            load.await_shots(200)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert set(load.fates()) == {"right"}
+    assert max(shot.seconds for shot in load.shots) < 1.0
 
 
 def test_controller_killed_is_noticed_by_nobody(gateway: GatewayProcess) -> None:
