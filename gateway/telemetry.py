@@ -285,6 +285,76 @@ PROCESS_METRICS = (
     ),
 )
 
+# `source` is a field of log.figures.LogFigures, or is made of some in control.log.
+LOG_METRICS = (
+    gauge("log_shipper_up", (), "is_shipping", "1 while the shipper runs."),
+    counter(
+        "log_appended_total",
+        (),
+        "appended",
+        "Records and feedback that are or were in the log, by their numbers.",
+    ),
+    gauge("log_segment_bytes", (), "segment_bytes", "Size of all segments, as allocated."),
+    gauge("log_max_bytes", (), "max_bytes", "What they may take: log.max_size."),
+    gauge("log_sealed_segments", (), "sealed_segments", "Sealed segments that wait for a sink."),
+    counter("log_segments_sealed_total", (), "sealed", "Segments sealed."),
+    counter("log_segments_delivered_total", (), "removed", "Segments that every sink has had."),
+    counter(
+        "log_segments_dropped_total",
+        (),
+        "made_room",
+        "Segments deleted by the shipper, not delivered, to stay below log.max_size.",
+    ),
+    counter(
+        "log_segments_damaged_total",
+        (),
+        "damaged_segments",
+        "Segments with records behind damage, which were put aside.",
+    ),
+    counter(
+        "log_cut_bytes_total",
+        (),
+        "cut_bytes",
+        "Bytes of unfinished or damaged ends of segments, cut off or put aside.",
+    ),
+    gauge("log_failing", (), "is_failing", "1 while segments cannot be sealed, synced or deleted."),
+)
+
+SINK = ("sink",)
+
+# `source` is a field of log.figures.SinkFigures.
+SINK_METRICS = (
+    counter("log_sink_appended_total", SINK, "appended", "Records that the sink should have."),
+    counter(
+        "log_sink_shipped_total",
+        SINK,
+        "shipped",
+        "Records that it acknowledged, each counted once.",
+    ),
+    gauge("log_sink_waiting", SINK, "waiting", "Records that wait for it on disk."),
+    counter(
+        "log_sink_dropped_total", SINK, "dropped", "Records that were gone before it had them."
+    ),
+    gauge("log_sink_waiting_bytes", SINK, "waiting_bytes", "Bytes that wait for it on disk."),
+    gauge(
+        "log_sink_lag_seconds",
+        SINK,
+        "lag_s",
+        "For how long the oldest waiting record could have been delivered; 0 if none waits.",
+    ),
+    gauge("log_sink_failures", SINK, "failures", "Deliveries in a row that failed."),
+    counter("log_sink_retries_total", SINK, "retries", "Deliveries tried again."),
+    counter(
+        "log_sink_dead_letters_total",
+        SINK,
+        "dead_letters",
+        "Records put aside as the other end would never take them.",
+    ),
+    counter(
+        "log_sink_damaged_lines_total", SINK, "damaged_lines", "Lines that were none, passed over."
+    ),
+)
+
 # `source` is a field of control.exposition.Whole.
 WHOLE_METRICS = (
     counter(
@@ -340,6 +410,8 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Backends", BACKEND_METRICS),
     ("Workers", WORKER_METRICS),
     ("Processes", PROCESS_METRICS),
+    ("Prediction log, by its shipper", LOG_METRICS),
+    ("Sinks of the prediction log", SINK_METRICS),
     ("The gateway", WHOLE_METRICS),
 )
 METRICS = tuple(metric for _, group in GROUPS for metric in group)

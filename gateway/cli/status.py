@@ -77,7 +77,8 @@ def _head(answer: dict[str, Any]) -> str:
         f"{answer['health']}: {answer['sentence']}\n"
         f"gateway {answer['version']}, up {age(answer['uptime_s'])},"
         f" plan {answer['plan']['hash'][:12]}, {up} of {len(workers)} workers,"
-        f" {rate(traffic['requests_per_s'])} requests/s, {traffic['in_flight']} in flight"
+        f" {rate(traffic['requests_per_s'])} requests/s, {traffic['in_flight']} in flight\n"
+        f"log {answer['log']['health']}: {answer['log']['sentence']}"
     )
 
 

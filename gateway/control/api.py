@@ -21,6 +21,7 @@ from gateway.config.problems import meant
 from gateway.control import exposition, feedback
 from gateway.control.access import Role
 from gateway.control.faults import Fault
+from gateway.control.log import LogView, log_view
 from gateway.control.overview import Overview
 from gateway.control.parts import Change, Explanation, Parts, Question, Version, Worker
 from gateway.control.views import BackendView, RouteView, Status
@@ -148,6 +149,10 @@ async def list_workers(call: Call) -> tuple[Worker, ...]:
     return tuple(call.parts.workers.seats())
 
 
+async def show_log(call: Call) -> LogView:
+    return log_view(call.parts)
+
+
 async def show_config(call: Call) -> ConfigText:
     configuration = call.parts.configuration
     return ConfigText(configuration.plan.hash, configuration.text(configuration.plan.hash))
@@ -250,6 +255,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=Explanation,
     ),
     _read("/workers", list_workers, tuple[Worker, ...], "Every worker process and its plan."),
+    _read(
+        "/log",
+        show_log,
+        LogView,
+        "How the prediction log is: each sink's balance, its lag, its last error.",
+    ),
     _read("/config", show_config, ConfigText, "The configuration in force, as written, masked."),
     Endpoint(
         method="PUT",

@@ -27,6 +27,7 @@ from gateway.control.figures import (
     attempt_labels,
     route_labels,
 )
+from gateway.control.log import values_of
 from gateway.control.parts import Parts
 from gateway.control.processes import usage_of
 from gateway.errors import OUTCOMES
@@ -34,10 +35,12 @@ from gateway.telemetry import (
     ATTEMPT_METRICS,
     BACKEND_METRICS,
     BREAKER_STATES,
+    LOG_METRICS,
     NANO,
     PROCESS_METRICS,
     RELOAD_RESULTS,
     ROUTE_METRICS,
+    SINK_METRICS,
     STATUS_CLASSES,
     WHOLE_METRICS,
     WORKER_METRICS,
@@ -109,6 +112,7 @@ def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
     _write_named(out, WORKER_METRICS, "worker", workers)
     usages = {name: usage_of(pid) for name, pid in parts.workers.processes().items()}
     _write_named(out, PROCESS_METRICS, "process", {k: u for k, u in usages.items() if u})
+    _write_log(out, parts)
     _write_whole(out, whole(parts))
     return out.text()
 
@@ -219,6 +223,15 @@ def _write_named(
                 for name, figure in figures.items()
             ),
         )
+
+
+def _write_log(out: Writer, parts: Parts) -> None:
+    figures = parts.log_figures()
+    values = values_of(parts, figures)
+    for metric in LOG_METRICS:
+        out.samples(metric, [("", values[metric.source])] if metric.source in values else [])
+    sinks = {sink.name: sink for sink in figures.sinks} if figures else {}
+    _write_named(out, SINK_METRICS, "sink", sinks)
 
 
 def _write_whole(out: Writer, figures: Whole) -> None:

@@ -21,6 +21,7 @@ from gateway.control.backends import (
     latency_of,
 )
 from gateway.control.figures import RowFigures, attempt_rows, rows_of
+from gateway.control.log import log_view
 from gateway.control.parts import Parts, Version, Worker
 from gateway.control.recent import SHORT_NS, WINDOW_NS, Moment, Recent
 from gateway.control.views import (
@@ -77,6 +78,7 @@ class Overview:
             changes=self._latest_changes(),
             failure=configuration.failure,
             data_url=parts.data_url,
+            log=log_view(parts),
         )
 
     def routes(

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from gateway.control.figures import BoardView
+from gateway.log.figures import LogFigures
 from gateway.messages import Feedback
 from gateway.plan import Plan
 
@@ -146,3 +147,4 @@ class Parts(Struct, frozen=True, kw_only=True):
     data_url: str = ""  # of the data port, for the hint on the status page
     feedback: FeedbackLog | None = None  # None: the prediction log is off
     redact: Callable[[str], str] | None = None  # goes over texts before they are logged
+    log_figures: Callable[[], LogFigures | None] = lambda: None  # the shipper's; None: it is away

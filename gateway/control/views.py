@@ -11,6 +11,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from gateway.control.backends import BackendFigures, Latency
+from gateway.control.log import LogView
 from gateway.control.parts import Version, Worker
 
 
@@ -118,3 +119,4 @@ class Status(Struct, frozen=True):
     changes: tuple[Version, ...]
     failure: Version | None  # the last configuration offered, if it was refused
     data_url: str  # where clients send requests
+    log: LogView

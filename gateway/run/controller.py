@@ -30,6 +30,8 @@ from gateway.control.figures import BoardSource, BoardView
 from gateway.control.parts import Parts, Worker
 from gateway.errors import ConfigError, GatewayError
 from gateway.link import LinkServer, Peer
+from gateway.log.figures import FILE_NAME as FIGURES
+from gateway.log.figures import read_figures
 from gateway.offers import kept_offer
 from gateway.plan import Plan, RoutePlan
 from gateway.protocols import BY_NAME
@@ -83,6 +85,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             token=admin.token,
             started_ns=post.started_ns,
             data_url=post.data_url,
+            log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
         )
     )
     server = AdminServer(app, on_started=lambda: say_ready(post.ready))

@@ -21,8 +21,10 @@ from gateway.control.parts import (
     Worker,
 )
 from gateway.errors import ConfigError, Problem, StateError
+from gateway.log.figures import LogFigures
 from gateway.plan import Plan
 from tests.control.board import FakeBoard
+from tests.control.log import make_figures, make_sink
 from tests.control.plans import make_plan
 
 NOW_NS = 4_000_000_000_000
@@ -137,6 +139,7 @@ class FakeGateway:
         self.configuration = FakeConfiguration(self.plan)
         self.workers = FakeWorkers(self.plan)
         self.explainer = FakeExplainer()
+        self.log_figures: LogFigures | None = make_figures(make_sink("store"))
         self.parts = Parts(
             configuration=self.configuration,
             workers=self.workers,
@@ -147,6 +150,7 @@ class FakeGateway:
             now_ns=lambda: self.now_ns,
             now_s=lambda: NOW_S + (self.now_ns - NOW_NS) / 1e9,
             started_ns=NOW_NS - 3_600_000_000_000,
+            log_figures=lambda: self.log_figures,
         )
 
     def client(self, **options: Any) -> TestClient:
