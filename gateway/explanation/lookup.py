@@ -8,19 +8,17 @@ Knows nothing of Parquet and segments; a Source finds lines.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
-import msgspec
 from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.explanation.explanation import RecordExplanation, explain
 from gateway.explanation.plans import Plans
-from gateway.messages import RECORD_VERSION, Feedback, Record
-
-_record = msgspec.json.Decoder(Record)
-_feedback = msgspec.json.Decoder(Feedback)
+from gateway.log.lines import LineError, decode
+from gateway.messages import Feedback, Record
 
 
 class NoRecord(GatewayError):
@@ -47,14 +45,6 @@ class Source(Protocol):
 
     def span(self) -> Span | None:
         """What times there are records of; None: there are none."""
-
-
-class _Head(Struct):
-    """What is read of a line of any version."""
-
-    v: int = 0
-    kind: str = ""
-    request_id: str = ""
 
 
 class Lookup:
@@ -89,11 +79,10 @@ class Lookup:
     def _signals(self, record: Record) -> list[Feedback]:
         found = []
         for line in self._source.feedback_on(record):
-            try:
-                found.append(_feedback.decode(line))
-            except msgspec.DecodeError:  # of a newer version
-                continue
-        return found
+            # What a newer gateway wrote is left out.
+            with suppress(LineError):
+                found.append(decode(line))
+        return [each for each in found if isinstance(each, Feedback)]
 
     def _where(self) -> str:
         span = self._source.span()
@@ -105,28 +94,12 @@ class Lookup:
 def record_of(line: bytes) -> Record:
     """A line as a record; NoRecord where it is none that this version can read."""
     try:
-        head = msgspec.json.decode(line, type=_Head)
-        if head.kind == "feedback":
-            raise NoRecord(f"This is the id of feedback on the request {_shown(head.request_id)}.")
-        if head.kind == "forgotten":
-            raise NoRecord("This record was forgotten, as it was asked for.")
-        return _record.decode(line)
-    except msgspec.DecodeError:
-        pass
-    if head_version(line) > RECORD_VERSION:
-        raise NoRecord(
-            f"The record is of version {head_version(line)}, "
-            f"which this gateway (up to {RECORD_VERSION}) cannot read."
-        )
-    raise NoRecord("The record is damaged; `gateway log verify` says where.")
-
-
-def head_version(line: bytes) -> int:
-    """The version that a line says it has; 0 it says none."""
-    try:
-        return msgspec.json.decode(line, type=_Head).v
-    except msgspec.DecodeError:
-        return 0
+        found = decode(line)
+    except LineError as error:
+        raise NoRecord(str(error)) from None
+    if isinstance(found, Feedback):
+        raise NoRecord(f"This is the id of feedback on the request {_shown(found.request_id)}.")
+    return found
 
 
 def _ms_of(time: str) -> int:

@@ -41,8 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "payloads": {"_fast"},  # redaction and encryption
     "feedback": set(),
     "store": {"log", "payloads"},  # the local store: Parquet, searched with DuckDB
-    "shipper": {"log", "store", "threads"},  # from the log to the sinks
-    "explanation": {"store", "compiler", "state"},  # of one record, in words; decided again
+    "shipper": {"_fast", "log", "store", "threads"},  # from the log to the sinks
+    "explanation": {"log", "store", "compiler", "state"},  # of one record, in words; decided again
     "registry": {"threads"},  # where model versions come from
     "production": {"state", "registry", "store", "compiler"},  # what runs, and ran
     "drift": {"_fast"},
@@ -109,7 +109,7 @@ STOREYS: tuple[set[str], ...] = (
     {"blocks", "debug", "outcome", "texts"},
     {"budget", "hashing", "histogram", "scan", "timers"},
     {"board", "clock", "head", "members", "peer", "queue", "segment"},
-    {"breaker", "chunked", "line", "pointer", "pool", "scratch", "shape", "splice"},
+    {"breaker", "chunked", "kafka", "line", "pointer", "pool", "scratch", "shape", "splice"},
     {"learned", "marks"},
     {"events", "limit", "operation"},
     {"policies", "request"},

@@ -90,18 +90,15 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line,sentence",
     [
-        (b'{"id":"x","v":2,"timing":7}', "The record is of version 2, which this gateway"),
-        (b'{"id":"x","v":1}', "The record is damaged"),
-        (b'{"id":"x","v":1,"kind":"forgotten"}', "This record was forgotten"),
-        (
-            b'{"id":"x","v":1,"kind":"feedback","request_id":"r"}',
-            "This is the id of feedback on the request r.",
-        ),
+        (b'{"id":"x","v":2,"kind":"prediction"}', "This line was written by a newer gateway"),
+        (b'{"id":"x","v":1,"kind":"prediction"}', "This line is no record: "),
+        (b'{"id":"x","v":1,"kind":"forgotten"}', "This line was deleted on request"),
+        (msgspec.json.encode(SIGNAL), f"This is the id of feedback on the request {IT.id}."),
     ],
 )
 def test_what_is_no_readable_record_is_said_to_be(
     line: bytes, sentence: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NoRecord) as caught:
-        lookup_of(tmp_path, line).record("x")
+        lookup_of(tmp_path, line).record(msgspec.json.decode(line)["id"])
     assert str(caught.value).startswith(sentence)
