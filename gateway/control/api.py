@@ -18,13 +18,14 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.config.problems import meant
-from gateway.control import exposition, feedback
+from gateway.control import exposition, feedback, records
 from gateway.control.access import Role
 from gateway.control.faults import Fault
 from gateway.control.log import LogView, log_view
 from gateway.control.overview import Overview
 from gateway.control.parts import Change, Explanation, Parts, Question, Version, Worker
 from gateway.control.views import BackendView, RouteView, Status
+from gateway.explanation.explanation import RecordExplanation
 from gateway.feedback import Accepted, GivenSignal
 
 API = "/api/v1"
@@ -195,6 +196,15 @@ async def take_feedback(call: Call) -> Accepted:
     return feedback.take(call.parts, call.body, call.headers)
 
 
+async def show_record(call: Call) -> Response:
+    found = await records.show(call.parts, call.path["id"], call.query)
+    return Response(found, media_type="application/json")
+
+
+async def explain_record(call: Call) -> RecordExplanation:
+    return await records.explain(call.parts, call.path["id"])
+
+
 async def show_metrics(call: Call) -> Response:
     is_openmetrics = exposition.is_openmetrics_wanted(call.headers.get("accept", ""))
     text = exposition.render(call.parts, is_openmetrics=is_openmetrics)
@@ -308,6 +318,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=202,
         media_types=("application/json", "application/x-ndjson"),
         is_raw=True,
+    ),
+    replace(
+        _read(
+            "/records/{id}",
+            show_record,
+            records.LoggedRecord,
+            "The record of a request, by its id or the answer's x-request-id.",
+        ),
+        query={"payload": "`true`: with the bodies, as far as they are kept"},
+    ),
+    _read(
+        "/records/{id}/explanation",
+        explain_record,
+        RecordExplanation,
+        "Why a request was answered as it was: choices, attempts, cost, and whether they add up.",
     ),
     Endpoint(
         method="POST",

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from gateway.control.figures import BoardView
+from gateway.explanation.explanation import RecordExplanation
 from gateway.log.figures import LogFigures
 from gateway.messages import Feedback
 from gateway.plan import Plan
@@ -132,6 +133,13 @@ class FeedbackLog(Protocol):
     def append(self, feedback: Feedback) -> int: ...  # fills in where; gives its `seq`
 
 
+class Records(Protocol):
+    """The prediction log, as far as it is read; NoRecord where there is none of this id."""
+
+    def line(self, key: str) -> bytes: ...  # as it was written
+    def explanation(self, key: str) -> RecordExplanation: ...
+
+
 class Parts(Struct, frozen=True, kw_only=True):
     """Everything the control plane works with."""
 
@@ -148,3 +156,4 @@ class Parts(Struct, frozen=True, kw_only=True):
     feedback: FeedbackLog | None = None  # None: the prediction log is off
     redact: Callable[[str], str] | None = None  # goes over texts before they are logged
     log_figures: Callable[[], LogFigures | None] = lambda: None  # the shipper's; None: it is away
+    records: Records | None = None  # None: the local store is off
