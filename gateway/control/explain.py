@@ -20,6 +20,7 @@ from msgspec import Struct
 from gateway.control.figures import BoardView
 from gateway.control.parts import Candidate, Configuration, Explanation, Question
 from gateway.errors import ControlError
+from gateway.explanation.words import SENTENCES
 from gateway.plan import CAPABILITIES, POLICIES, Plan, RoutePlan
 from gateway.telemetry import NANO
 
@@ -29,17 +30,6 @@ PATHS = {
     "openai": "/v1/chat/completions",
     "kserve": "/v2/models/{model}/infer",
     "http": "/v1/models/{model}:predict",
-}
-SENTENCES = {
-    "disabled": "It is switched off, or its weight is 0.",
-    "not_wanted": "The request asks for another backend.",
-    "capability": "It cannot do what the request needs.",
-    "context": "The request would not fit its context window.",
-    "tried": "It was tried already.",
-    "cooling_down": "It asked to be left alone for a while (Retry-After).",
-    "breaker_open": "Its breaker is open, or all probes are out.",
-    "unhealthy": "Its health checks fail.",
-    "at_limit": "All its places are taken.",
 }
 WAIT = -3  # what candidates choose in place of a position, when all usable ones are full
 REFUSALS = {-1: "not_capable", -2: "no_backend"}  # likewise; reasons of errors.OUTCOMES

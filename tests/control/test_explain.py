@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from gateway.control.explain import (
     REFUSALS,
-    SENTENCES,
     WAIT,
     LiveExplainer,
     PathNeeds,
@@ -18,6 +17,7 @@ from gateway.control.explain import (
 from gateway.control.figures import BoardView
 from gateway.control.parts import Explanation, Question
 from gateway.errors import OUTCOMES, ControlError
+from gateway.explanation.words import SENTENCES
 from gateway.plan import CAPABILITIES, BreakerPlan, Plan, RoutePlan
 from tests.control.parts import FakeGateway
 from tests.control.plans import blank, make_plan
