@@ -19,8 +19,8 @@ from gateway._fast.texts cimport text_of
 
 # What models call their reasons to stop.
 cdef dict FINISHES = {
+    b"stop": FINISH_STOP,               # Cost: the usual one is found first
     b"": FINISH_NONE,
-    b"stop": FINISH_STOP,
     b"end_turn": FINISH_STOP,
     b"stop_sequence": FINISH_STOP,
     b"length": FINISH_LENGTH,

@@ -27,6 +27,7 @@ _RESPONSES = Marks(
     finish_reason=False,
 )
 _PLAIN = Marks(done="", finish_reason=False)
+_WHOLE = Marks(done="")  # a chat or completion that is no stream
 
 _TYPES = {
     400: "invalid_request_error",
@@ -51,11 +52,12 @@ _operation = partial(
 
 _OPERATIONS = {
     "/v1/chat/completions": _operation(
-        "chat", before="/chat/completions", needs=("chat",), marks=_STREAM,
+        "chat", before="/chat/completions", needs=("chat",), marks=_STREAM, answer_marks=_WHOLE,
         adds_usage=True, is_generation=True, needs_end=True,
     ),
     "/v1/completions": _operation(
         "completions", before="/completions", needs=("completions",), marks=_STREAM,
+        answer_marks=_WHOLE,
         adds_usage=True, is_generation=True, needs_end=True,
     ),
     "/v1/responses": _operation(

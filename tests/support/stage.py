@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from gateway._fast import Backend, Board, Downstream, Table, Upstream, Worker
@@ -21,7 +24,7 @@ from gateway.compiler import NOWHERE, compile_plan, places_of
 from gateway.config import parse
 from gateway.dataplane.table import build_table, retire
 from gateway.errors import OUTCOMES
-from gateway.plan import Plan
+from gateway.plan import Plan, RoutePlan
 from tests.support.messages import (
     STREAM_HEAD,
     Answer,
@@ -31,9 +34,11 @@ from tests.support.messages import (
     read_answers,
     read_requests,
 )
+from tests.support.records import TestLog
 
 START_NS = 10**15
-ROWS, CELLS = 32, 16
+LOG_BYTES = 1 << 23
+ROWS, CELLS = 96, 80
 STEP_NS = 1_000  # each event takes a microsecond
 OUTCOME = {outcome.name: number for number, outcome in enumerate(OUTCOMES)}
 Settings = dict[str, Any]
@@ -214,6 +219,11 @@ def _plan(text: str, previous: Plan | None) -> Plan:
     return compile_plan(parse(text, {}), places=places_of(previous) if previous else NOWHERE)
 
 
+def _attempt_rows(route: RoutePlan) -> Iterator[int]:
+    yield from (*route.rows, *route.larger_context_rows, *route.content_filter_rows)
+    yield from (step.row for step in route.fallback if step.kind == "backend")
+
+
 class Stage:
     """A worker, its table, and whoever is connected to it."""
 
@@ -227,6 +237,9 @@ class Stage:
         self.is_holding = False  # nobody hears of a connection's end until it is False again
         self.board = Board.create(1, ROWS, CELLS)
         self.worker = Worker(self.loop, self.board, 0, now_ns=START_NS, seed=seed)
+        self.log = TestLog(size=LOG_BYTES)
+        self.worker.record_with(self.log.recorder, self.log.stream, False)
+        self.plans = 0
         self.apply(settings)
 
     @property
@@ -237,6 +250,7 @@ class Stage:
     def apply(self, settings: Settings) -> None:
         previous: Table | None = self.worker.table
         text = json.dumps({"workers": 1, **settings})
+        self.plans += 1
         self.plan: Plan = _plan(text, self.plan if previous else None)
         table = build_table(
             self.plan, board=self.board, slot=0, dial=self.dials.append, previous=previous
@@ -349,13 +363,35 @@ class Stage:
             assert (gauge["in_flight"], gauge["connections"]) == (0, open_), backend.name
             assert gauge["idle"] == open_, f"{backend.name}: {gauge}, open {open_}"
 
+    def assert_recorded(self) -> None:
+        """One record for each request, one attempt in them for each attempt."""
+        records = self.log.records()
+        assert [record.seq for record in records] == list(range(1, len(records) + 1))
+        assert len({record.id for record in records}) == len(records)
+        if self.plans > 1:  # Why: rows of what a plan dropped are gone
+            return
+        hops = sum(
+            before.route != after.route
+            for record in records
+            for before, after in pairwise(record.decisions)
+        )
+        own = [self.board.read_row(route.row) for route in self.plan.routes]
+        refused = sum(self.refusals().values())
+        assert len(records) + hops == sum(row["requests"] for row in own) + refused
+        tried = Counter(each.backend for record in records for each in record.attempts)
+        rows = {row for route in self.plan.routes for row in _attempt_rows(route)}
+        counted = sum(self.board.read_row(row)["requests"] for row in rows)
+        assert tried.total() == counted, tried
+
     def end(self) -> None:
         """Everybody leaves; then nothing may be armed, lent or dialled for."""
         self.assert_settled()
+        self.assert_recorded()
         for end in (*self.clients, *self.servers):
             end.reset()
         self.turn()
         self.assert_settled()
+        self.assert_recorded()
         assert self.worker.connections == 0
         assert self.worker.wheel.armed == 0
 
