@@ -164,8 +164,9 @@ def _pairs(text: bytes) -> Iterator[tuple[int, int]]:
         begun = end - len(value) + is_quoted
         name = text[start:sign].rstrip(b"\\\"'] \t").decode("latin-1")
         is_call = not is_quoted and text[end : end + 1] in {b"(", b"["}
-        if not is_call and is_secret_value(name, text[begun:end].rstrip(b"\\")):
-            yield begun, end
+        secret = text[begun:end].rstrip(b"\\")
+        if not is_call and is_secret_value(name, secret):
+            yield begun, begun + len(secret)
 
 
 def _cookies(text: bytes) -> Iterator[tuple[int, int]]:

@@ -92,14 +92,16 @@ def _cards_of(text: bytes, groups: list[tuple[int, int]]) -> Iterator[tuple[int,
 
 def _card_from(text: bytes, groups: list[tuple[int, int]], first: int) -> int:
     """The last group of the card number that begins with this one; -1 none does."""
-    digits, found = b"", -1
+    digits, found, shortest = b"", -1, _LONGEST_CARD
     for place in range(first, len(groups)):
         start, end = groups[place]
         if len(digits) + end - start > _LONGEST_CARD:
             break
         digits += text[start:end]
-        if is_card(digits):
+        # cards are printed in groups of three to six digits, but for the last, or typed singly
+        if (shortest > 2 or len(digits) == place - first + 1) and is_card(digits):
             found = place
+        shortest = min(shortest, end - start)
     return found
 
 
