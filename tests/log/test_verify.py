@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ THIRD = f"{OTHER}-00000001.ndjson"
 GAPPED = f"{OTHER}-00000002.ndjson"
 GONE = f"{STREAM}-00000003.ndjson"
 SEGMENTS = (FIRST, SECOND, THIRD, GAPPED)
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=2000 if os.environ.get("RUN_SLOW") else 60, deadline=None)
 
 
 @pytest.fixture(scope="module")
