@@ -114,6 +114,9 @@ def _nodes(node: Node) -> Iterator[Node]:
         yield from _nodes(child)
 
 
+# Why: a worker chooses among candidates by the bits of one word, and keeps a row of the board
+# for each backend of a route in an array.
+MOST_CANDIDATES, MOST_BACKENDS_OF_A_ROUTE = 64, 128
 # Why: a head and the gateway's own fields are built in a buffer of twice this.
 MOST_HEAD_BYTES = 64 * 1024
 
@@ -251,6 +254,11 @@ def _check_route(name: str, route: Route, config: Config, found: Findings) -> No
     _check_name(name, path, found)
     if not route.backends:
         found.wrong("at least one backend is needed", f"{path}.backends")
+    if len(route.backends) > MOST_CANDIDATES:
+        found.wrong(f"a route has at most {MOST_CANDIDATES} candidates", f"{path}.backends")
+    if len({used for used, _where in _references(route, path)}) > MOST_BACKENDS_OF_A_ROUTE:
+        message = f"candidates and fallbacks are at most {MOST_BACKENDS_OF_A_ROUTE} backends"
+        found.wrong(message, path)
     protocols = {
         config.backends[used].protocol
         for used, where in _references(route, path)

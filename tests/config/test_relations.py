@@ -383,3 +383,21 @@ def test_missing_file_is_named_as_written_when_its_name_comes_from_the_environme
     text = yaml.safe_dump(varied({"backends.two.tls": {"ca": "${HOME_OF_US}/ca.pem"}}))
     [problem] = problems(text, {"HOME_OF_US": "/hunter2"})
     assert problem.message == "there is no file `${HOME_OF_US}/ca.pem`"
+
+
+@pytest.mark.parametrize(
+    "candidates,spares,path",
+    [
+        (64, 64, ""),
+        (65, 0, "routes.chat.backends"),
+        (64, 65, "routes.chat"),
+    ],
+)
+def test_route_has_no_more_backends_than_a_worker_can_hold(
+    candidates: int, spares: int, path: str
+) -> None:
+    names = [f"b{n}" for n in range(candidates + spares)]
+    backends = {name: {"protocol": "openai", "url": f"http://{name}.test/v1"} for name in names}
+    route = {"backends": names[:candidates], "larger_context": names[candidates:]}
+    found = problems_of(backends=backends, routes={"chat": route})
+    assert list(found) == ([path] if path else [])
