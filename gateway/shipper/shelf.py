@@ -194,9 +194,9 @@ class Surveyor:
                 if name.state != "new":
                     item = Item(name=name, path=path, extent=self._extent(name, path))
                     streams.setdefault(name.stream, []).append(item)
-        there = {item.name.segment for items in streams.values() for item in items}
-        self._close_ends(there)
-        for segment in self._sealed.keys() - there:
+        items = [item for items in streams.values() for item in items]
+        self._close_ends({item.name.segment for item in items if not item.is_sealed})
+        for segment in self._sealed.keys() - {item.name.segment for item in items}:
             del self._sealed[segment]
         return Shelf(
             streams={stream: tuple(items) for stream, items in streams.items()},

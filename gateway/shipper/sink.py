@@ -8,7 +8,9 @@ Rule 1: one call of `deliver` at a time; the streams take turns.
 Rule 2: a line comes at least once, and for one stream never before an earlier one.
 Rule 3: what deliver raises beside SinkError is a defect: it is logged with its traceback, and
         the batch is offered again all the same.
-Rule 4: `deliver` must end by its own deadlines; nobody cancels it but the end of the process.
+Rule 4: the first and the last line of a batch are lines of the log; one between them may be
+        anything where the disk was damaged: a sink that looks inside must put up with it.
+Rule 5: `deliver` must end by its own deadlines; nobody cancels it but the end of the process.
 
 Knows nothing of files, checkpoints and retries.
 """

@@ -53,7 +53,7 @@ class Campaign:
         """End the writers as `kill -9` does and the shipper in good order; its last figures."""
         for writer in self._writers:
             self._end(writer)
-        until(lambda: (self.out / "ready").exists(), 10)
+        until((self.out / "ready").exists, 10)
         assert self._shipper.kill(signal.SIGTERM) == 0
         figures = read_figures(self.out / "figures.json", time.time())
         assert figures is not None
