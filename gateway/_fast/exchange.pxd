@@ -25,6 +25,7 @@ from gateway._fast.worker cimport Worker
 
 cdef class Exchange(Recovery):
     cdef uint8_t is_counted             # in the route's row
+    cdef uint8_t is_feedback            # on an earlier request
     cdef list pieces                    # of a body that came in several
     cdef uint64_t buffered              # bytes counted in worker.buffered_bytes
     cdef uint64_t body_limit
@@ -32,6 +33,8 @@ cdef class Exchange(Recovery):
     cdef int read_head(self, const Head* head, bytes data, uint32_t end, uint64_t now_ns) except -1
     cdef bint read_origin(self, uint64_t now_ns) except -1
     cdef bint say_own(self, uint64_t now_ns) except -1
+    cdef int begin_feedback(self, const Head* head, uint64_t now_ns) except -1
+    cdef int take_feedback(self, uint64_t now_ns) except -1
     cdef int body_piece(self, bytes piece, uint64_t now_ns) except -1
     cdef int begin_upload(self, uint64_t now_ns) except -1
     cdef int body_ended(self, uint64_t now_ns) except -1

@@ -14,7 +14,7 @@ from gateway._fast.breaker cimport breaker_admit
 from gateway._fast.budget cimport budget_deposit
 from gateway._fast.hashing cimport bucket_ppm, xxh3
 from gateway._fast.head cimport (
-    Head, METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_TRACE,
+    Head, METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_POST, METHOD_TRACE,
 )
 from gateway._fast.histogram cimport fine_add
 from gateway._fast.operation cimport (
@@ -36,7 +36,9 @@ from gateway._fast.worker cimport Worker
 
 cdef enum:
     JOIN_BYTES = 65536                  # bodies up to this are copied behind their head: one write
+    FEEDBACK_BYTES = 1 << 20            # of a body of signals
 
+cdef bytes FEEDBACK_PATH = b"/v1/feedback"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -78,6 +80,8 @@ cdef class Exchange(Recovery):
             return 0
         if self.table.answers and self.say_own(now_ns):
             return 0
+        if request.method == METHOD_POST and request.path == FEEDBACK_PATH:
+            return self.begin_feedback(head, now_ns)
         found = self.table.find(request.method, request.method_name, request.path)
         if found is None:
             return self.refuse(OUTCOME_NO_PATH, now_ns)
@@ -121,6 +125,26 @@ cdef class Exchange(Recovery):
         self.say(status, content_type, body, OUTCOME_OK, now_ns)
         self.finish(OUTCOME_OK, now_ns)
         return True
+
+    cdef int begin_feedback(self, const Head* head, uint64_t now_ns) except -1:
+        """What follows is no prediction but what the product says of one."""
+        self.is_feedback = True
+        self.is_silent = True
+        self.body_limit = FEEDBACK_BYTES
+        if head.content_length > <int64_t>self.body_limit:
+            return self.refuse(OUTCOME_BODY_TOO_LARGE, now_ns)
+        return 0
+
+    cdef int take_feedback(self, uint64_t now_ns) except -1:
+        """Its lines in the log are the record; read, checked and answered in Python."""
+        cdef Request request = self.request
+        cdef Outcome outcome
+        status, content_type, body = self.table.slow.feedback(
+            self.worker, request.body, request.field(b"content-type"), request.field(b"idempotency-key")
+        )
+        outcome = OUTCOME_OK if status < 400 else OUTCOME_BAD_BODY
+        self.say(status, content_type, body, outcome, now_ns)
+        return self.finish(outcome, now_ns)
 
     cdef int body_piece(self, bytes piece, uint64_t now_ns) except -1:
         """A piece of the request's body: kept, or passed on when the body is relayed."""
@@ -180,6 +204,8 @@ cdef class Exchange(Recovery):
         outcome = self.identify()
         if outcome == OUTCOME_OK:
             outcome = self.admit()
+        if self.is_feedback and outcome == OUTCOME_OK:
+            return self.take_feedback(now_ns)
         if outcome == OUTCOME_OK:
             outcome = self.look_up()
         if outcome == OUTCOME_OK:

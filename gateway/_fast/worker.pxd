@@ -38,6 +38,7 @@ cdef class Worker:
     cdef readonly int64_t buffered_bytes
     cdef readonly uint64_t errors       # exceptions that escaped a callback
     cdef readonly object recorder       # record.Recorder; None: nothing is recorded
+    cdef readonly object append         # takes a messages.Feedback into the log; or None
     cdef Stream stream                  # what it writes into; or None
     cdef bint sheds                     # requests are refused while the stream is short
     cdef uint64_t[3] counted            # of the stream, on the seat already

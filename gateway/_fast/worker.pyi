@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, final
 
 from gateway._fast.board import Board
@@ -44,6 +45,12 @@ class Worker:
     def tick(self) -> None: ...
     def set_clock(self, now_ns: int) -> None: ...
     def record_with(
-        self, recorder: Recorder | None, stream: Stream | None, sheds: bool
+        self,
+        recorder: Recorder | None,
+        stream: Stream | None,
+        sheds: bool,
+        append: Callable[[Any], int] | None = None,
     ) -> None: ...
+    @property
+    def append(self) -> Callable[[Any], int] | None: ...
     def report(self, error: BaseException) -> None: ...

@@ -42,9 +42,10 @@ cdef class Worker:
         self.limits.connection_requests = limits.connection_requests
         self.table = table
 
-    def record_with(self, recorder, Stream stream, bint sheds):
+    def record_with(self, recorder, Stream stream, bint sheds, append=None):
         """Write a record of every exchange; where it `sheds`, refuse requests without room for one."""
         self.recorder = recorder
+        self.append = append
         self.stream = stream
         self.sheds = sheds
         self.counted[0] = self.counted[1] = self.counted[2] = 0

@@ -12,6 +12,8 @@ import re
 import msgspec
 
 from gateway._fast import Route, Worker
+from gateway.errors import GatewayError
+from gateway.feedback import Accepted, FeedbackError, read_feedback, records_of
 from gateway.payloads import Redactor
 from gateway.plan import Plan, RecordPlan
 
@@ -26,6 +28,7 @@ _UNCHECKED = RecordPlan(
     redact_patterns=("secrets", "email", "card", "iban"),
     is_encrypted=False,
 )
+_JSON = b"application/json"
 _FIELD = re.compile(rb"^([!-9;-~]+):[ \t]*([^\r\n]*?)[ \t]*\r?$", re.MULTILINE)
 _CONTENT_TYPE = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 
@@ -65,6 +68,24 @@ class RecordedParts:
             worker.report(error)
             return None
 
+    def feedback(
+        self, worker: Worker, body: bytes, content_type: bytes | None, key: bytes | None
+    ) -> tuple[int, bytes, bytes]:
+        """Status, content type and body of the answer to a body of signals."""
+        if worker.append is None:
+            return _said(503, "log_off", "The prediction log is off, so no feedback can be kept.")
+        try:
+            signals = read_feedback(body, _text(content_type), _text(key))
+            lines = records_of(signals, redact=self._nobodys.text)
+            for line in lines:
+                worker.append(line)
+        except FeedbackError as error:
+            return _said(error.status, error.reason, str(error))
+        except GatewayError as error:
+            return _said(503, error.reason, str(error))
+        accepted = Accepted(tuple(line.id for line in lines))
+        return 202, _JSON, msgspec.json.encode(accepted)
+
     def recorded_text(self, worker: Worker, text: bytes) -> bytes:
         """A path or name that nobody knows."""
         try:
@@ -86,6 +107,16 @@ class RecordedParts:
         except Exception as error:  # noqa: BLE001  Rule
             worker.report(error)
             return b"{}"
+
+
+def _said(status: int, code: str, message: str) -> tuple[int, bytes, bytes]:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return status, _JSON, msgspec.json.encode({"error": error})
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("latin-1")
 
 
 def media_type(head: bytes | None) -> bytes:

@@ -70,7 +70,7 @@ class DataPlane:
         writer.start()
         reasons = [outcome.reason for outcome in OUTCOMES]
         recorder = Recorder(writer.stream, plan.log.gateway, number, reasons, CAPABILITIES)
-        self.worker.record_with(recorder, writer.stream, plan.log.sheds)
+        self.worker.record_with(recorder, writer.stream, plan.log.sheds, writer.append)
         return writer
 
     @property

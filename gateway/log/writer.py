@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from gateway._fast import Segment, Stream, monotonic_ns
-from gateway.errors import StateError
+from gateway.errors import GatewayError, StateError
 from gateway.log.files import LogError
 from gateway.log.names import SegmentName, new_stream
 from gateway.log.quota import make_room, used_bytes
@@ -35,6 +35,12 @@ from gateway.plan import LogPlan
 RETRY_NS = 1_000_000_000
 
 log = logging.getLogger(__name__)
+
+
+class NoRoom(GatewayError):
+    """A line could not be kept."""
+
+    reason = "log_full"
 
 
 class Full(Exception):
@@ -73,12 +79,13 @@ class Writer:
         self._plan = plan
 
     def append(self, entry: Feedback) -> int:
-        """One line made here, with its place in the stream filled in; its `seq`."""
+        """One line made here, with its place in the stream filled in; its `seq`. NoRoom."""
         seq = self.stream.seq + 1
         whole = msgspec.structs.replace(
             entry, gateway=self._plan.gateway, worker=self._slot, stream=self.stream.name, seq=seq
         )
-        self.stream.add(msgspec.json.encode(whole), self._clock())
+        if not self.stream.add(msgspec.json.encode(whole), self._clock()):
+            raise NoRoom("the prediction log has no room; retry later")
         return seq
 
     def look(self) -> None:

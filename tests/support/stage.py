@@ -19,11 +19,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from gateway._fast import Backend, Board, Downstream, Table, Upstream, Worker
 from gateway.compiler import NOWHERE, compile_plan, places_of
 from gateway.config import parse
 from gateway.dataplane.table import build_table, retire
 from gateway.errors import OUTCOMES
+from gateway.messages import Feedback
 from gateway.plan import Plan, RoutePlan
 from tests.support.messages import (
     STREAM_HEAD,
@@ -246,6 +250,16 @@ class Stage:
     def table(self) -> Table:
         table: Table = self.worker.table
         return table
+
+    def take_feedback(self) -> None:
+        """Feedback goes into the log, as the writer would have it."""
+
+        def append(entry: Feedback) -> int:
+            seq = self.log.stream.seq + 1
+            self.log.stream.add(msgspec.json.encode(replace(entry, seq=seq)), self.now_ns)
+            return seq
+
+        self.worker.record_with(self.log.recorder, self.log.stream, False, append)
 
     def apply(self, settings: Settings) -> None:
         previous: Table | None = self.worker.table
