@@ -43,12 +43,14 @@ class DataPlane:
         tls: ssl.SSLContext | None,
         number: int | None = None,
         siblings: Sequence[Sibling] = (),
+        backlog: int = 4096,
     ) -> None:
         """`slot` is the seat on the board; `number` which of the workers it is, for records."""
         self.plan = plan
         self._board = board
         self._slot = slot
         self._tls = tls
+        self._backlog = backlog
         self._loop = asyncio.get_running_loop()
         self.worker = Worker(self._loop, board, slot)
         self._dialer = Dialer(self.worker, self._loop)
@@ -94,7 +96,11 @@ class DataPlane:
         secure = self._tls is not None
         listener.setblocking(False)
         return await self._loop.create_server(
-            lambda: Downstream(self.worker, secure), sock=listener, ssl=self._tls, backlog=4096
+            lambda: Downstream(self.worker, secure),
+            sock=listener,
+            ssl=self._tls,
+            # Why again: listening once more, as this does, sets the backlog anew.
+            backlog=self._backlog,
         )
 
     def apply(self, plan: Plan) -> None:

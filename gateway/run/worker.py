@@ -89,6 +89,7 @@ class WorkerProcess:
             tls=context,
             number=self._post.slot,
             siblings=siblings_of(self._post),
+            backlog=document.config.listen.backlog,
         )
         self._board.adopt_plan(self._post.seat, self._offer.generation)
         await self._plane.serve([socket.socket(fileno=each) for each in self._post.listen])
