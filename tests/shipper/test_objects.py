@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 import pytest
 import zstandard
 from moto.server import ThreadedMotoServer
@@ -91,7 +92,7 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
-def client_of(endpoint: str) -> boto3.client:
+def client_of(endpoint: str) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=endpoint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -42,7 +43,7 @@ async def test_reader_that_went_is_a_sentence() -> None:
 async def test_line_that_was_begun_is_finished_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The device takes half, fails, and is well again."""
     taken = bytearray()
-    answers = iter([3, OSError(28, "No space left on device"), 2, 100])
+    answers: Iterator[int | OSError] = iter([3, OSError(28, "No space left on device"), 2, 100])
 
     def write(_descriptor: int, data: memoryview) -> int:
         answer = next(answers)
