@@ -37,7 +37,7 @@ from gateway.payloads.forms import Form
 from gateway.payloads.identifiers import CARD, EMAIL, IBAN, PHONE, require_phone_numbers
 from gateway.payloads.patterns import Patterns
 from gateway.payloads.pointers import MARK, Pointer
-from gateway.payloads.streams import Stream, may_hold
+from gateway.payloads.streams import Stream, goes_on, may_hold
 from gateway.payloads.texts import Texts, cut, safe_end, unspelled
 from gateway.plan import RecordPlan
 
@@ -176,10 +176,8 @@ class Redactor:
             return self._untouched("text" if is_cut else "json", window, is_cut)
         data = document.encoded()
         if is_cut:
-            # Why: what closes the containers is not the client's, and where the text was
-            # cut half a secret may stand
-            data = data.rstrip(b'"]} ')
-            return self._cut_text(data[: safe_end(data)], is_cut, taken)
+            # Why: what closes the containers is not the client's
+            return self._cut_text(data.rstrip(b'"]} '), is_cut, taken)
         if len(data) > self._limit:
             return self._cut_text(data, is_cut, taken)
         return Kept("json", data, is_cut, taken)
@@ -202,9 +200,12 @@ class Redactor:
         return taken + (document.take_out_repeats() if taken else 0)
 
     def _stream(self, window: bytes, is_cut: bool, *, is_lines: bool) -> Kept:
-        if not self._pointers and not (self._patterns and may_hold(window, self._patterns)):
-            # Why: the end of a cut stream holds less than an event, but an event may be long
+        is_clean = not self._patterns or not may_hold(window, self._patterns)
+        if is_clean and not self._pointers and not (is_cut and self._patterns):
             return self._untouched("text", window, is_cut)
+        if is_clean and not self._pointers and goes_on(window, self._limit):
+            data = cut(window, self._limit)
+            return self._cut_text(data, is_cut, is_safe=True)
         stream = Stream(window, is_lines=is_lines, is_cut=is_cut)
         taken = stream.take_out(self._pointers)
         taken += stream.clean(Texts(self._patterns), self._patterns)
@@ -212,7 +213,7 @@ class Redactor:
             return self._untouched("text", window, is_cut)
         if is_cut and self._patterns:
             stream.cut()
-        return self._cut_text(stream.encoded(), is_cut, taken)
+        return self._cut_text(stream.encoded(), is_cut, taken, is_safe=True)
 
     def _fields(self, window: bytes, content_type: bytes, is_cut: bool, kind: Kind) -> Kept:
         texts = Texts(self._patterns)
@@ -225,7 +226,7 @@ class Redactor:
             data, taken = self._form.encoded(window, texts)
         if not taken:
             return self._untouched("text", window, is_cut)
-        return self._cut_text(data[: safe_end(data)] if is_cut else data, is_cut, taken)
+        return self._cut_text(data, is_cut, taken)
 
     def _text(self, window: bytes, is_cut: bool) -> Kept:
         if not self._patterns.may_be_in(window):
@@ -235,18 +236,20 @@ class Redactor:
         found = texts.clean([text]).get(0)
         if found is None:
             return self._untouched("text", window, is_cut)
-        data = found.encode()
-        return self._cut_text(data[: safe_end(data)] if is_cut else data, is_cut, texts.redacted)
+        return self._cut_text(found.encode(), is_cut, texts.redacted)
 
     def _untouched(self, kind: str, window: bytes, is_cut: bool) -> Kept:
         """A body in which nothing was found, within the limit."""
         if len(window) <= self._limit and not is_cut:
             return Kept(kind, window, is_original=True)
-        data = window[: safe_end(window)] if is_cut and self._patterns else window
-        data = cut(data, self._limit)
-        return Kept("text", data, is_cut or len(data) < len(window), is_original=not is_cut)
+        return self._cut_text(window, is_cut)._replace(is_original=not is_cut)
 
-    def _cut_text(self, data: bytes, is_cut: bool, taken: int) -> Kept:
+    def _cut_text(
+        self, data: bytes, is_cut: bool, taken: int = 0, *, is_safe: bool = False
+    ) -> Kept:
+        """A cleaned text within the limit; `is_safe`: its end is no half of anything."""
+        if is_cut and self._patterns and not is_safe:
+            data = data[: safe_end(data)]
         kept = cut(data, self._limit)
         return Kept("text", kept, is_cut or len(kept) < len(data), taken)
 

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gateway.payloads.documents import Document, Lane, Place, Survey, decoded
 from gateway.payloads.patterns import Patterns
 from gateway.payloads.pointers import Pointer
-from gateway.payloads.texts import Texts, without_end
+from gateway.payloads.texts import LONGEST_HALF, Texts, without_end
 
 # Members at the top of an event that say which of several texts it goes on with.
 _LANE_NAMES = ("type", "output_index", "content_index", "summary_index", "index")
@@ -73,6 +73,19 @@ def may_hold(data: bytes, patterns: Patterns) -> bool:
         return True
     varied = (b"".join(one) for one in _texts_by_name(data).values() if _are_varied(one))
     return patterns.may_be_in(b"\n".join(varied))
+
+
+def goes_on(data: bytes, limit: int) -> bool:
+    """Whether each text goes on so far behind the limit that none has half a secret before it.
+
+    `data` is a stream of which may_hold says no.
+    """
+    ahead = _texts_by_name(data[limit:])
+    return all(
+        sum(map(len, ahead.get(name, ()))) > LONGEST_HALF
+        for name, pieces in _texts_by_name(data[:limit]).items()
+        if _are_varied(pieces)
+    )
 
 
 def _texts_by_name(data: bytes) -> dict[bytes, list[bytes]]:

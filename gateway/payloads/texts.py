@@ -21,7 +21,7 @@ from itertools import accumulate
 from gateway.payloads.patterns import SEPARATOR, Patterns, Span
 
 _SPELLED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
-_GRACE = 512  # bytes: longer than the part of any secret that is too short to be known as one
+LONGEST_HALF = 512  # bytes: longer than the part of any secret that is too short to be known as one
 _GROUPED = 64  # bytes: longer than any number that is written in groups
 
 
@@ -131,11 +131,11 @@ def without_end(pieces: Sequence[str]) -> dict[int, str]:
 def safe_end(data: bytes) -> int:
     """How much of a text that was cut may be kept: what is behind could be half a secret.
 
-    Whatever has begun _GRACE bytes before the cut is long enough to have been found, and
+    Whatever has begun LONGEST_HALF bytes before the cut is long enough to have been found, and
     only numbers in groups have spaces in them.
     """
     space = max(data.rfind(b" "), data.rfind(b"\n"), 0)
-    return max(len(data) - _GRACE, min(space, len(data) - _GROUPED), 0)
+    return max(len(data) - LONGEST_HALF, min(space, len(data) - _GROUPED), 0)
 
 
 def cut(data: bytes, limit: int) -> bytes:
