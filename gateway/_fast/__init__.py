@@ -11,6 +11,7 @@ try:
     from gateway._fast.board import Board
     from gateway._fast.downstream import Downstream
     from gateway._fast.hashing import hash_of
+    from gateway._fast.kafka import Pack, Packer
     from gateway._fast.marks import Marks
     from gateway._fast.operation import Operation
     from gateway._fast.record import Recorder
@@ -32,6 +33,8 @@ __all__ = [
     "Downstream",
     "Marks",
     "Operation",
+    "Pack",
+    "Packer",
     "Recorder",
     "Route",
     "Segment",

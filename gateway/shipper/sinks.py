@@ -117,7 +117,7 @@ def _kafka(wanted: Wanted) -> Sink:
 
     if wanted.config.kafka is None:
         raise SinkError("nothing says where Kafka is")
-    return KafkaSink(wanted.config.kafka, wanted.gateway)
+    return KafkaSink(wanted.config.kafka, wanted.gateway, wanted.log)
 
 
 def _objects(wanted: Wanted) -> Sink:
