@@ -32,6 +32,10 @@ class AdminError(GatewayError):
 
     reason = "admin"
 
+    def __init__(self, sentence: str, *, is_answer: bool = False) -> None:
+        super().__init__(sentence)
+        self.is_answer = is_answer  # a gateway's admin port said it
+
 
 def ask(url: str, path: str, body: object = None, *, method: str = "") -> Any:
     """The decoded answer; POST where there is a body, unless the method is given."""
@@ -75,9 +79,10 @@ def _decoded(url: str, status: int, answer: bytes) -> Any:
     except ValueError:
         raise AdminError(f"what answers at {url} is not a gateway's admin port") from None
     if status == http.client.UNAUTHORIZED:
-        raise AdminError(f"the admin port wants its token: set {TOKEN_VARIABLE}")
+        raise AdminError(f"the admin port wants its token: set {TOKEN_VARIABLE}", is_answer=True)
     if status >= http.client.BAD_REQUEST:
-        raise AdminError(_sentence(decoded) or f"the admin port answered {status}")
+        sentence = _sentence(decoded) or f"the admin port answered {status}"
+        raise AdminError(sentence, is_answer=True)
     return decoded
 
 

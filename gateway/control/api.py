@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.config.problems import meant
-from gateway.control import exposition, feedback, records
+from gateway.control import exposition, feedback, production, records
 from gateway.control.access import Role
 from gateway.control.faults import Fault
 from gateway.control.log import LogView, log_view
@@ -27,6 +27,7 @@ from gateway.control.parts import Change, Explanation, Parts, Question, Version,
 from gateway.control.views import BackendView, RouteView, Status
 from gateway.explanation.explanation import RecordExplanation
 from gateway.feedback import Accepted, GivenSignal
+from gateway.production.answer import Production
 
 API = "/api/v1"
 MAX_BODY_BYTES = 4 << 20
@@ -192,6 +193,10 @@ async def start_drain(call: Call) -> Drained:
     return Drained(call.parts.workers.is_draining)
 
 
+async def show_production(call: Call) -> Production:
+    return await production.show(call.parts, call.query)
+
+
 async def take_feedback(call: Call) -> Accepted:
     return feedback.take(call.parts, call.body, call.headers)
 
@@ -306,6 +311,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         says="Put a configuration of the history back in force.",
         takes=Rollback,
         answers=Change,
+    ),
+    replace(
+        _read(
+            "/production",
+            show_production,
+            Production,
+            "Which model version answers each route, since when, by whom, and how it does.",
+        ),
+        query={
+            "route": "one route; default: all",
+            "at": "a time, such as 2026-01-31T12:00:00Z or 3d; default: now",
+        },
     ),
     Endpoint(
         method="POST",

@@ -19,6 +19,7 @@ from gateway.explanation.explanation import RecordExplanation
 from gateway.log.figures import LogFigures
 from gateway.messages import Feedback
 from gateway.plan import Plan
+from gateway.production.answer import Production
 
 
 class Worker(Struct, frozen=True):
@@ -127,6 +128,12 @@ class Explainer(Protocol):
     def explain(self, route: str, question: Question) -> Explanation: ...
 
 
+class InForce(Protocol):
+    """What is in production, now or at a moment; it may take a while, so not on the loop."""
+
+    def at(self, moment: str = ..., route: str = ...) -> Production: ...
+
+
 class FeedbackLog(Protocol):
     """The prediction log, as far as feedback goes into it."""
 
@@ -155,5 +162,6 @@ class Parts(Struct, frozen=True, kw_only=True):
     data_url: str = ""  # of the data port, for the hint on the status page
     feedback: FeedbackLog | None = None  # None: the prediction log is off
     redact: Callable[[str], str] | None = None  # goes over texts before they are logged
+    production: InForce | None = None  # None: there is no state directory to look in
     log_figures: Callable[[], LogFigures | None] = lambda: None  # the shipper's; None: it is away
     records: Records | None = None  # None: the local store is off

@@ -1,0 +1,169 @@
+"""One configuration, as far as production is concerned: routes, who answers them, as what.
+
+It is made from the text as written, so that neither an environment nor today's schema is
+needed for a configuration of last year. A print is a short hash of all that is configured;
+two that are equal mean that nothing was touched.
+
+Rule: what is not understood is left out; an applied configuration was valid in its day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from gateway.config.recording import MlflowModel, Registry
+
+ROLES = ("candidate", "larger_context", "content_filter", "fallback")
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}", re.ASCII)
+_OF_BACKENDS = ("timeout", "breaker")  # sections of `defaults`
+_OF_ROUTES = ("retry", "queue", "record")
+_MOST_CHARACTERS = 256
+
+Section = Mapping[str, Any]
+
+
+class Place(Struct, frozen=True, array_like=True):
+    """A backend in one route."""
+
+    backend: str
+    role: str  # of ROLES
+    weight: int
+    protocol: str
+    model: str  # the backend's own name for it
+    version: str  # as configured
+    served: str  # print of what makes it another model: protocol, URL, model, version
+
+
+class RouteOutline(Struct, frozen=True, array_like=True):
+    """One route."""
+
+    policy: str
+    print: str  # of the route and all its backends
+    places: tuple[Place, ...]
+
+    def place(self, backend: str, role: str) -> Place | None:
+        return next((p for p in self.places if (p.backend, p.role) == (backend, role)), None)
+
+    def candidates(self) -> list[Place]:
+        return [place for place in self.places if place.role == "candidate"]
+
+
+class Outline(Struct, frozen=True, array_like=True):
+    """One configuration."""
+
+    routes: dict[str, RouteOutline]
+
+
+def outline_of(text: str) -> Outline:
+    """The outline of a configuration's text."""
+    root = tree_of(text)
+    backends, defaults = _section(root.get("backends")), _section(root.get("defaults"))
+    common = {name: defaults.get(name) for name in _OF_BACKENDS}
+    prints = {name: _print([common, backend]) for name, backend in backends.items()}
+    common = {name: defaults.get(name) for name in _OF_ROUTES}
+    routes = {}
+    for name, route in _section(root.get("routes")).items():
+        places = tuple(_places(_section(route), backends))
+        used = [prints[place.backend] for place in places]
+        policy = _text(_section(route).get("policy")) or "ordered"
+        routes[name] = RouteOutline(policy, _print([common, route, used]), places)
+    return Outline(routes)
+
+
+def registries_of(text: str, environ: Mapping[str, str]) -> dict[str, Registry]:
+    """The `registry` blocks of backends; variables are replaced where they are known."""
+    if "registry" not in text:  # Why: reading the text takes milliseconds
+        return {}
+    backends = _section(tree_of(text).get("backends"))
+    blocks = {name: _section(_section(it).get("registry")) for name, it in backends.items()}
+    return {name: _registry(block, environ) for name, block in blocks.items() if block}
+
+
+def _registry(block: Section, environ: Mapping[str, str]) -> Registry:
+    metrics = _section(block.get("metrics"))
+    return Registry(
+        trained_at=expanded(_text(block.get("trained_at")), environ),
+        data=expanded(_text(block.get("data")), environ),
+        metrics={str(k): float(v) for k, v in metrics.items() if isinstance(v, int | float)},
+        owner=expanded(_text(block.get("owner")), environ),
+        mlflow=_mlflow(_section(block.get("mlflow")), environ),
+    )
+
+
+def _mlflow(block: Section, environ: Mapping[str, str]) -> MlflowModel | None:
+    """Whose answers are meant; without the token, since nobody is asked."""
+    if not block:
+        return None
+    url, name, alias, version = (
+        expanded(_text(block.get(key)), environ) for key in ("url", "name", "alias", "version")
+    )
+    return MlflowModel(url=url, name=name, alias=alias, version=version)
+
+
+def tree_of(text: str) -> Section:
+    """The configuration as plain data, variables as written; {} if it is none."""
+    try:
+        return _section(yaml.load(text, Loader=_LOADER))  # noqa: S506  a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+
+
+def expanded(text: str, environ: Mapping[str, str]) -> str:
+    """The text with variables replaced that are known, or have a default."""
+
+    def value(match: re.Match[str]) -> str:
+        return environ.get(match[1]) or (match[0] if match[2] is None else match[2])
+
+    return _VARIABLE.sub(value, text)
+
+
+def _places(route: Section, backends: Section) -> Iterator[Place]:
+    """Every backend that the route may ask, in its order, each role once."""
+    seen = set()
+    for role in ROLES:
+        for entry in _list(route.get("backends" if role == "candidate" else role)):
+            weighted = _section(entry)
+            name = _text(weighted.get("backend", "")) if weighted else _text(entry)
+            if name in backends and (name, role) not in seen:
+                seen.add((name, role))
+                yield _place(name, role, weighted.get("weight", 1), _section(backends[name]))
+
+
+def _place(name: str, role: str, weight: object, backend: Section) -> Place:
+    protocol, model = _text(backend.get("protocol")), _text(backend.get("model")) or name
+    version = _text(backend.get("version"))
+    return Place(
+        backend=name,
+        role=role,
+        weight=weight if isinstance(weight, int) else 1,
+        protocol=protocol,
+        model=model,
+        version=version,
+        served=_print([protocol, _text(backend.get("url")), model, version]),
+    )
+
+
+def _section(value: object) -> Section:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)[:_MOST_CHARACTERS]
+
+
+def _print(data: object) -> str:
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,159 @@
+"""Figures of versions, counted from the records of the local store.
+
+One look at the store for all spans, one query a span. What is still in the log's own
+files is counted with it as long as it is little, since it is read line by line.
+
+Cost: about 0.1 s a million records of a span on two cores.
+Rule: what is left out is said in the notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import OUTCOMES
+from gateway.production.figures import Counted, Figures, Span, Tally
+from gateway.store.database import Database
+from gateway.store.filters import Filter
+from gateway.store.look import PARQUET, Look, Sources, looked
+from gateway.store.rows import FEEDBACK_PARSED, RECORDS_PARSED, load
+
+MOST_LIVE_BYTES = 16 << 20
+SOURCE = "records of the local store"
+
+_FAULTS = frozenset(o.reason for o in OUTCOMES if o.fault in {"gateway", "upstream"})
+_RECORDS = """
+SELECT "time", kind, route, backend, version, outcome, total_us, cost_usd, id, request_id
+FROM {rows}
+"""
+_HEARD = "SELECT id, request_id AS about FROM {rows}"
+_MEANT = """
+WHERE "time" >= make_timestamp($since::BIGINT) AND "time" < make_timestamp($until::BIGINT)
+AND kind NOT IN ('shadow', 'forgotten') AND list_contains($routes, route)
+"""
+_COUNT = """
+SELECT route, coalesce(backend, ''), count(*), histogram(coalesce(outcome, '')),
+       approx_quantile(total_us, [0.5, 0.95]) FILTER (WHERE outcome = 'ok'),
+       coalesce(sum(cost_usd), 0.0), histogram(coalesce(version, ''))
+FROM {records} GROUP BY ALL
+"""
+# Why in two steps: a join by one of two columns would compare each record with each signal.
+_SAID = """
+WITH judged AS MATERIALIZED (
+    SELECT route, coalesce(backend, '') AS backend, id, request_id FROM {records}
+    WHERE id IN (SELECT about FROM said) OR request_id IN (SELECT about FROM said)
+), signals AS (
+    SELECT route, backend, said.id FROM judged JOIN said ON about = judged.id
+    UNION SELECT route, backend, said.id FROM judged JOIN said ON about = request_id
+)
+SELECT route, backend, count(DISTINCT id) FROM signals GROUP BY ALL
+"""
+
+
+class StoredFigures:
+    """Of one store and the log beside it."""
+
+    def __init__(self, directory: Path, log_directory: Path) -> None:
+        self._sources = Sources(directory, log_directory, Database())
+
+    def over(self, spans: Sequence[Span], routes: Sequence[str]) -> Tally:
+        """StoreError where the store cannot be read."""
+        wanted = Filter(
+            since_us=_us(min(span.since_s for span in spans)),
+            until_us=_us(max(span.until_s for span in spans)),
+            route=tuple(routes),
+        )
+
+        def ask(look: Look) -> Tally:
+            _load(look)
+            [has_feedback] = look.connection.execute("SELECT count(*) > 0 FROM said").fetchall()[0]
+            counted = {}
+            for span in spans:
+                question = _Question(look, span, routes)
+                said = question.asked(_SAID) if has_feedback else []
+                counted[span] = _counted(question.asked(_COUNT), said)
+            return Tally(counted, SOURCE, tuple(look.notes))
+
+        return looked(self._sources, wanted, ask)
+
+
+class _Question:
+    """Queries over the records of a span."""
+
+    def __init__(self, look: Look, span: Span, routes: Sequence[str]) -> None:
+        self._look = look
+        since_us, until_us = _us(span.since_s), _us(span.until_s)
+        own = Filter(since_us=since_us, until_us=until_us)
+        self._volumes = [v for v in look.volumes if own.overlaps(v.first_us, v.last_us)]
+        self._parameters = {"since": since_us, "until": until_us, "routes": list(routes)}
+
+    def asked(self, query: str) -> list[tuple[Any, ...]]:
+        live = f"{_RECORDS.format(rows='live')} {_MEANT}"
+        stored = f"{_RECORDS.format(rows=PARQUET)} {_MEANT}"
+        return self._look.ask(
+            self._volumes,
+            "records",
+            query.format(records=f"({stored} UNION ALL {live})"),
+            self._parameters,
+            otherwise=query.format(records=f"({live})"),
+        )
+
+
+def _load(look: Look) -> None:
+    """Make the tables `live`, records that are in no volume, and `said`, all feedback."""
+    connection = look.connection
+    live = _RECORDS.format(rows=f"({RECORDS_PARSED.sql})")
+    heard = _HEARD.format(rows=f"({FEEDBACK_PARSED.sql})")
+    load(connection, b"", "")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE live AS {live}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE said AS {heard}")
+    stored = f"INSERT INTO said {_HEARD.format(rows=PARQUET)}"
+    look.ask(look.volumes_since, "feedback", stored, {})
+    left_bytes = MOST_LIVE_BYTES
+    for segment in look.live_since:
+        data = segment.data()
+        left_bytes -= len(data)
+        if left_bytes >= 0:
+            load(connection, data, segment.segment)
+            connection.execute(f"INSERT INTO live {live}")
+            connection.execute(f"INSERT INTO said {heard}")
+    if left_bytes < 0:
+        look.notes.append("what came in the last minutes is not counted yet")
+
+
+def _counted(rows: Sequence[Sequence[Any]], said: Sequence[Sequence[Any]]) -> Counted:
+    signals = {(route, backend): count for route, backend, count in said}
+    found = {(row[0], row[1]): _figures(row[2:], signals.get((row[0], row[1]), 0)) for row in rows}
+    routes = {row[0] for row in rows}
+    return found | {(route, ""): _whole(r for r in rows if r[0] == route) for route in routes}
+
+
+def _figures(row: Sequence[Any], signals: int) -> Figures:
+    requests, outcomes, quantiles_us, cost_usd, versions = row
+    p50_s, p95_s = (round(each / 1e6, 6) for each in quantiles_us) if quantiles_us else (None, None)
+    return Figures(
+        requests=requests,
+        error_share=_failed(outcomes) / requests,
+        p50_s=p50_s,
+        p95_s=p95_s,
+        cost_usd=cost_usd / requests,
+        feedback_per_request=signals / requests,
+        versions={version: count for version, count in versions.items() if version},
+    )
+
+
+def _whole(rows: Iterable[Sequence[Any]]) -> Figures:
+    """The route itself: what nobody answered is among its rows, too."""
+    found = [(row[2], _failed(row[3])) for row in rows]
+    requests = sum(count for count, _ in found)
+    return Figures(requests=requests, error_share=sum(failed for _, failed in found) / requests)
+
+
+def _failed(outcomes: Mapping[str, int]) -> int:
+    return sum(count for reason, count in outcomes.items() if reason in _FAULTS)
+
+
+def _us(at_s: float) -> int:
+    return int(at_s * 1e6)
