@@ -15,7 +15,7 @@ Rule 2: a step that fails leaves everything as it was; `problem` says why in one
         that cannot be written does, so that at most one sealed file is not in it.
 Rule 3: no asyncio here; the shipper calls it in a thread.
 
-Cost: one read of each new segment; some 2 µs a line.
+Cost: one read of each new segment; some 2 µs a line of 1 KiB.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from gateway.log.tally import Tally
 
 DAMAGED = ".damaged"  # ending of what was put aside
 LINE_START = b'{"v":'
+SCAN_BYTES = 256 * 1024  # at once; more would not stay in the processor's cache
 # Why not 0: the process that makes a `.new` file locks it a moment later.
 ABANDONED_S = 60.0
 
@@ -215,15 +216,16 @@ def _taken(path: Path) -> Iterator[int | None]:
 
 
 def _scan(fd: int, stream: str) -> _Found:
-    tally, size = Tally(stream), os.fstat(fd).st_size
-    rest = b""
-    for piece in pieces(fd, 0, size):
-        data = rest + piece
+    tally, size = Tally(stream, is_quick=True), os.fstat(fd).st_size
+    wanted, is_good = SCAN_BYTES, True
+    while is_good and tally.bytes < size:
+        data = os.pread(fd, wanted, tally.bytes)
         end = data.find(b"\0")
-        whole = data.rfind(b"\n", 0, end if end >= 0 else len(data)) + 1
-        if tally.add(data[:whole]) or end >= 0:
-            break
-        rest = data[whole:]
+        end = end if end >= 0 else len(data)
+        whole = data.rfind(b"\n", 0, end) + 1
+        # Why: a line may be longer than what was read; the end of the file is an end like zeros.
+        is_good = not tally.add(data[:whole]) and end == wanted
+        wanted = SCAN_BYTES if whole else 2 * wanted
     leftover, has_lines = _leftover(fd, tally, stream, size)
     return _Found(tally, 0 if has_lines else leftover, leftover if has_lines else 0)
 

@@ -9,12 +9,19 @@ mixed with its index, it holds the XOR of all, then for each bit of an index the
 lines that have the bit set. One altered line changes the first by some d, and exactly
 those of its own bits by the same d.
 
-Cost: about 2 µs a line: decoding, CRC-32, SHA-256.
+Two ways lead to the same numbers. The thorough one decodes each line. The quick one, for
+lines that nobody but a crash can have harmed, looks at the bytes: lines begin and end with
+braces, hold no control characters, name the stream, and are as many as the first and last
+`seq` say; where that is not so, the thorough one says what is wrong. A line that is malformed
+in some other way passes: whoever decodes it counts it, and none behind it is lost.
+
+Cost: of 1 KiB lines, 2 µs each if quick (SHA-256, CRC-32), else 4 µs.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import zlib
 
@@ -25,6 +32,10 @@ from msgspec import Struct
 from gateway.log.lines import MalformedLine, Place, place_of
 
 STEP, FACTOR = np.uint32(0x9E3779B9), np.uint32(0x85EBCA6B)  # odd: no two values become one
+
+NEWLINE, SPACE, OPEN, CLOSE = b"\n {}"
+TIME_BYTES = 27
+_TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 _places = msgspec.json.Decoder(Place)
 
@@ -45,11 +56,15 @@ class Content(Struct, frozen=True, kw_only=True):
 class Tally:
     """Lines as they are added up."""
 
-    def __init__(self, stream: str, after_seq: int = 0, *, is_gapless: bool = False) -> None:
+    def __init__(
+        self, stream: str, after_seq: int = 0, *, is_gapless: bool = False, is_quick: bool = False
+    ) -> None:
         self.bytes = 0
         self._is_gapless = is_gapless
+        self._is_quick = is_quick
         self.last_seq = after_seq
         self._stream = stream
+        self._named = f'"stream":"{stream}","seq":'.encode()
         self._first_seq = 0
         self._first_time = self._last_time = ""
         self._hash = hashlib.sha256()
@@ -61,9 +76,11 @@ class Tally:
 
     def add(self, data: bytes) -> str:
         """Count lines; "", or what is wrong with the first that is not counted."""
+        if self._is_quick and self._try_quickly(data):
+            return ""
         places = self._places_of(data)
         if places is not None:
-            self._take(data, places)
+            self._take_places(data, places)
             return ""
         for line in _lines(data):
             wrong = self._add_one(line)
@@ -132,20 +149,56 @@ class Tally:
             return f"has number {place.seq} where {self.last_seq + 1} belongs"
         if place.seq <= self.last_seq:
             return f"has number {place.seq} after {self.last_seq}"
-        self._take(line, [place])
+        self._take_places(line, [place])
         return ""
 
-    def _take(self, data: bytes, places: list[Place]) -> None:
-        if not places:
-            return
-        self._first_seq = self._first_seq or places[0].seq
-        self.last_seq = places[-1].seq
-        times = [place.time for place in places]
-        self._first_time = min(self._first_time or times[0], *times)
-        self._last_time = max(self._last_time, *times)
+    def _try_quickly(self, data: bytes) -> bool:
+        """Whether the lines are as they should be, as far as their bytes tell; then counted."""
+        octets = np.frombuffer(data, dtype=np.uint8)
+        ends = np.flatnonzero(octets == NEWLINE)
+        begins = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
+        if not (
+            data.endswith(b"}\n")
+            and np.count_nonzero(octets < SPACE) == len(ends)
+            and (octets[begins] == OPEN).all()
+            and (octets[ends - 1] == CLOSE).all()
+            and data.count(self._named) == len(ends)
+        ):
+            return False
+        first = _place_in(data[: int(ends[0])])
+        last = _place_in(data[int(begins[-1]) : int(ends[-1])])
+        times = [_time_in(data, begin) for begin in begins.tolist()]
+        earliest, latest = min(times), max(times)
+        if not (
+            first
+            and last
+            and self.last_seq < first.seq
+            and last.seq - first.seq + 1 == len(ends)
+            and _TIME.fullmatch(earliest)
+            and _TIME.fullmatch(latest)
+        ):
+            return False
+        view = memoryview(data)
+        self._checks += [
+            zlib.crc32(view[begin:end])
+            for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
+        ]
+        self._take(data, first.seq, last.seq, earliest.decode(), latest.decode())
+        return True
+
+    def _take_places(self, data: bytes, places: list[Place]) -> None:
+        if places:
+            times = [place.time for place in places]
+            self._checks += map(zlib.crc32, data[:-1].split(b"\n"))
+            self._take(data, places[0].seq, places[-1].seq, min(times), max(times))
+
+    def _take(self, data: bytes, first_seq: int, last_seq: int, earliest: str, latest: str) -> None:
+        self._first_seq = self._first_seq or first_seq
+        self.last_seq = last_seq
+        self._first_time = min(self._first_time or earliest, earliest)
+        self._last_time = max(self._last_time, latest)
         self.bytes += len(data)
         self._hash.update(data)
-        self._checks += map(zlib.crc32, data[:-1].split(b"\n"))
 
 
 def content_of(data: bytes, stream: str) -> Content:
@@ -155,6 +208,19 @@ def content_of(data: bytes, stream: str) -> Content:
     if wrong:
         raise MalformedLine(f"Line {tally.records + 1} {wrong}.")
     return tally.content()
+
+
+def _place_in(line: bytes) -> Place | None:
+    try:
+        return place_of(line)
+    except MalformedLine:
+        return None
+
+
+def _time_in(data: bytes, begin: int) -> bytes:
+    """What stands at the first member `time` behind this place."""
+    place = data.find(b'"time":"', begin) + 8
+    return data[place : place + TIME_BYTES]
 
 
 def _lines(data: bytes) -> list[bytes]:

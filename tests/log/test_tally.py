@@ -103,3 +103,30 @@ def test_check_that_is_none_names_no_line(check: str) -> None:
     tally = Tally(STREAM)
     tally.add(lines(1, 64))
     assert tally.altered_line(check) in {0, *range(1, 65)}
+
+
+def tallied(text: bytes, *, is_quick: bool) -> tuple[str, object]:
+    tally = Tally(STREAM, is_quick=is_quick)
+    return tally.add(text), tally.content()
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_quick_count_says_the_same_of_anything_a_crash_leaves(data: st.DataObject) -> None:
+    good = lines(1, 6)
+    assert tallied(good, is_quick=True) == tallied(good, is_quick=False)
+    if data.draw(st.booleans()):  # pages that did not reach the disk
+        begin = data.draw(st.integers(0, len(good)))
+        end = data.draw(st.integers(begin + 1, len(good) + 1))
+        text = good[:begin] + bytes(end - begin) + good[end:]
+    else:  # lines that are none, or at the wrong place
+        bad = [b"garbage\n", b"{}\n", b"\n", line(9), line(2) + b"\n", line(9) + b"\n", b"\1{}\n"]
+        before = data.draw(st.integers(0, 6))
+        text = lines(1, before) + data.draw(st.sampled_from(bad)) + lines(before + 1, 6)
+    assert tallied(text, is_quick=True) == tallied(text, is_quick=False)
+
+
+def test_line_with_a_time_of_another_form_is_counted_all_the_same() -> None:
+    text = line(1).replace(b".000000Z", b"Z") + b"\n" + lines(2, 2)
+    assert tallied(text, is_quick=True) == tallied(text, is_quick=False)
+    assert content_of(text, STREAM).first_time == "2026-11-21T12:00:01Z"
