@@ -20,6 +20,7 @@ VERBS = {
     "config": "Look at the history of the configuration, compare, roll back.",
     "demo": "Show the gateway at work before stand-in models.",
     "drain": "Let a running gateway finish and stop.",
+    "explain": "Tell why a request was answered as it was, and check that.",
     "feedback": "Say what became of an answer: accepted, edited, wrong.",
     "log": "Check, search, export and prune the prediction log.",
     "production": "Show which model version answers, since when, by whom.",

@@ -28,6 +28,7 @@ from gateway.explanation.words import (
 from gateway.messages import (
     RECORD_VERSION,
     Assignment,
+    AttemptRecord,
     Candidate,
     Decision,
     Feedback,
@@ -95,7 +96,7 @@ class ExplainedAttempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     number: int
     backend: str
-    kind: Literal["first", "retry", "hedge"]
+    kind: Literal["first", "retry", "hedge", "fallback"]
     outcome: str
     begun_us: int
     ended_us: int
@@ -153,6 +154,7 @@ class RecordExplanation(Struct, frozen=True, kw_only=True):
     cache: str
     plan: PlanFacts
     timing: Timing
+    pauses_us: int  # between attempts; part of the gateway's time
     usage: TokenUsage | None
     bill: Bill
     assignments: tuple[Assignment, ...]
@@ -197,6 +199,7 @@ def explain(
         cache=record.cache,
         plan=_plan(record, found, in_force),
         timing=record.timing,
+        pauses_us=_pauses_us(record),
         usage=record.usage,
         bill=bill_of(record, found.plan),
         assignments=record.assignments,
@@ -312,7 +315,7 @@ def _attempts(record: Record) -> tuple[ExplainedAttempt, ...]:
         ExplainedAttempt(
             number=number,
             backend=each.backend,
-            kind="hedge" if each.hedge else "retry" if number > 1 else "first",
+            kind=_kind(record, number, each),
             outcome=each.outcome,
             begun_us=each.begun_us,
             ended_us=each.ended_us,
@@ -324,6 +327,31 @@ def _attempts(record: Record) -> tuple[ExplainedAttempt, ...]:
         )
         for number, each in enumerate(record.attempts, 1)
     )
+
+
+def _kind(
+    record: Record, number: int, attempt: AttemptRecord
+) -> Literal["first", "retry", "hedge", "fallback"]:
+    """Why this attempt was made."""
+    routes = [decision.route for decision in record.decisions]
+    elsewhere = [each.at_us for each in record.decisions if each.route != routes[0]]
+    if attempt.hedge:
+        return "hedge"
+    if record.fallback == "route" and elsewhere and attempt.begun_us >= elsewhere[0]:
+        return "fallback"
+    if record.fallback == "backend" and number == len(record.attempts):
+        return "fallback"
+    return "retry" if number > 1 else "first"
+
+
+def _pauses_us(record: Record) -> int:
+    """Time between attempts in which nothing was asked of anybody."""
+    pauses, busy_until_us = 0, 0
+    for number, each in enumerate(record.attempts):
+        if number:
+            pauses += max(0, each.begun_us - busy_until_us)
+        busy_until_us = max(busy_until_us, each.ended_us)
+    return max(0, pauses - record.timing.queue_us)
 
 
 def _plan(record: Record, found: FoundPlan, in_force: InForce | None) -> PlanFacts:

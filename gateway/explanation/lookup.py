@@ -7,18 +7,21 @@ Knows nothing of Parquet and segments; a Source finds lines.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import GatewayError
 from gateway.explanation.explanation import RecordExplanation, explain
 from gateway.explanation.plans import Plans
 from gateway.log.lines import LineError, decode
 from gateway.messages import Feedback, Record
+
+_MOST_NAMED = 10  # in one sentence
 
 
 class NoRecord(GatewayError):
@@ -28,7 +31,7 @@ class NoRecord(GatewayError):
 
 
 class Span(Struct, frozen=True):
-    """The times that a source has records of, RFC 3339."""
+    """The days that a source has records of, such as 2026-11-21."""
 
     first: str
     last: str
@@ -37,8 +40,8 @@ class Span(Struct, frozen=True):
 class Source(Protocol):
     """Where lines of the log are found."""
 
-    def find(self, key: str) -> bytes | None:
-        """The line of this id, or of this request id."""
+    def find(self, key: str) -> Sequence[bytes]:
+        """Every line of this id, or of this request id, the newest first."""
 
     def feedback_on(self, record: Record) -> Sequence[bytes]:
         """Lines of feedback on it, the oldest first."""
@@ -55,10 +58,7 @@ class Lookup:
 
     def line(self, key: str) -> bytes:
         """The line of a record, as it was written; NoRecord."""
-        line = self._source.find(key)
-        if line is None:
-            raise NoRecord(f"There is no record of {_shown(key)}; {self._where()}")
-        return line
+        return self._lines(key)[0]
 
     def record(self, key: str) -> Record:
         """The record of an id, or of a request id; NoRecord."""
@@ -66,7 +66,9 @@ class Lookup:
 
     def explanation(self, key: str) -> RecordExplanation:
         """The record of an id explained; NoRecord."""
-        return self.explained(self.record(key))
+        newest, *others = self._lines(key)
+        found = self.explained(record_of(newest))
+        return replace(found, notes=(*found.notes, *_namesakes(others)))
 
     def explained(self, record: Record) -> RecordExplanation:
         return explain(
@@ -75,6 +77,12 @@ class Lookup:
             self._plans.in_force(record.plan, _ms_of(record.time)),
             tuple(self._signals(record)),
         )
+
+    def _lines(self, key: str) -> Sequence[bytes]:
+        lines = self._source.find(key)
+        if not lines:
+            raise NoRecord(f"There is no record of {_shown(key)}; {self._where()}")
+        return lines
 
     def _signals(self, record: Record) -> list[Feedback]:
         found = []
@@ -100,6 +108,16 @@ def record_of(line: bytes) -> Record:
     if isinstance(found, Feedback):
         raise NoRecord(f"This is the id of feedback on the request {_shown(found.request_id)}.")
     return found
+
+
+def _namesakes(lines: Sequence[bytes]) -> Iterator[str]:
+    """A note on earlier requests for which a client chose the same id."""
+    ids = []
+    for line in lines:
+        with suppress(NoRecord):
+            ids.append(record_of(line).id)
+    if ids:
+        yield f"Other requests had this id too; their records are {', '.join(ids[:_MOST_NAMED])}."
 
 
 def _ms_of(time: str) -> int:

@@ -27,6 +27,7 @@ from gateway.messages import Assignment, Feedback
 
 _INDENT = "  "
 _LONGEST = 300  # characters of features and comments
+_SEALED = (b'"gcm1.', b'"gcm1b.')  # what the values that gateway.payloads encrypts begin with
 _FINISHES = {
     "stop": "complete: the model stopped by itself",
     "length": "cut by the model at the most tokens it was allowed",
@@ -117,7 +118,9 @@ def _asked(it: RecordExplanation) -> Iterator[str]:
     if asked.backend:
         yield f"wanted {asked.backend} and no other"
     if asked.features is not None:
-        yield f"features {_short(bytes(asked.features).decode())}"
+        features = bytes(asked.features)
+        is_sealed = features.startswith(_SEALED)
+        yield "features: kept, encrypted" if is_sealed else f"features {_short(features.decode())}"
     yield from (f"{name}: {_short(value)}" for name, value in asked.headers.items())
 
 
@@ -186,7 +189,8 @@ def _timing(it: RecordExplanation) -> Iterator[str]:
         for time_us, words in (
             (timing.queue_us, "waiting in the queue"),
             (timing.upstream_us, "at backends"),
-            (timing.gateway_us, "in the gateway"),
+            (it.pauses_us, "pausing between attempts"),
+            (max(0, timing.gateway_us - it.pauses_us), "in the gateway"),
         )
         if time_us
     ]

@@ -8,6 +8,8 @@ Knows nothing of records; `page` and the admin port use it.
 
 from __future__ import annotations
 
+import math
+
 from gateway.errors import OUTCOMES
 
 # Why a candidate could not be chosen.
@@ -62,9 +64,8 @@ def money(usd: float) -> str:
     """Two decimals, or two digits of what is less than a cent."""
     if usd == 0 or usd >= 0.01:
         return f"${usd:,.2f}"
-    text = f"{usd:.12f}".rstrip("0")
-    digits = len(text) - len(text[2:].lstrip("0"))
-    return f"${usd:.{digits}f}"
+    decimals = 1 - math.floor(math.log10(usd))
+    return f"${usd:.{decimals}f}"
 
 
 def share(part: float) -> str:

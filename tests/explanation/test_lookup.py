@@ -3,6 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from gateway.explanation.lookup import Lookup, NoRecord, Span
 from gateway.explanation.placeholders import parse_without_environment
@@ -33,17 +34,18 @@ class FakeSource:
     """Lines by id."""
 
     def __init__(self, *lines: bytes) -> None:
-        self.lines = {msgspec.json.decode(line)["id"]: line for line in lines}
+        self.lines = lines
         self.signals = [msgspec.json.encode(SIGNAL), b'{"v":99}']
 
-    def find(self, key: str) -> bytes | None:
-        return self.lines.get(key)
+    def find(self, key: str) -> list[bytes]:
+        ids = {line: msgspec.json.decode(line) for line in self.lines}
+        return [line for line, each in ids.items() if key in {each["id"], each.get("request_id")}]
 
     def feedback_on(self, record: Record) -> list[bytes]:
         return self.signals
 
     def span(self) -> Span | None:
-        return Span("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z") if self.lines else None
+        return Span("2026-11-01", "2026-11-02") if self.lines else None
 
 
 def lookup_of(state: Path, *lines: bytes) -> Lookup:
@@ -77,9 +79,15 @@ def test_an_unknown_id_says_what_times_there_are_records_of(tmp_path: Path) -> N
     with pytest.raises(NoRecord) as caught:
         lookup_of(tmp_path, msgspec.json.encode(IT)).record("nobody\x1b[2J")
     assert str(caught.value) == (
-        "There is no record of nobody?[2J; "
-        "there are records from 2026-11-01T00:00:00Z to 2026-11-02T00:00:00Z."
+        "There is no record of nobody?[2J; there are records from 2026-11-01 to 2026-11-02."
     )
+
+
+def test_of_requests_with_the_same_id_the_newest_is_explained(tmp_path: Path) -> None:
+    older = replace(IT, id="older")
+    found = lookup_of(tmp_path, *map(msgspec.json.encode, (IT, older))).explanation("client-7")
+    assert found.id == IT.id
+    assert "Other requests had this id too; their records are older." in found.notes
 
 
 def test_an_empty_store_says_so(tmp_path: Path) -> None:

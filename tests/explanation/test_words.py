@@ -44,7 +44,7 @@ def test_times_have_units(time_us: float, text: str) -> None:
         (0.0018, "$0.0018"),
         (0.25, "$0.25"),
         (1234.5, "$1,234.50"),
-        (1e-9, "$0.000000001"),
+        (1e-9, "$0.0000000010"),
     ],
 )
 def test_money_has_the_digits_that_say_something(usd: float, text: str) -> None:

@@ -1,0 +1,110 @@
+"""`gateway explain`: why a request was answered as it was, from the state directory alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from msgspec.structs import replace
+
+from gateway.cli.check import ConfigFile
+from gateway.cli.verbs import verb_app
+from gateway.config import load
+from gateway.config.document import state_directory
+from gateway.errors import ConfigError
+from gateway.explanation.archive import lookup_in
+from gateway.explanation.page import page
+from gateway.messages import Payload, Record
+from gateway.payloads import Keyring, PayloadError, decrypt_record, key_of
+from gateway.payloads.encryption import is_sealed
+
+app = verb_app()
+
+
+@app.command()
+def explain(
+    request_id: Annotated[
+        str, typer.Argument(metavar="REQUEST_ID", help="The answer's x-request-id, or a record's.")
+    ],
+    config: ConfigFile = Path("gateway.yaml"),
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", help="The state directory; default: as the file says."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    payload: Annotated[
+        bool, typer.Option("--payload", help="Also print the bodies, as far as they are kept.")
+    ] = False,
+) -> None:
+    """Tell what was asked, who could have answered, who did and why, how long it took, what it
+    cost, and whether choosing again from the record gives the same.
+
+    Reads the state directory; no gateway needs to run.
+    """
+    lookup = lookup_in(state or state_directory(config, os.environ))
+    found = lookup.explanation(request_id)
+    record = _readable(lookup.record(request_id), config) if payload else None
+    if record is not None and record.features is not msgspec.UNSET:
+        found = replace(found, asked=replace(found.asked, features=record.features))
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(found) | _bodies(record), indent=2))
+        return
+    print(page(found))
+    if record is not None:
+        print(_body("Request", record.request))
+        print(_body("Answer", record.response))
+
+
+def _readable(record: Record, config: Path) -> Record:
+    """The record with its payloads decrypted, where they were encrypted."""
+    if not is_encrypted(record):
+        return record
+    try:
+        encryption = load(config, os.environ).config.log.encryption
+    except ConfigError as error:
+        raise PayloadError(
+            f"the bodies are encrypted, and {config}, which names the key, is not valid: "
+            f"{error.problems[0]}"
+        ) from None
+    if encryption is None:
+        raise PayloadError(f"the bodies are encrypted, and {config} names no key")
+    keys = (encryption.key, *encryption.old_keys)
+    return decrypt_record(record, Keyring(key_of(key.reveal()) for key in keys))
+
+
+def is_encrypted(record: Record) -> bool:
+    features = b"" if record.features is msgspec.UNSET else bytes(record.features)
+    return is_sealed(features) or "encrypted" in {record.request.type, record.response.type}
+
+
+def _bodies(record: Record | None) -> dict[str, Any]:
+    if record is None:
+        return {}
+    return {
+        "request_body": _json_of(record.request),
+        "response_body": _json_of(record.response),
+    }
+
+
+def _json_of(payload: Payload) -> Any:
+    return None if payload.body is msgspec.UNSET else msgspec.json.decode(payload.body)
+
+
+def _body(title: str, payload: Payload) -> str:
+    """A body as text; what would move the cursor of a terminal is left out."""
+    found = _json_of(payload)
+    if found is None:
+        text = "(not kept)"
+    elif payload.type == "json":
+        text = json.dumps(found, indent=2, ensure_ascii=False)
+    elif payload.type == "base64":
+        text = repr(base64.b64decode(found))
+    else:
+        text = str(found)
+    shown = "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
+    return f"\n{title}\n{shown}"
