@@ -15,7 +15,7 @@ from gateway.cli.verbs import FAILED, verb_app
 from gateway.config.document import state_directory
 from gateway.log.names import DIRECTORY
 from gateway.log.schema import line_schema
-from gateway.log.verify import Report, verify
+from gateway.log.verify import Report, SegmentLines, verify
 
 app = verb_app(help="Check, search, export and prune the prediction log.")
 
@@ -36,8 +36,9 @@ def verify_log(
     Names the first broken link, in one sentence with its file and line, and exits with 1; exits
     with 0 where the log is as it was written. A running gateway is not disturbed.
     """
-    directory = (state or state_directory(config, os.environ)) / DIRECTORY
-    report = verify(directory)
+    place = state or state_directory(config, os.environ)
+    directory = place / DIRECTORY
+    report = verify(directory, _store(place))
     if as_json:
         print(json.dumps({"valid": report.is_good, **msgspec.to_builtins(report)}, indent=2))
     else:
@@ -50,6 +51,15 @@ def verify_log(
 def schema() -> None:
     """Print the JSON Schema of a line: a record, or feedback."""
     print(json.dumps(line_schema(), indent=2))
+
+
+def _store(state: Path) -> SegmentLines | None:
+    """The local store, where there is one."""
+    from gateway.store import store  # noqa: PLC0415  DuckDB is slow to import
+
+    if not (state / store.DIRECTORY).is_dir():
+        return None
+    return store.Store(state / store.DIRECTORY, state / DIRECTORY)
 
 
 def _print_report(directory: Path, report: Report) -> None:

@@ -28,7 +28,9 @@ from gateway.log.files import LogError, pieces, sync_directory, why
 from gateway.log.names import SegmentName
 from gateway.log.tally import Content
 
-DELIVERED, RETENTION, DROPPED = "delivered", "retention", "dropped"
+# Why a file went: every sink has it, the store among them; or it is nowhere here any more, as
+# every sink has it and there is no store, as it was too old, or as room was needed.
+DELIVERED, SHIPPED, RETENTION, DROPPED = "delivered", "shipped", "retention", "dropped"
 
 
 class Entry(Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -72,7 +74,7 @@ class Removed(Entry, frozen=True, kw_only=True, tag="removed"):
 
     segment: str
     records: int
-    reason: str  # delivered: it is in the store; retention, dropped: it is nowhere
+    reason: str  # delivered: it is in the store; shipped, retention, dropped: not here
 
 
 class Broken(Entry, frozen=True, kw_only=True, tag="broken"):

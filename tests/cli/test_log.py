@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gateway.cli import main
+from gateway.log.manifest import DELIVERED, Manifest
 from gateway.log.sealer import Sealer
+from gateway.store.store import Store
 from tests.log.samples import STREAM, feedback, leave_open, line, lines
 
 SEGMENT = f"{STREAM}-00000001.ndjson"
@@ -74,6 +77,21 @@ def test_json_holds_every_finding(state: Path, capsys: pytest.CaptureFixture[str
 def test_log_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("log", "verify", "--state", str(tmp_path)) == 1
     assert capsys.readouterr().err == f"gateway: There is no log in {tmp_path / 'log'}.\n"
+
+
+def test_segment_in_the_store_is_compared_there(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(state / "store", state / "log")
+    store.add(state / "log" / SEGMENT)
+    store.close()
+    Manifest(state / "log").remove(SEGMENT, 3, DELIVERED)
+    assert run("log", "verify", "--state", str(state)) == 0
+    assert "3 records in 1 segment" in capsys.readouterr().out
+    shutil.rmtree(state / "store")
+    (state / "store").mkdir()
+    assert run("log", "verify", "--state", str(state)) == 1
+    assert f"{SEGMENT} is missing in the store" in capsys.readouterr().out
 
 
 def test_schema_accepts_what_is_written_and_nothing_else(

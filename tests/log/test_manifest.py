@@ -6,7 +6,16 @@ import pytest
 
 from gateway.log.files import LogError
 from gateway.log.lines import tombstone
-from gateway.log.manifest import Forgotten, Manifest, Removed, Sealed, entry_of
+from gateway.log.manifest import (
+    DROPPED,
+    RETENTION,
+    SHIPPED,
+    Forgotten,
+    Manifest,
+    Removed,
+    Sealed,
+    entry_of,
+)
 from gateway.log.sealer import Sealer
 from gateway.log.tally import content_of
 from tests.log.samples import STREAM, leave_open, line, lines
@@ -50,6 +59,14 @@ def test_delivered_segment_is_known_until_retention_takes_it(directory: Path) ->
     assert listed.is_delivered
     assert manifest.is_removed(SEGMENT)
     manifest.remove(SEGMENT, 3, "retention")
+    assert manifest.find(SEGMENT) is None
+    assert manifest.is_removed(SEGMENT)
+
+
+@pytest.mark.parametrize("reason", [SHIPPED, RETENTION, DROPPED])
+def test_segment_that_is_nowhere_here_is_not_listed(directory: Path, reason: str) -> None:
+    manifest = Manifest(directory)
+    manifest.remove(SEGMENT, 3, reason)
     assert manifest.find(SEGMENT) is None
     assert manifest.is_removed(SEGMENT)
 
