@@ -1,14 +1,19 @@
 """The files of the prediction log, in `state/log/`: written by workers, sealed by the shipper.
 
     names      how segments are called, and which are there
-    files      the few steps on files that must be durable
+    writer     one process's stream: segments made in time, lines appended
     lines      a line of the log as a Record or Feedback, or why it is none
     reader     whole lines of a segment, while it is written and after
-    manifest   what was sealed, forgotten and removed: a chain of hashes
     sealer     from a segment without a writer to a sealed one; repairs what a crash left
-    quota      how much is there; makes room by dropping the oldest
+    tally      what a run of lines amounts to: counts, hashes, which line was altered
+    chain      lines that each hold the hash of the one before, and where they end
+    manifest   what was sealed, forgotten and removed: the entries of the chain
     verify     whether all of it is as it was written, and where not
-    manual     docs/records.md and the JSON Schema, printed from gateway/messages.py
+    quota      how much is there; makes room by dropping the oldest
+    files      the few steps on files that must be durable
+    figures    what the shipper says of itself
+    schema     the JSON Schema of a line
+    manual     docs/records.md, printed from gateway/messages.py
 
 A segment is NDJSON: each line a Record or Feedback, `seq` 1, 2, 3… within its stream. A
 stream is one process from its start to its end.
@@ -20,5 +25,6 @@ stream is one process from its start to its end.
 
 Rule 1: a line is complete when its newline is there.
 Rule 2: whoever can take the lock of an `.open` file knows that nobody writes it any more.
-Rule 3: one process appends to the manifest: the sealer, who holds `manifest.lock`.
+Rule 3: whoever seals holds that lock until the manifest has the segment, so that nothing is sealed
+        twice; appends to the manifest take turns by flock on it.
 """
