@@ -110,7 +110,7 @@ def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
     _write_backends(out, backend_figures(view, plan, parts.now_ns()))
     workers = {str(worker.slot): worker for worker in parts.workers.seats()}
     _write_named(out, WORKER_METRICS, "worker", workers)
-    usages = {name: usage_of(pid) for name, pid in parts.workers.processes().items()}
+    usages = {name: usage_of(pid) for name, pid in _processes(parts).items()}
     _write_named(out, PROCESS_METRICS, "process", {k: u for k, u in usages.items() if u})
     _write_log(out, parts)
     _write_whole(out, whole(parts))
@@ -223,6 +223,12 @@ def _write_named(
                 for name, figure in figures.items()
             ),
         )
+
+
+def _processes(parts: Parts) -> dict[str, int]:
+    figures = parts.log_figures()
+    shipper = {"shipper": figures.pid} if figures else {}
+    return {**parts.workers.processes(), **shipper}
 
 
 def _write_log(out: Writer, parts: Parts) -> None:

@@ -29,13 +29,14 @@ from gateway.plan import Plan
 from gateway.run.background import background
 from gateway.run.child import ShipperPost, post_of, say_ready, settle_in
 from gateway.shipper.shipper import Shipper, sole
-from gateway.shipper.sinks import Wanted, made_sink, wanted_of
+from gateway.shipper.sinks import Wanted, made_sink, tend_store, wanted_of
 from gateway.shipper.upkeep import Rules
 from gateway.telemetry import set_up_logging
 from gateway.threads import in_thread
 
 LOOK_S = 0.5
 FLUSH_S = 5.0
+TEND_S = 60.0
 FAILED = 1
 NANO = 1e-9
 
@@ -62,6 +63,7 @@ class ShipperProcess:
         self._post, self._environ = post, environ
         self._offer = kept_offer(post.plan)
         self._wanted: Mapping[str, object] = {}
+        self._made: Wanted | None = None
 
     async def run(self) -> None:
         """The whole life of the shipper."""
@@ -72,7 +74,7 @@ class ShipperProcess:
         with sole(directory):
             shipper = Shipper(directory, rules_of(document.config, plan), figures=figures)
             await self._use(shipper, document.config, plan)
-            async with background(self._follow(shipper)):
+            async with background(self._follow(shipper), self._tend()):
                 say_ready(self._post.ready)
                 await shipper.run(ended, FLUSH_S)
             await shipper.close()
@@ -88,6 +90,22 @@ class ShipperProcess:
             except Exception:  # Why: the next change must find someone who looks
                 log.exception("following the configuration failed by a defect")
 
+    async def _tend(self) -> None:
+        """The store's own upkeep, now and then."""
+        problem = ""
+        while True:
+            await asyncio.sleep(TEND_S)
+            if self._made is None or "store" not in self._wanted:
+                continue
+            try:
+                await in_thread(functools.partial(tend_store, self._made), name="store-upkeep")
+            except (GatewayError, ImportError) as error:
+                if str(error) != problem:
+                    log.error("upkeep of the store: %s", error)
+                problem = str(error)
+            except Exception:  # Why: the store would grow for ever
+                log.exception("upkeep of the store failed by a defect")
+
     async def _look(self, shipper: Shipper) -> None:
         offer = kept_offer(self._post.plan)
         if offer.generation == self._offer.generation and offer.hash == self._offer.hash:
@@ -102,7 +120,9 @@ class ShipperProcess:
         """Make the sinks that are new or changed; the others stay as they are."""
         wanted = wanted_of(config.log)
         kept = {name for name, value in wanted.items() if self._wanted.get(name) == value}
-        made = Wanted(config.log, plan.log.gateway, Path(config.state), Path(plan.log.directory))
+        self._made = made = Wanted(
+            config.log, plan.log.gateway, Path(config.state), Path(plan.log.directory)
+        )
         sinks = {name: made_sink(name, made) for name in wanted.keys() - kept}
         self._wanted = wanted
         await shipper.use(sinks, kept=frozenset(kept))

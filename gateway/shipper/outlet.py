@@ -70,6 +70,10 @@ class Outlet:
         return self._is_idle and not self._unsaved()
 
     @property
+    def is_failing(self) -> bool:
+        return self._failures > 0
+
+    @property
     def in_use(self) -> str:
         """The whole segment that the sink is reading; "" none."""
         piece = self._in_hand

@@ -105,6 +105,15 @@ def made_sink(name: str, wanted: Wanted) -> Sink:
     return UnusableSink(name, sentence)
 
 
+def tend_store(wanted: Wanted) -> None:
+    """Make few files of many, and let go what is too old or too much; GatewayError."""
+    from gateway.store import Store  # noqa: PLC0415 - as below
+
+    store, rules = Store(wanted.state / "store", wanted.log), wanted.config.store
+    store.compact()
+    store.expire(rules.keep, int(rules.max_size))
+
+
 # Why imported here: each brings packages that only its own configuration asks for.
 def _store(wanted: Wanted) -> Sink:
     from gateway.store import Store  # noqa: PLC0415

@@ -108,7 +108,8 @@ def test_what_was_appended_is_known_when_the_segment_is_gone(tmp_path: Path) -> 
 def test_new_segment_is_no_item_but_its_stream_lives(tmp_path: Path) -> None:
     (tmp_path / "w0-0123456789ab0000-00000001.ndjson.new").touch()
     shelf = Surveyor(tmp_path).look()
-    assert (list(shelf.items()), shelf.writing) == ([], {"w0-0123456789ab0000"})
+    assert list(shelf.items()) == []
+    assert shelf.writing == {"w0-0123456789ab0000"}
 
 
 def test_descriptors_of_sealed_segments_are_given_back(tmp_path: Path) -> None:
