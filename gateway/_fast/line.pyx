@@ -3,7 +3,7 @@
 import cython
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 from gateway._fast.clock cimport hex_into
@@ -57,6 +57,7 @@ cdef class Line:
         if self.data == NULL:
             raise MemoryError
         self.room = LINE_BYTES
+        self.second = UINT64_MAX        # no date is written yet
         self.date[19] = c"."
 
     def __dealloc__(self):

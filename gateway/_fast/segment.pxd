@@ -34,7 +34,7 @@ cdef class Stream:                      # Stream(name, always_sync=False)
     cdef readonly str name
     cdef readonly uint64_t seq          # of the last line, kept or dropped
     cdef readonly uint64_t records      # appended
-    cdef readonly uint64_t bytes
+    cdef readonly uint64_t written_bytes
     cdef readonly uint64_t dropped
     cdef readonly bint always_sync
     cdef readonly Segment current

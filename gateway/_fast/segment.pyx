@@ -50,6 +50,8 @@ cdef class Segment:
         if self.data != NULL:
             munmap(self.data, self.size)
             self.data = NULL
+            # Safety: whoever appends to it finds it full.
+            self.used = self.size
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -117,7 +119,7 @@ cdef class Stream:
                 self.dropped += 1
                 return False
         self.records += 1
-        self.bytes += length + 1
+        self.written_bytes += length + 1
         if self.always_sync:
             segment_sync(self.current.fd)
         return True

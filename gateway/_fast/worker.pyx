@@ -75,10 +75,10 @@ cdef class Worker:
         """What the stream has written since the last look, on the seat for everyone to see."""
         cdef Stream stream = self.stream
         self.seat.records += stream.records - self.counted[0]
-        self.seat.record_bytes += stream.bytes - self.counted[1]
+        self.seat.record_bytes += stream.written_bytes - self.counted[1]
         self.seat.records_dropped += stream.dropped - self.counted[2]
         self.counted[0] = stream.records
-        self.counted[1] = stream.bytes
+        self.counted[1] = stream.written_bytes
         self.counted[2] = stream.dropped
         return 0
 

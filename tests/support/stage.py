@@ -261,6 +261,11 @@ class Stage:
 
         self.worker.record_with(self.log.recorder, self.log.stream, False, append)
 
+    def shed(self) -> None:
+        """Requests are refused while there is no room for records, which there is not."""
+        self.log.stream.close()
+        self.worker.record_with(self.log.recorder, self.log.stream, True)
+
     def apply(self, settings: Settings) -> None:
         previous: Table | None = self.worker.table
         text = json.dumps({"workers": 1, **settings})

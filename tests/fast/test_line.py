@@ -1,0 +1,93 @@
+"""Lines of JSON, against the standard library's reader."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway._fast.line import Line, utf8_of
+
+LINE = Line()
+SOUND = ('"', "\\", "\n", "\0", "\x7f", "a", "é", "€", "😀")
+BROKEN = (b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5", b"\x80")
+SCRAPS = st.lists(st.sampled_from((*map(str.encode, SOUND), *BROKEN))).map(b"".join)
+
+
+@given(st.binary() | SCRAPS)
+def test_text_becomes_one_line_of_valid_json(text: bytes) -> None:
+    line = LINE.build(("text", text))
+    assert b"\n" not in line
+    assert b"\r" not in line
+    read = json.loads(line.decode("utf-8"))
+    try:
+        assert read == text.decode("utf-8")
+    except UnicodeDecodeError:
+        assert read.replace("\ufffd", "") == text.decode("utf-8", "ignore")
+
+
+@given(st.binary() | SCRAPS | st.text().map(str.encode))
+def test_utf8_is_measured_up_to_its_first_fault(text: bytes) -> None:
+    try:
+        text.decode("utf-8")
+        valid = len(text)
+    except UnicodeDecodeError as fault:
+        valid = fault.start
+    assert utf8_of(text) == valid
+
+
+@given(st.recursive(st.none() | st.text(), st.lists, max_leaves=5))
+def test_json_keeps_its_meaning_on_one_line(value: object) -> None:
+    written = json.dumps(value, indent=1).replace("\n", "\r\n").encode()
+    line = LINE.build(("json", written))
+    assert json.loads(line) == value
+    assert not set(line) & {10, 13}
+
+
+@given(st.binary())
+def test_base64_is_the_standard_one(data: bytes) -> None:
+    assert json.loads(LINE.build(("base64", data))) == base64.b64encode(data).decode()
+
+
+@given(st.integers(0, 2**64 - 1))
+@example(0)
+@example(99)
+@example(100)
+def test_numbers_are_exact(number: int) -> None:
+    assert LINE.build(number) == str(number).encode()
+    assert json.loads(LINE.build(("hex", number))) == f"{number:016x}"
+
+
+@given(st.floats(0, 9e15), st.integers(1, 12))
+@example(0.9999999, 3)
+@example(1e-7, 9)
+def test_decimals_are_rounded_at_the_last_digit(value: float, decimals: int) -> None:
+    text = LINE.build(("decimal", (value, decimals))).decode()
+    assert abs(float(text) - value) <= 0.500001 * 10**-decimals + math.ulp(value)
+    assert not text.endswith((".", "0")) or "." not in text
+
+
+@pytest.mark.parametrize(
+    "value, written",
+    [(math.nan, b"0"), (math.inf, b"9000000000000000"), (-1.0, b"0"), (-math.inf, b"0")],
+)
+def test_what_is_no_number_is_still_json(value: float, written: bytes) -> None:
+    assert LINE.build(("decimal", (value, 3))) == written
+
+
+@given(st.integers(0, 2**64 // 1000 - 1))  # microseconds
+def test_times_are_utc_to_the_microsecond(us: int) -> None:
+    moment = datetime.fromisoformat(json.loads(LINE.build(("time", us * 1000))))
+    expected = datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)
+    assert moment == expected
+
+
+def test_a_line_grows_with_what_is_written() -> None:
+    assert (
+        LINE.build(b"[", ("text", b"\x01" * 100_000), b"]") == b'["' + b"\\u0001" * 100_000 + b'"]'
+    )
