@@ -28,7 +28,7 @@ from gateway.log.files import LogError, why
 from gateway.log.manifest import DELIVERED, DROPPED, AnyEntry, Manifest, Removed, Sealed
 from gateway.log.quota import make_room, used_bytes
 from gateway.log.sealer import Counts, Sealer
-from gateway.shipper.checkpoint import Checkpoint
+from gateway.shipper.checkpoint import NO_SPACE, Checkpoint
 from gateway.shipper.shelf import Extent, Item, Shelf, Surveyor
 
 log = logging.getLogger(__name__)
@@ -122,8 +122,18 @@ class Upkeep:
 
     def _remove(self, progress: Progress) -> None:
         for item in delivered(self.shelf, progress):
-            self._note(self._manifest.remove(item.name.segment, item.extent.records, DELIVERED))
+            self._note(self._removed(item.name.segment, item.extent.records))
             self.removed += 1
+
+    def _removed(self, segment: str, records: int) -> Removed:
+        try:
+            return self._manifest.remove(segment, records, DELIVERED)
+        except LogError as error:
+            if not is_for_want_of_space(error):
+                raise
+        # Why: on a full disk the file itself is the room that its entry needs.
+        self._manifest.unlink(segment)
+        return self._manifest.remove(segment, records, DELIVERED)
 
     def _make_room(self, progress: Progress) -> None:
         self.used_bytes = used_bytes(self._directory)
@@ -154,6 +164,11 @@ def _is_behind(checkpoint: Checkpoint | None, item: Item) -> bool:
         checkpoint.number > item.number
         or (checkpoint.number == item.number and checkpoint.offset >= item.extent.bytes)
     )
+
+
+def is_for_want_of_space(error: LogError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in NO_SPACE
 
 
 def _problem_of(step: Callable[[], None]) -> str:
