@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from gateway.cli.check import ConfigFile
+from gateway.cli import log_keeping, log_search
+from gateway.cli.log_search import ConfigFile, StateDirectory, place_of
 from gateway.cli.verbs import FAILED, verb_app
-from gateway.config.document import state_directory
 from gateway.log.names import DIRECTORY
-from gateway.log.schema import line_schema
-from gateway.log.verify import Report, SegmentLines, verify
+
+if TYPE_CHECKING:
+    from gateway.log.verify import Report, SegmentLines
 
 app = verb_app(help="Check, search, export and prune the prediction log.")
+app.add_typer(log_search.app)
+app.add_typer(log_keeping.app)
 
-StateDirectory = Annotated[
-    Path | None, typer.Option("--state", help="The state directory; default: as the file says.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -36,7 +35,9 @@ def verify_log(
     Names the first broken link, in one sentence with its file and line, and exits with 1; exits
     with 0 where the log is as it was written. A running gateway is not disturbed.
     """
-    place = state or state_directory(config, os.environ)
+    from gateway.log.verify import verify  # noqa: PLC0415  slow to import
+
+    place = place_of(config, state)
     directory = place / DIRECTORY
     report = verify(directory, _store(place))
     if as_json:
@@ -50,6 +51,8 @@ def verify_log(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a line: a record, or feedback."""
+    from gateway.log.schema import line_schema  # noqa: PLC0415  slow to import
+
     print(json.dumps(line_schema(), indent=2))
 
 

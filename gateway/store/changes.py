@@ -15,11 +15,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.log.files import LogError, try_lock, why
-from gateway.log.manifest import Manifest
 from gateway.log.names import SegmentName
-from gateway.log.tally import content_of
 from gateway.store.catalog import Catalog, Damaged, Pending
 from gateway.store.database import Connection, StoreError, failures
 from gateway.store.orders import Orders, read_orders, write_orders
@@ -33,6 +32,9 @@ from gateway.store.volume import (
     volume_of,
     write_volume,
 )
+
+if TYPE_CHECKING:
+    from gateway.log.manifest import Manifest
 
 LOCK_NAME = "store.lock"
 LOCK_WAIT_S = 20.0
@@ -56,6 +58,12 @@ class Changes:
         with lock(self.directory / LOCK_NAME):
             self._settle(connection)
             yield
+
+    def manifest(self) -> Manifest:
+        """Of the log."""
+        from gateway.log.manifest import Manifest  # noqa: PLC0415  slow to import
+
+        return Manifest(self.log_directory)
 
     def orders(self) -> Orders:
         return read_orders(self.directory)
@@ -92,15 +100,18 @@ class Changes:
 
     def tell_manifest(self, connection: Connection) -> list[str]:
         """Tell the log's manifest of tombstones; what it cannot be told, in sentences."""
-        problems, manifest = [], Manifest(self.log_directory)
+        problems: list[str] = []
         for pending in self.catalog.pending():
             try:
-                self._tell(connection, manifest, pending)
+                self._tell(connection, pending)
             except (LogError, StoreError) as error:
                 problems.append(str(error))
         return problems
 
-    def _tell(self, connection: Connection, manifest: Manifest, pending: Pending) -> None:
+    def _tell(self, connection: Connection, pending: Pending) -> None:
+        from gateway.log.tally import content_of  # noqa: PLC0415  slow to import
+
+        manifest = self.manifest()
         name, listed = SegmentName.parse(pending.segment), manifest.find(pending.segment)
         if name is not None and listed is not None:
             content = content_of(self._data(connection, pending.segment), name.stream)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from gateway.log.files import replace_durably, why
 from gateway.log.lines import LineError, tombstone
-from gateway.log.manifest import Manifest
 from gateway.store.catalog import Pending
 from gateway.store.changes import Changes
 from gateway.store.columns import KEPT_OF_FORGOTTEN, TABLES, names, quoted
@@ -150,7 +149,7 @@ def _replace(changes: Changes, path: Path, content: bytes) -> None:
         replace_durably(path, content)
         # Why: the shipper may have removed the segment meanwhile; its entry in the manifest was
         # there before it unlinked the old file, or it unlinks this one.
-        if Manifest(changes.log_directory).is_removed(path.name):
+        if changes.manifest().is_removed(path.name):
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {why(error)}") from None

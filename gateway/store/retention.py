@@ -14,7 +14,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from gateway.log.files import LogError
-from gateway.log.manifest import RETENTION, Manifest
 from gateway.store.changes import Changes
 from gateway.store.database import Connection, StoreError
 from gateway.store.filters import Filter, Where
@@ -22,6 +21,7 @@ from gateway.store.forgetting import held_or_not
 from gateway.store.graves import bury_in_volume
 from gateway.store.volume import Volume
 
+RETENTION = "retention"  # why lines and segments went, as the manifest says it
 DAY_US = 86_400 * 1_000_000
 
 _HELD_KEYS = """
@@ -49,7 +49,6 @@ def expire(
     volumes = records = waiting = spared = 0
     with changes.begun(connection):
         held = changes.orders().held
-        manifest = Manifest(changes.log_directory)
         oldest = due(changes.catalog.volumes(), now_us - keep_days * DAY_US, max_bytes)
         _find_held_keys(changes, connection, held if oldest else ())
         for volume in oldest:
@@ -60,7 +59,7 @@ def expire(
                 bury_in_volume(changes, connection, volume, _not_held(held), RETENTION)
                 spared += 1
             else:
-                _remove(changes, manifest, volume, segments)
+                _remove(changes, volume, segments)
                 volumes, records = volumes + 1, records + volume.records
         changes.tell_manifest(connection)
         size = sum(each.bytes for each in changes.catalog.volumes())
@@ -84,7 +83,8 @@ def _still_wait(log_directory: Path, segments: Iterable[str]) -> bool:
     return any((log_directory / segment).exists() for segment in segments)
 
 
-def _remove(changes: Changes, manifest: Manifest, volume: Volume, segments: dict[str, int]) -> None:
+def _remove(changes: Changes, volume: Volume, segments: dict[str, int]) -> None:
+    manifest = changes.manifest()
     try:
         for segment, lines in segments.items():
             if manifest.find(segment):

@@ -25,6 +25,7 @@ from gateway.store.search import Found, search
 from gateway.store.segments import lines_in
 from gateway.store.stats import Stats, stats
 from gateway.store.upkeep import add_segment, join_volumes
+from gateway.store.volume import Volume
 
 DIRECTORY = "store"  # under the state directory
 LIMIT = 50
@@ -92,6 +93,11 @@ class Store:
             volume = Catalog(self._sources.directory).volume_of(segment)
             if volume is not None:
                 yield from lines_in(connection, self._sources.directory, volume, segment)
+
+    def volumes(self) -> list[Volume]:
+        """What the store consists of, the newest first."""
+        catalog = Catalog(self._sources.directory)
+        return catalog.volumes() if catalog.exists else []
 
     # changing
 
