@@ -158,6 +158,14 @@ def test_post_that_ends_last_is_told_when_the_others_have_ended(scene: Scene) ->
     assert scene.events().index(f"a {NO_SEAT} end") < scene.events().index(told)
 
 
+def test_gateway_is_ready_without_a_process_that_nobody_waits_for(scene: Scene) -> None:
+    code = scene.run(
+        scene.post("a"), scene.post("b", "code1", is_awaited=False), play=scene.nothing
+    )
+    assert code == 0
+    assert scene.said == ["READY=1", "STOPPING=1"]
+
+
 def test_process_that_does_not_end_is_killed_after_the_hard_stop(scene: Scene) -> None:
     began = time.monotonic()
     scene.run(scene.post("a", "stubborn"), play=scene.nothing, hard_stop_s=0.3)
