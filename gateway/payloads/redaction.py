@@ -24,6 +24,7 @@ import base64
 import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
@@ -116,10 +117,16 @@ class Redactor:
         return msgspec.json.encode(payload)
 
     def text(self, value: str) -> str:
-        """A text, such as a message of an error, without what patterns find in it."""
-        if not self._patterns.may_be_in(value.encode("utf-8", "replace")):
-            return value
-        return Texts(self._patterns).clean([value]).get(0, value)
+        """A text, such as a path or a message, without what patterns find in it.
+
+        What is percent-encoded is read as what it means, and returned so if need be.
+        """
+        for read in (value, unquote(value)):
+            if self._patterns.may_be_in(read.encode("utf-8", "replace")):
+                found = Texts(self._patterns).clean([read])
+                if found:
+                    return found[0]
+        return value
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Of these headers those that are to be recorded, cleaned; names in lower case."""

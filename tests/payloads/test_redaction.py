@@ -235,7 +235,9 @@ def test_stream_without_anything_is_kept_as_it_came() -> None:
 
 def test_text_is_cleaned() -> None:
     assert ALL.text("no such model: ann@example.org") == "no such model: [redacted:email]"
-    assert ALL.text("no such model: café\udc80") == "no such model: café\udc80"
+    assert ALL.text("no such model: café\udc80 %20") == "no such model: café\udc80 %20"
+    assert ALL.text("/x%2Fy?password%3Dhunter2%20%C3") == "/x/y?password=[redacted:secrets] \ufffd"
+    assert ALL.text("/ann%40example.org") == "/[redacted:email]"
 
 
 def test_headers_are_those_that_are_wanted_and_never_credentials() -> None:
