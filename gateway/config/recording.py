@@ -22,6 +22,7 @@ Pointer = Annotated[str, Meta(pattern=r"^(/[^\n]*)?\Z")]  # RFC 6901
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}\Z")]
 
 PayloadPolicy = Literal["full", "sampled", "digest", "none"]
+MessageKey = Literal["id", "request_id", "route", "backend", "user", "none"]
 PatternName = Literal["secrets", "email", "phone", "card", "iban"]
 
 
@@ -91,9 +92,7 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bootstrap: tuple[Line, ...]  # brokers to begin with, host:port
     topic: Topic = "gateway.records"  # of the records
     feedback_topic: Topic = "gateway.feedback"  # of the feedback
-    key: Literal["id", "request_id", "route", "backend", "user", "none"] = (
-        "request_id"  # of a message
-    )
+    key: MessageKey = "request_id"  # of a message: what decides about its partition
     format: Literal["json", "msgpack"] = "json"  # of its value
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "zstd"  # of a batch
     batch: Size = Size(512 * KIB)  # most bytes of a batch, before compression

@@ -26,7 +26,7 @@ import msgspec
 
 from gateway._fast import Segment, Stream, monotonic_ns
 from gateway.errors import GatewayError, StateError
-from gateway.log.files import LogError
+from gateway.log.files import LogError, sync_directory
 from gateway.log.names import SegmentName, new_stream
 from gateway.log.quota import make_room, used_bytes
 from gateway.messages import Feedback
@@ -159,6 +159,7 @@ class Writer:
             path.unlink(missing_ok=True)
             raise
         path.rename(self._directory / name.as_state("open").file_name)
+        sync_directory(self._directory)  # Why: after a power cut its lines must be found
         return segment
 
     def _make_room(self, plan: LogPlan) -> None:
