@@ -31,7 +31,7 @@ class NoRecord(GatewayError):
 
 
 class Span(Struct, frozen=True):
-    """The days that a source has records of, such as 2026-11-21."""
+    """The times that a source has records of, RFC 3339."""
 
     first: str
     last: str

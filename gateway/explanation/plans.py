@@ -26,6 +26,8 @@ from gateway.state.history import MOST_ENTRIES, ConfigHistory, Entry
 from gateway.state.last_good import load_last_good
 
 _MOST_PLANS = 16
+# Why: workers serve from the first moment; that is written down when the controller is there.
+_WRITTEN_LATE_MS = 60_000
 
 
 class InForce(Struct, frozen=True):
@@ -64,7 +66,7 @@ class Plans:
         """Since when, and by whom, this plan was in force at that time."""
         later: Entry | None = None
         for entry in self._applied():
-            if entry.at_ms <= at_ms and entry.hash == plan_hash:
+            if entry.at_ms <= at_ms + _WRITTEN_LATE_MS and entry.hash == plan_hash:
                 return InForce(entry.at_ms, entry.author, later.at_ms if later else 0)
             later = entry
         return None

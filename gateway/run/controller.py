@@ -29,6 +29,7 @@ from gateway.control.explain import LiveExplainer, PathNeeds
 from gateway.control.figures import BoardSource, BoardView
 from gateway.control.parts import Parts, Worker
 from gateway.errors import ConfigError, GatewayError
+from gateway.explanation.archive import lookup_in
 from gateway.link import LinkServer, Peer
 from gateway.log.figures import FILE_NAME as FIGURES
 from gateway.log.figures import read_figures
@@ -38,6 +39,8 @@ from gateway.protocols import BY_NAME
 from gateway.reload import FileWatch, Reload
 from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
+from gateway.run.feedback import ControllerLog
+from gateway.run.production import LiveProduction
 from gateway.state.database import open_database
 from gateway.state.history import ConfigHistory
 from gateway.supervisor import MISCONFIGURED
@@ -65,6 +68,7 @@ def controller_main(arguments: Sequence[str], environ: Mapping[str, str]) -> int
 
 async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     board, link = Board.attach(post.board), LinkServer(post.control)
+    history = ConfigHistory(open_database(post.state))
     reload = Reload(
         kept_offer(post.plan),
         file=post.config,
@@ -72,8 +76,10 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
         state=post.state,
         environ=environ,
         carrier=link,
-        history=ConfigHistory(open_database(post.state)),
+        history=history,
     )
+    feedback = ControllerLog(lambda: reload.plan)
+    production = production_of(post, board, reload, history, environ)
     admin, view = reload.document.config.admin, BoardView(cast("BoardSource", board))
     app = create_app(
         Parts(
@@ -85,6 +91,10 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             token=admin.token,
             started_ns=post.started_ns,
             data_url=post.data_url,
+            feedback=feedback,
+            redact=feedback.redact,
+            production=production.in_force,
+            records=lookup_in(post.state),
             log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
         )
     )
@@ -93,9 +103,24 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, server.end)
     loop.add_signal_handler(signal.SIGHUP, hangups.set)
-    async with link.listening(), background(watch(post.config, reload), follow(hangups, reload)):
+    work = [watch(post.config, reload), follow(hangups, reload), feedback.follow()]
+    work += [production.warm(), production.follow()]
+    async with link.listening(), background(*work):
         reload.start()
         await server.serve([socket.socket(fileno=each) for each in post.listen])
+
+
+def production_of(
+    post: ControllerPost,
+    board: Board,
+    reload: Reload,
+    history: ConfigHistory,
+    environ: Mapping[str, str],
+) -> LiveProduction:
+    """What is in production, with a view of the board of its own: it is asked in threads."""
+    view = BoardView(cast("BoardSource", board))
+    started_at_s = time.time() - (time.monotonic_ns() - post.started_ns) * NANO
+    return LiveProduction(post.state, history, reload, view, environ, started_at_s)
 
 
 def explainer_of(reload: Reload, board: Board, view: BoardView) -> LiveExplainer:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.cli import main
 from gateway.explanation.explanation import RecordExplanation, explain
 from gateway.explanation.page import page
 from gateway.explanation.plans import FoundPlan
@@ -19,8 +21,8 @@ from gateway.plan import POLICIES, Plan
 from tests.support import faults
 from tests.support.answers import plays
 from tests.support.backends import Backend
-from tests.support.fixtures import MakeBackend
-from tests.support.gateway import GatewayThread
+from tests.support.fixtures import MakeBackend, MakeProcess
+from tests.support.gateway import GatewayProcess, GatewayThread
 from tests.support.openai_model import OpenAIModel
 from tests.support.settings import Settings, configuration, openai_backend, route
 from tests.support.waiting import until
@@ -31,7 +33,7 @@ OVERRIDES = ["policy", "backend", "capabilities"]
 @pytest.fixture
 def backends(make_backend: MakeBackend) -> list[Backend]:
     """Two good ones, one slow, one that fails every third request, one that hardly can anything."""
-    failing = faults.in_turn(
+    failing = faults.alternating(
         plays(OpenAIModel("shaky")), plays(OpenAIModel("shaky")), faults.status(503)
     )
     return [
@@ -142,3 +144,37 @@ def test_every_choice_is_agreed_to(
     for record in records:
         for decision in explained(record, plan).decisions:
             assert decision.verdict.result == "agrees", (decision.verdict, record)
+
+
+def test_a_running_gateway_explains_by_command_and_by_its_admin_port(
+    backends: list[Backend],
+    make_process: MakeProcess,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = settings_of(backends, Path("unused"), "cheapest")
+    gateway = make_process(settings | {"name": "gw-e2e"})
+    body = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
+    with gateway.connect() as client:
+        answer = client.post_json("/v1/chat/completions", body, [("x-request-id", "mine-1")])
+    assert answer.status == 200
+    until(lambda: can_administer(gateway), 10.0, gateway.log)
+    status, content = gateway.admin("/api/v1/records/mine-1/explanation")
+    found = json.loads(content)
+    assert (status, found["gateway"], found["verdict"]) == (200, "gw-e2e", "agrees")
+    with pytest.raises(SystemExit) as caught:
+        main(["explain", "mine-1", "-c", str(gateway.config)])
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert f"Answered by {answer.header('x-gateway-backend')}" in text
+    assert "put there by start" in text
+    assert "Decided again from the record and its plan: the same." in text
+    status, content = gateway.admin("/api/v1/records/nobody")
+    assert status == 404
+
+
+def can_administer(gateway: GatewayProcess) -> bool:
+    """Whether the controller is there; workers serve before."""
+    try:
+        return gateway.admin("/healthz")[0] == 200
+    except OSError:
+        return False

@@ -45,7 +45,7 @@ class FakeSource:
         return self.signals
 
     def span(self) -> Span | None:
-        return Span("2026-11-01", "2026-11-02") if self.lines else None
+        return Span("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z") if self.lines else None
 
 
 def lookup_of(state: Path, *lines: bytes) -> Lookup:
@@ -79,7 +79,8 @@ def test_an_unknown_id_says_what_times_there_are_records_of(tmp_path: Path) -> N
     with pytest.raises(NoRecord) as caught:
         lookup_of(tmp_path, msgspec.json.encode(IT)).record("nobody\x1b[2J")
     assert str(caught.value) == (
-        "There is no record of nobody?[2J; there are records from 2026-11-01 to 2026-11-02."
+        "There is no record of nobody?[2J; "
+        "there are records from 2026-11-01T00:00:00Z to 2026-11-02T00:00:00Z."
     )
 
 

@@ -94,11 +94,18 @@ def test_a_plan_that_does_not_compile_any_more_says_why(
 
 def test_who_put_a_plan_in_force_and_until_when(tmp_path: Path, history: ConfigHistory) -> None:
     other = TEXT.replace("cheapest", "fastest")
-    add(history, 1000, author="file")
-    add(history, 1500, outcome="refused")
-    add(history, 2000, author="api:ann", text=other)
-    add(history, 3000, author="signal")
+    add(history, 1_000_000, author="file")
+    add(history, 1_500_000, outcome="refused")
+    add(history, 2_000_000, author="api:ann", text=other)
+    add(history, 3_000_000, author="signal")
     plans = Plans(tmp_path)
-    assert plans.in_force(HASH, 1999) == InForce(1000, "file", 2000)
-    assert plans.in_force(HASH, 3500) == InForce(3000, "signal")
-    assert plans.in_force(HASH, 999) is None
+    assert plans.in_force(HASH, 1_999_000) == InForce(1_000_000, "file", 2_000_000)
+    assert plans.in_force(HASH, 3_500_000) == InForce(3_000_000, "signal")
+    assert plans.in_force(HASH, 900_000) is None
+
+
+def test_a_request_may_come_just_before_its_plan_is_written_down(
+    tmp_path: Path, history: ConfigHistory
+) -> None:
+    add(history, 1_000_000, author="start")
+    assert Plans(tmp_path).in_force(HASH, 999_000) == InForce(1_000_000, "start")
