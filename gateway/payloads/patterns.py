@@ -6,7 +6,7 @@ one scan over all their hints says of most bodies that there is nothing to do.
 
 Cost: a body without a hint costs one pass of RE2, 2 us a KiB; Python's own `re` would
 take 50 times that, on the event loop, and could be made to take hours (measured:
-docs/decisions/0013-patterns-by-re2.md).
+docs/decisions/0014-patterns-by-re2.md).
 
 Rule 1: all work is linear in the text: RE2 never goes back, and checks of what it found
         look at a bounded number of bytes, or at bytes that no later match contains.

@@ -4,9 +4,9 @@ A `Redactor` takes a body as it came and returns the finished JSON of a `message
 In this order: no more is read than is needed; what pointers and patterns name is taken out;
 then it is cut to the route's limit; then it is encrypted, if that is wished.
 
-Cost: a body without a hint of anything costs 2 us a KiB, JSON about 1 more, streams about
-8; what must be taken apart 20 to 60 (bench/micro/payloads.py). At most WINDOW times the
-route's limit and READ_AHEAD are read, so this bounds a call.
+Cost: a body without a hint of anything costs 3 us a KiB, a stream 12; what must be taken
+apart 15, a stream 100 (bench/micro/payloads.py). At most WINDOW times the route's limit and
+READ_AHEAD are read, which bounds a call.
 
 Rule 1: nothing is cut before it was searched, so that half a secret does not stay.
 Rule 2: a body that cannot be searched (binary, malformed) is not kept while the route wants

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.payloads.documents import Document, Lane, Place, Survey, decoded
-from gateway.payloads.patterns import Patterns
+from gateway.payloads.patterns import Patterns, expression
 from gateway.payloads.pointers import Pointer
 from gateway.payloads.texts import LONGEST_HALF, Texts, without_end
 
@@ -29,8 +29,8 @@ from gateway.payloads.texts import LONGEST_HALF, Texts, without_end
 _LANE_NAMES = ("type", "output_index", "content_index", "summary_index", "index")
 _MEMBER = re.compile(rb'"([^"\\]*+)"\s*+:\s*+"((?:[^"\\]++|\\.)*+)"')
 # More than one text at a time, texts in arrays, or events that are no objects.
-_UNUSUAL = re.compile(
-    rb'index"\s*+:\s*+[1-9]|[\[,]\s*+"[^"]*+"\s*+[,\]]|(?m:^data: ?+(?!\[DONE\])[^{\r\n])'
+_UNUSUAL = expression(
+    rb'index"\s*:\s*[1-9]|[\[,]\s*"[^"]*"\s*[,\]]|(?m:^data: ?(?:[^{\[\r\n ]|\[[^D]))'
 )
 _NEXT = b"\ndata:"
 _OPENING = re.compile(rb'"\s*+:\s*+"')
@@ -52,8 +52,13 @@ class Event:
         root = self.document.root if self.document else None
         if type(root) is not dict:
             return ()
-        values = (root.get(name) for name in _LANE_NAMES)
-        return tuple(one if type(one) in {int, str} else None for one in values)
+        return tuple(
+            [
+                (name, root[name])
+                for name in _LANE_NAMES
+                if name in root and type(root[name]) in {int, str}
+            ]
+        )
 
     def text(self) -> str:
         """The data as it is written in a stream; "" none."""
@@ -69,7 +74,7 @@ def may_hold(data: bytes, patterns: Patterns) -> bool:
     Pieces of one text are found by the name of their member, which serves as long as the
     stream has one text of each name at a time.
     """
-    if patterns.may_be_in(data) or _UNUSUAL.search(data):
+    if patterns.may_be_in(data) or _UNUSUAL.is_in(data):
         return True
     varied = (b"".join(one) for one in _texts_by_name(data).values() if _are_varied(one))
     return patterns.may_be_in(b"\n".join(varied))
