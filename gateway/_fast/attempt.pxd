@@ -85,6 +85,7 @@ cdef class Attempt(Borrower):
     cdef list pieces                    # held or not yet committed
     cdef bytes body                     # whole, once ended well or with a status to pass on
     cdef uint64_t answer_bytes
+    cdef bytes raw                      # the piece under way as it came, one whole chunk; or None
     cdef Events events                  # of a stream
     cdef Usage usage
     cdef uint64_t cost_nano_usd

@@ -274,6 +274,8 @@ cdef class Attempt(Borrower):
         self.last_ns = now_ns
         self.answer_bytes += PyBytes_GET_SIZE(piece)
         out = piece if self.events is None else <bytes>self.events.feed(piece)
+        if out is not piece:
+            self.raw = None
         if PyBytes_GET_SIZE(out) and self.caller is not None:
             return self.caller.attempt_piece(self, out)
         return 0

@@ -47,6 +47,8 @@ cdef class Reply(Caller):
             # Rule: the last byte of an answer leaves when its record is written.
             self.last_piece = piece
             return 0
+        if self.chunked and attempt.raw is not None:
+            return self.client.send(attempt.raw)
         return self.client.send(self.framed(piece))
 
     cdef int tee(self, bytes piece) except -1:

@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.messages import STREAM_HEAD, answer, chat, chunk
 from tests.support.stage import Stage, echoing, serving
@@ -287,3 +289,29 @@ def test_a_stalled_reader_does_not_outlast_the_deadline() -> None:
     assert not server.is_open
     assert stage.outcomes("chat") == {"deadline": 1}
     stage.end()
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=5),
+    st.lists(st.integers(1, 400), max_size=12),
+    st.sampled_from(["%x", "%X", "00%x", "%x;note=1"]),
+)
+def test_chunks_reach_the_client_however_they_are_cut(
+    pieces: list[bytes], cuts: list[int], size: str
+) -> None:
+    """A whole chunk goes on as it came; a part of one, or one with an extension, must not."""
+    stage = Stage(serving("a", limits={"hold": 1}))
+    client, server = stage.asked()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
+    body = b"".join(b"%b\r\n%b\r\n" % ((size % len(p)).encode(), p) for p in pieces)
+    server.send(head)
+    rest = body + b"0\r\n\r\n"
+    for cut in cuts:
+        part, rest = rest[:cut], rest[cut:]
+        if part:
+            server.send(part)
+    if rest:
+        server.send(rest)
+    assert client.answer().body == b"".join(pieces)
+    assert b"note" not in client.heard.partition(b"\r\n\r\n")[2] or b"note" in b"".join(pieces)
+    stage.assert_settled()
