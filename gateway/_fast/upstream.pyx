@@ -50,8 +50,7 @@ cdef class Upstream(Peer):
         try:
             self.read(data, self.worker.now())
         except BaseException as error:
-            self.worker.failed(error)
-            self.abort()
+            self.crashed(error)
 
     def eof_received(self):
         try:
@@ -73,6 +72,20 @@ cdef class Upstream(Peer):
                 other.close()
         except BaseException as failure:
             self.worker.failed(failure)
+
+    cdef int crashed(self, object error) except -1:
+        """A defect in what an answer sets off: its attempt is over, so that nobody waits for it."""
+        cdef Attempt attempt = self.attempt
+        self.worker.failed(error)
+        self.abort()
+        if attempt is None:
+            return 0
+        attempt.server = None
+        try:
+            attempt.on_lost(OUTCOME_UPSTREAM_PROTOCOL, self.worker.now())
+        except BaseException as second:
+            self.worker.failed(second)
+        return 0
 
     # -- Peer
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.messages import Answer, chunk
-from tests.support.stage import Client, Server, Stage, echoing
+from tests.support.stage import Client, Server, Stage, echoing, serving
 
 GET = b"GET /echo HTTP/1.1\r\nhost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -272,3 +272,21 @@ def test_chunks_of_one_read_are_one_piece() -> None:
     before = len(client.transport.writes)
     server.send(chunk(b"a") + chunk(b"b") + chunk(b"c"))
     assert client.transport.writes[before:] == [chunk(b"abc")]
+
+
+def test_a_defect_behind_an_answer_ends_the_attempt_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody waits for the deadline because something here raised."""
+    stage = Stage(serving("a", fallback=["cached", "unavailable"]))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("defect")
+
+    monkeypatch.setattr(type(stage.table.routes_by_index[0].answers), "keep", fail)
+    client, server = stage.asked()
+    server.answer({"ok": True})
+    assert [str(error) for error in stage.loop.errors] == ["defect"]
+    assert client.answers()
+    assert stage.worker.in_flight == 0
+    assert not server.is_open
