@@ -148,6 +148,13 @@ class KafkaSink:
 
     async def _send_packs(self, packs: list[Pack]) -> Pack | None:
         """None when all are acknowledged, else the first that was too long."""
+        for wave in waves(packs):
+            too_long = await self._send_wave(wave)
+            if too_long is not None:
+                return too_long
+        return None
+
+    async def _send_wave(self, packs: list[Pack]) -> Pack | None:
         producer = await self._started()
         topics = (self._config.topic, self._config.feedback_topic)
         answers = []
@@ -193,6 +200,24 @@ class KafkaSink:
             sentence = f"cannot put records aside that Kafka cannot take: {error.strerror}"
             raise SinkError(sentence) from None
         self.dead_letters += len(letters)
+
+
+def waves(packs: list[Pack]) -> list[list[Pack]]:
+    """The first pack of each partition, the second of each, and so on.
+
+    Why: a broker that does not know a producer yet takes any sequence, so what follows a
+    refused batch of the same partition may not be under way already.
+    """
+    made: list[list[Pack]] = []
+    before: dict[tuple[bool, int], int] = {}
+    for pack in packs:
+        place = (pack.is_feedback, pack.partition)
+        number = before.get(place, 0)
+        before[place] = number + 1
+        if number == len(made):
+            made.append([])
+        made[number].append(pack)
+    return made
 
 
 def _as_msgpack(batch: Batch) -> list[bytes | None]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 import ssl
 from typing import Any
 
@@ -18,6 +20,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from gateway.config.recording import Kafka
 from gateway.shipper.sink import SinkError
@@ -141,9 +144,12 @@ class Cluster:
         for host, port, _ in collect_hosts(list(self._config.bootstrap)):
             try:
                 connection = await create_conn(host, port, **options)
+                try:
+                    await connection.send(MetadataRequest([]))
+                finally:
+                    connection.close()
             except (KafkaError, OSError, TimeoutError) as error:
                 return self._sentence(error, f"{host}:{port}")
-            connection.close()
         return ""
 
     def _sentence(self, error: Exception, broker: str) -> str:
@@ -157,7 +163,7 @@ class Cluster:
         if isinstance(error, WRONG_CREDENTIALS) and sasl is not None:
             return f"{broker} refuses user and password of {sasl.username} ({sasl.mechanism})"
         if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-            return f"no broker answers at {broker}: {error.strerror or error}"
+            return f"no broker answers at {broker}: {_cause(error)}"
         if isinstance(error, TimeoutError):
             return f"no broker answers at {broker}: it takes too long"
         if isinstance(error, kafka_errors.KafkaConnectionError):
@@ -190,6 +196,12 @@ WRONG_CREDENTIALS = (
 def _words(error: Exception) -> str:
     described = getattr(error, "description", None) or str(error)
     return f"{type(error).__name__}: {described}"
+
+
+def _cause(error: OSError) -> str:
+    """Why: what the event loop says repeats the address, and differs from loop to loop."""
+    known = error.errno if error.errno in errno.errorcode else 0
+    return os.strerror(known) if known else error.strerror or str(error)
 
 
 async def _cancel_tasks_of(owners: list[object]) -> None:

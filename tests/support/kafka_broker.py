@@ -103,6 +103,11 @@ class Broker:
 
     def start(self) -> None:
         """Return when the broker answers."""
+        self.launch()
+        self.await_answers()
+
+    def launch(self) -> None:
+        """Begin; only from a thread that lives on, since the broker dies with it."""
         command = [java(), *self._heap, "-Djava.awt.headless=true"]
         command += [f"-Dlog4j.configurationFile={self.folder / 'log4j2.properties'}"]
         command += ["-cp", f"{self._jars}/*", "kafka.Kafka", str(self.folder / "properties")]
@@ -115,7 +120,6 @@ class Broker:
                 cwd=self.folder,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509
             )
-        self._await_answers()
 
     def kill(self) -> None:
         """As a power cut would, but that the kernel keeps what was written."""
@@ -239,7 +243,7 @@ class Broker:
         if done.returncode:
             raise KafkaUnavailable(f"Kafka cannot format its data: {done.stdout}{done.stderr}")
 
-    def _await_answers(self) -> None:
+    def await_answers(self) -> None:
         deadline = time.monotonic() + START_S
         while not answers(self.address.plain):
             process = self._process
