@@ -1,10 +1,13 @@
-"""What the machine may lack: descriptors, time. Little of it makes the gateway slow, not wrong."""
+"""What the machine may lack: descriptors, memory, time. It makes the gateway slow, not wrong."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,8 @@ from tests.support.answers import echo, plays
 from tests.support.fixtures import MakeBackend, MakeProcess
 from tests.support.gateway import GatewayProcess
 from tests.support.load import Load
-from tests.support.raw_client import RawClient
+from tests.support.raw_client import RawClient, Truncated, request_bytes
+from tests.support.script import Pause, Received, Script
 from tests.support.settings import echo as echo_settings
 from tests.support.waiting import until
 
@@ -103,3 +107,68 @@ def test_descriptors_and_memory_do_not_grow_with_requests(
     some(1200)
     until(lambda: descriptors() <= files + 2)
     assert resident() - memory < 4 << 20
+
+
+def allow_memory(worker: int, more_bytes: int) -> None:
+    """Let the process map so much more than it has now, and not a byte beyond."""
+    status = Path(f"/proc/{worker}/status").read_text()
+    has_bytes = int(status.partition("VmSize:")[2].split()[0]) << 10
+    resource.prlimit(worker, resource.RLIMIT_AS, (has_bytes + more_bytes, has_bytes + more_bytes))
+
+
+def upload(address: tuple[str, int], body: bytes) -> str:
+    """A status, or the name of the error that the client saw."""
+    try:
+        with RawClient(address, timeout_s=5) as client:
+            client.send(request_bytes("POST", "/echo/slow", body))
+            return str(client.read_response().status)
+    except (OSError, Truncated) as error:
+        return type(error).__name__
+
+
+def uploads(gateway: GatewayProcess, count: int, size: int) -> Counter[str]:
+    with ThreadPoolExecutor(count) as pool:
+        return Counter(pool.map(lambda _n: upload(gateway.address, b"x" * size), range(count)))
+
+
+def slow_echo(received: Received) -> Script:
+    if received.path == "/echo/slow":
+        yield Pause(1.0)
+    yield from plays(echo)(received)
+
+
+def test_bodies_beyond_the_configured_memory_are_refused_and_nothing_breaks(
+    make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    settings = echo_settings(make_backend("echo", slow_echo), limits={"buffered": "10MiB"})
+    gateway = make_process(settings)
+    [worker] = gateway.workers()
+    allow_memory(worker, 60 << 20)
+    found = uploads(gateway, 60, 1_000_000)
+    assert set(found) == {"200", "503"}
+    assert 5 <= found["200"] <= 11
+    assert gateway.workers() == [worker]
+    assert "level=error" not in gateway.log()
+
+
+@pytest.mark.slow
+def test_worker_that_runs_out_of_memory_loses_requests_but_not_its_life(
+    make_backend: MakeBackend, tmp_path: Path
+) -> None:
+    """More is configured than the machine has: what cannot be held is broken off."""
+    settings = echo_settings(make_backend("echo", slow_echo))
+    gateway = GatewayProcess(settings, tmp_path)
+    try:
+        [worker] = gateway.workers()
+        allow_memory(worker, 10 << 20)
+        for _ in range(3):
+            uploads(gateway, 60, 3_000_000)
+            if "MemoryError" in gateway.log():
+                break
+        with gateway.connect() as client:
+            assert client.request("POST", "/echo", b"after").body == b"after"
+        assert gateway.workers() == [worker]
+        assert "MemoryError" in gateway.log()
+    finally:
+        gateway.process.send_signal(signal.SIGTERM)  # not `stop`: its log holds tracebacks
+        assert gateway.process.wait(20) == 0
