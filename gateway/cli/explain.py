@@ -18,10 +18,8 @@ from gateway.config import load
 from gateway.config.document import state_directory
 from gateway.errors import ConfigError
 from gateway.explanation.archive import lookup_in
-from gateway.explanation.page import page
+from gateway.explanation.page import SEALED, page
 from gateway.messages import Payload, Record
-from gateway.payloads import Keyring, PayloadError, decrypt_record, key_of
-from gateway.payloads.encryption import is_sealed
 
 app = verb_app()
 
@@ -62,6 +60,13 @@ def explain(
 
 def _readable(record: Record, config: Path) -> Record:
     """The record with its payloads decrypted, where they were encrypted."""
+    from gateway.payloads import (  # noqa: PLC0415  slow to import
+        Keyring,
+        PayloadError,
+        decrypt_record,
+        key_of,
+    )
+
     if not is_encrypted(record):
         return record
     try:
@@ -79,7 +84,7 @@ def _readable(record: Record, config: Path) -> Record:
 
 def is_encrypted(record: Record) -> bool:
     features = b"" if record.features is msgspec.UNSET else bytes(record.features)
-    return is_sealed(features) or "encrypted" in {record.request.type, record.response.type}
+    return features.startswith(SEALED) or "encrypted" in {record.request.type, record.response.type}
 
 
 def _bodies(record: Record | None) -> dict[str, Any]:

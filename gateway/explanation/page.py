@@ -27,7 +27,7 @@ from gateway.messages import Assignment, Feedback
 
 _INDENT = "  "
 _LONGEST = 300  # characters of features and comments
-_SEALED = (b'"gcm1.', b'"gcm1b.')  # what the values that gateway.payloads encrypts begin with
+SEALED = (b'"gcm1.', b'"gcm1b.')  # what the values that gateway.payloads encrypts begin with
 _FINISHES = {
     "stop": "complete: the model stopped by itself",
     "length": "cut by the model at the most tokens it was allowed",
@@ -119,7 +119,7 @@ def _asked(it: RecordExplanation) -> Iterator[str]:
         yield f"wanted {asked.backend} and no other"
     if asked.features is not None:
         features = bytes(asked.features)
-        is_sealed = features.startswith(_SEALED)
+        is_sealed = features.startswith(SEALED)
         yield "features: kept, encrypted" if is_sealed else f"features {_short(features.decode())}"
     yield from (f"{name}: {_short(value)}" for name, value in asked.headers.items())
 

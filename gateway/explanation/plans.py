@@ -11,6 +11,7 @@ Knows nothing of records.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,14 +54,22 @@ class Plans:
     def __init__(self, state: Path) -> None:
         self._state = state
         self._found: dict[str, FoundPlan] = {}
+        self._lock = threading.Lock()  # the admin port asks from threads
 
     def find(self, plan_hash: str) -> FoundPlan:
-        """The plan of this hash."""
-        if plan_hash not in self._found:
-            if len(self._found) == _MOST_PLANS:
-                del self._found[next(iter(self._found))]
-            self._found[plan_hash] = self._compiled(plan_hash)
-        return self._found[plan_hash]
+        """The plan of this hash; asked again where there was none, since it may come yet."""
+        with self._lock:
+            if plan_hash in self._found:
+                return self._found[plan_hash]
+            found = self._compiled(plan_hash)
+            if found.plan is not None:
+                self._keep(found)
+            return found
+
+    def _keep(self, found: FoundPlan) -> None:
+        if len(self._found) == _MOST_PLANS:
+            del self._found[next(iter(self._found))]
+        self._found[found.hash] = found
 
     def in_force(self, plan_hash: str, at_ms: int) -> InForce | None:
         """Since when, and by whom, this plan was in force at that time."""

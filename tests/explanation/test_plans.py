@@ -82,6 +82,15 @@ def test_a_plan_that_is_gone_is_said_to_be(tmp_path: Path, history: ConfigHistor
     assert found.missing == "The configuration beefbeefbeef is no longer in the history."
 
 
+def test_a_plan_that_comes_later_is_found_then(tmp_path: Path, history: ConfigHistory) -> None:
+    plans = Plans(tmp_path)
+    assert plans.find(HASH).plan is None
+    add(history, 1000)
+    found = plans.find(HASH)
+    assert found.plan is not None
+    assert plans.find(HASH) is found
+
+
 def test_a_plan_that_does_not_compile_any_more_says_why(
     tmp_path: Path, history: ConfigHistory
 ) -> None:
