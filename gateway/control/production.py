@@ -5,12 +5,12 @@ Rule: it looks into files and counts, so it does so in a thread; the loop goes o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from gateway.control.faults import Fault
 from gateway.control.parts import Parts
 from gateway.production.answer import Production
-from gateway.threads import in_thread
 
 
 async def show(parts: Parts, query: Mapping[str, str]) -> Production:
@@ -18,6 +18,5 @@ async def show(parts: Parts, query: Mapping[str, str]) -> Production:
     found = parts.production
     if found is None:
         raise Fault(503, "no_history", "There is no history of the configuration to look in.")
-    return await in_thread(
-        lambda: found.at(query.get("at", ""), query.get("route", "")), name="production"
-    )
+    # Why a pool's thread: it is waited for at the end; DuckDB must not be cut off in a query.
+    return await asyncio.to_thread(found.at, query.get("at", ""), query.get("route", ""))
