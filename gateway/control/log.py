@@ -68,5 +68,6 @@ def _in_order(figures: LogFigures) -> str:
 
 
 def _sink_line(sink: SinkFigures) -> str:
+    waiting = f", {sink.waiting:,} on their way" if sink.waiting else ""
     dropped = f", {sink.dropped:,} dropped" if sink.dropped else ""
-    return f"{sink.name} has {sink.shipped:,} of {sink.appended:,} records{dropped}"
+    return f"{sink.name} has {sink.shipped:,} records{waiting}{dropped}"

@@ -33,7 +33,7 @@ from gateway.shipper.upkeep import Progress, Rules, Upkeep
 from gateway.threads import in_thread
 
 DIRECTORY = "shipper"  # under the log's: the lock, checkpoints of each sink
-TURN_S = 0.1
+TURN_S = 0.2
 REPORT_S = 1.0
 CLOSE_S = 2.0
 HOPELESS_SHARE = 0.1  # of the time that the end may take

@@ -27,11 +27,13 @@ def answer_of(figures: LogFigures | None, *, is_enabled: bool = True) -> dict[st
 
 
 def test_log_in_order_says_what_each_sink_has() -> None:
-    answer = answer_of(make_figures(make_sink("store"), make_sink("kafka", shipped=900, dropped=7)))
+    answer = answer_of(
+        make_figures(make_sink("store"), make_sink("kafka", shipped=900, waiting=293, dropped=7))
+    )
     assert answer["health"] == "ok"
     assert answer["sentence"] == (
-        "The log is in order; store has 1,000 of 1,200 records;"
-        " kafka has 900 of 1,200 records, 7 dropped."
+        "The log is in order; store has 1,000 records, 200 on their way;"
+        " kafka has 900 records, 293 on their way, 7 dropped."
     )
 
 

@@ -71,7 +71,7 @@ class KillableWriter:
         return int(struct.unpack("<Q", self._shared[:8])[0])
 
 
-def ship(directory: Path, out: Path, *, flush_s: float = 10.0) -> None:
+def ship(directory: Path, out: Path, *, flush_s: float = 60.0) -> None:
     """Ship to `out/lines` and `out/segments` until SIGTERM."""
 
     async def run() -> None:

@@ -91,9 +91,9 @@ def test_killing_writers_and_shippers_loses_nothing(tmp_path: Path, seed: int) -
         campaign.round()
     figures = campaign.finish()
     for sink in figures.sinks:
+        assert (sink.waiting, sink.dropped, sink.error) == (0, 0, "")
         count = assert_nothing_is_lost(campaign, sink.name)
         assert (sink.appended, sink.shipped) == (count, count)
-        assert (sink.waiting, sink.dropped, sink.error) == (0, 0, "")
     assert figures.appended == figures.sinks[0].appended
     assert figures.error == ""
     assert not list(campaign.directory.glob("w*.ndjson"))
@@ -121,6 +121,6 @@ def test_losing_checkpoints_costs_duplicates_only(tmp_path: Path, seed: int) -> 
         campaign.round()
     figures = campaign.finish()
     for sink in figures.sinks:
+        assert (sink.waiting, sink.dropped) == (0, 0)
         assert_nothing_is_lost(campaign, sink.name)
         assert sink.appended == sink.shipped
-        assert (sink.waiting, sink.dropped) == (0, 0)
