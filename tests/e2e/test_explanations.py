@@ -156,6 +156,8 @@ def test_a_running_gateway_explains_by_command_and_by_its_admin_port(
     body = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
     with gateway.connect() as client:
         answer = client.post_json("/v1/chat/completions", body, [("x-request-id", "mine-1")])
+        signal = {"request_id": "mine-1", "signal": "thumbs", "value": "up", "source": "app"}
+        assert client.post_json("/v1/feedback", signal).status == 202
     assert answer.status == 200
     until(lambda: can_administer(gateway), 10.0, gateway.log)
     status, content = gateway.admin("/api/v1/records/mine-1/explanation")
@@ -167,6 +169,7 @@ def test_a_running_gateway_explains_by_command_and_by_its_admin_port(
     assert caught.value.code == 0
     assert f"Answered by {answer.header('x-gateway-backend')}" in text
     assert "put there by start" in text
+    assert ": thumbs true, says app" in text
     assert "Decided again from the record and its plan: the same." in text
     status, content = gateway.admin("/api/v1/records/nobody")
     assert status == 404
