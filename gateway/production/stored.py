@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.errors import OUTCOMES
 from gateway.production.figures import Counted, Figures, Span, Tally
+from gateway.store.columns import RECORDS, quoted
 from gateway.store.database import Database
 from gateway.store.filters import Filter
 from gateway.store.look import PARQUET, Look, Sources, looked
@@ -24,11 +25,17 @@ MOST_LIVE_BYTES = 16 << 20
 SOURCE = "records of the local store"
 
 _FAULTS = frozenset(o.reason for o in OUTCOMES if o.fault in {"gateway", "upstream"})
-_RECORDS = """
-SELECT "time", kind, route, backend, version, outcome, total_us, cost_usd, id, request_id
-FROM {rows}
-"""
+_NEEDED = (
+    "time", "kind", "route", "backend", "version", "outcome", "total_us", "cost_usd", "id",
+    "request_id",
+)  # fmt: skip
+_RECORDS = f"SELECT {', '.join(map(quoted, _NEEDED))} FROM {{rows}}"  # noqa: S608  names of columns
 _HEARD = "SELECT id, request_id AS about FROM {rows}"
+_TYPES = {column.name: column.type for column in RECORDS}
+_TABLES = f"""
+CREATE OR REPLACE TEMP TABLE live ({", ".join(f"{quoted(n)} {_TYPES[n]}" for n in _NEEDED)});
+CREATE OR REPLACE TEMP TABLE said (id VARCHAR, about VARCHAR);
+"""
 _MEANT = """
 WHERE "time" >= make_timestamp($since::BIGINT) AND "time" < make_timestamp($until::BIGINT)
 AND kind NOT IN ('shadow', 'forgotten') AND list_contains($routes, route)
@@ -106,9 +113,7 @@ def _load(look: Look) -> None:
     connection = look.connection
     live = _RECORDS.format(rows=f"({RECORDS_PARSED.sql})")
     heard = _HEARD.format(rows=f"({FEEDBACK_PARSED.sql})")
-    load(connection, b"", "")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE live AS {live}")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE said AS {heard}")
+    connection.execute(_TABLES)
     stored = f"INSERT INTO said {_HEARD.format(rows=PARQUET)}"
     look.ask(look.volumes_since, "feedback", stored, {})
     left_bytes = MOST_LIVE_BYTES
