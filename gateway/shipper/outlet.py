@@ -16,6 +16,7 @@ picture to ship from.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import random
@@ -104,7 +105,9 @@ class Outlet:
                 await self._rest()
                 continue
             tail, piece = found
-            await self._deliver(tail, piece)
+            if not await self._is_delivered(tail, piece):
+                await self._rest()  # until a picture without it
+                continue
             await self._save_when_due()
             # Why: streams that have a little each are let fill; one that has a lot goes on.
             few = 0 if len(piece.batch.data) * 2 > self.sink.batch_bytes else few + 1
@@ -140,16 +143,18 @@ class Outlet:
 
     # -- delivering
 
-    async def _deliver(self, tail: Tail, piece: Piece) -> None:
+    async def _is_delivered(self, tail: Tail, piece: Piece) -> bool:
+        """True when the sink has it; False when it is not there to be offered any more."""
         self._in_hand = piece
         try:
             while not self._is_gone(piece):
                 if await self._is_taken(piece):
                     tail.settle(piece)
-                    return
+                    return True
                 self._retries += 1
                 await self._save_when_due()
                 await asyncio.sleep(pause_after(self._failures))
+            return False
         finally:
             self._in_hand = None
 
@@ -191,15 +196,12 @@ class Outlet:
         """Nothing to do until there is news, or, for lines, until some may have come."""
         await self._save_when_due()
         self._is_idle = not self._news.is_set()
-        wait_s = SAVE_EVERY_S if self.sink.sealed_only else self.sink.linger_s
-        try:
-            async with asyncio.timeout(wait_s):
-                if self.sink.sealed_only:
-                    await self._news.wait()
-                else:
-                    await asyncio.sleep(wait_s)
-        except TimeoutError:
-            pass
+        if not self.sink.sealed_only:
+            await asyncio.sleep(self.sink.linger_s)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SAVE_EVERY_S):
+                await self._news.wait()
 
     def _unsaved(self) -> list[Checkpoint]:
         return [
@@ -232,7 +234,8 @@ class Outlet:
 
     async def _forget_ended(self, now_s: float) -> None:
         """Add up the streams that have had no file for a while."""
-        absent = self._source.tails.keys() - self._shelf.writing
+        in_hand = {self._in_hand.batch.stream} if self._in_hand else set()
+        absent = self._source.tails.keys() - self._shelf.writing - in_hand
         since = {stream: self._absent_since_s.get(stream, now_s) for stream in absent}
         self._absent_since_s = since
         over = [s for s, at_s in since.items() if now_s - at_s >= self._ended_after_s]

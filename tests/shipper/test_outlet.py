@@ -154,6 +154,21 @@ async def test_dropped_segment_is_not_offered_any_more(tmp_path: Path) -> None:
     assert sink.lines[rig.writer.stream][0] == gone + 1
 
 
+async def test_segment_that_went_behind_the_picture_does_not_stop_the_loop(tmp_path: Path) -> None:
+    """The picture still has it; the next one can only come if the loop goes on."""
+    rig = Rig(tmp_path, MemorySink(sealed_only=True))
+    rig.append(60)
+    rig.look()
+    first, *_ = rig.surveyor.look().streams[rig.writer.stream]
+    first.path.unlink()
+    async with rig.running():
+        await asyncio.sleep(0.05)
+        assert rig.sink.tried == []
+        rig.writer.close()
+        await rig.until_done()
+    assert rig.sink.count == 60 - first.extent.last_seq
+
+
 async def test_checkpoint_that_cannot_be_written_does_not_stop_delivery(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
