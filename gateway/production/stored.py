@@ -99,13 +99,12 @@ class _Question:
     def asked(self, query: str) -> list[tuple[Any, ...]]:
         live = f"{_RECORDS.format(rows='live')} {_MEANT}"
         stored = f"{_RECORDS.format(rows=PARQUET)} {_MEANT}"
-        return self._look.ask(
-            self._volumes,
-            "records",
-            query.format(records=f"({stored} UNION ALL {live})"),
-            self._parameters,
-            otherwise=query.format(records=f"({live})"),
-        )
+        both = query.format(records=f"({stored} UNION ALL {live})")
+        rows = self._look.ask(self._volumes, "records", both, self._parameters)
+        if self._look.readable(self._volumes, "records"):
+            return rows
+        only_live = query.format(records=f"({live})")
+        return self._look.connection.execute(only_live, self._parameters).fetchall()
 
 
 def _load(look: Look) -> None:
