@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from gateway.log.files import LogError, try_lock, why
 from gateway.log.names import SegmentName
 from gateway.store.catalog import Catalog, Damaged, Pending
-from gateway.store.database import Connection, StoreError, failures
+from gateway.store.database import Connection, StoreError, connected, failures
 from gateway.store.orders import Orders, read_orders, write_orders
 from gateway.store.rows import Rows
 from gateway.store.segments import lines_in, segments_in
@@ -179,6 +179,12 @@ class Changes:
                 taken |= segments.keys()
                 known.add((day, number))
         return known
+
+
+def repair(directory: Path, log_directory: Path) -> None:
+    """Make a damaged catalog anew, and finish what a crash left half done."""
+    with connected(threads=1) as connection, Changes(directory, log_directory).begun(connection):
+        pass
 
 
 @contextmanager

@@ -8,9 +8,8 @@ Rule: the file gets its name when it is whole; a file of that name is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -20,7 +19,7 @@ from gateway.store.database import StoreError
 from gateway.store.feedback import load_feedback, with_feedback_of
 from gateway.store.filters import Filter, Where, checked, where
 from gateway.store.look import PARQUET, Look, Sources, looked
-from gateway.store.rows import RECORDS_PARSED, load
+from gateway.store.rows import RECORDS_PARSED, Rows, load
 
 Format = Literal["ndjson", "csv", "parquet"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -71,13 +70,13 @@ def _copy(look: Look, condition: Where, form: Format, path: Path) -> int:
     taken = _TAKEN[form]
     stored = f"SELECT {taken} FROM {PARQUET} WHERE {condition.sql}"
     copy = "COPY ({rows}) TO $target (USE_TMP_FILE false, " + _OPTIONS[form] + ")"
-    bound: Mapping[str, Any] = {**condition.parameters, "target": str(path)}
+    target = {"target": str(path)}
     rows = look.ask(
         look.volumes,
         "records",
         copy.format(rows=f"{stored} UNION ALL SELECT * FROM live"),
-        bound,
-        otherwise=copy.format(rows="SELECT * FROM live"),
+        condition.parameters | target,
+        otherwise=Rows(copy.format(rows="SELECT * FROM live"), target),
     )
     return int(rows[0][0])
 

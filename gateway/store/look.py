@@ -9,7 +9,7 @@ Rule: nothing is left out silently: `notes` says what, in sentences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,12 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.store.catalog import Catalog
+from gateway.store.catalog import Catalog, Damaged
+from gateway.store.changes import repair
 from gateway.store.database import Connection, Database, StoreError, failures, sentence_of
 from gateway.store.filters import Filter
 from gateway.store.live import LiveSegment, live_segments, without
+from gateway.store.rows import Rows
 from gateway.store.volume import Volume
 
 T = TypeVar("T")
@@ -82,7 +84,7 @@ class Look:
         sql: str,
         parameters: Mapping[str, Any],
         *,
-        otherwise: str = "",
+        otherwise: Rows | None = None,
     ) -> list[tuple[Any, ...]]:
         """All rows of a query over PARQUET; of the other query where no volume has any."""
         while good := self.readable(volumes, table):
@@ -91,7 +93,9 @@ class Look:
                 return self.connection.execute(sql, {**parameters, "files": files}).fetchall()
             except failures() as error:
                 self._leave_out_damaged(good, table, error)
-        return self.connection.execute(otherwise, parameters).fetchall() if otherwise else []
+        if otherwise is None:
+            return []
+        return self.connection.execute(otherwise.sql, otherwise.parameters).fetchall()
 
     def note_lines(self) -> None:
         """Say that some records were not, or not wholly, understood."""
@@ -146,10 +150,18 @@ def look_at(sources: Sources, wanted: Filter, *, is_last: bool = True) -> Iterat
     """One moment of what may match."""
     with ExitStack() as stack:
         live = stack.enter_context(live_segments(sources.log_directory))
-        catalog = Catalog(sources.directory)
-        volumes: list[Volume] = []
-        known: set[str] = set()
-        if catalog.exists:
-            volumes, known = catalog.snapshot({each.segment for each in live})
+        volumes, known = _snapshot(sources, {each.segment for each in live})
         kept = without(live, known)
         yield Look(sources, volumes, kept, wanted, stack, is_last=is_last)
+
+
+def _snapshot(sources: Sources, asked: Collection[str]) -> tuple[list[Volume], set[str]]:
+    """The volumes, and which of these segments are in them."""
+    catalog = Catalog(sources.directory)
+    if not catalog.exists:
+        return [], set()
+    try:
+        return catalog.snapshot(asked)
+    except Damaged:
+        repair(sources.directory, sources.log_directory)
+        return catalog.snapshot(asked)

@@ -1,7 +1,7 @@
 """Lines of the log as rows of a DuckDB table.
 
 `load` takes the bytes of whole lines apart in the table `parsed`, one row a line in
-order; `records_of` and `feedback_of` select from it what the store's two tables hold.
+order; PARSED selects from it what the store's two tables hold.
 
 Rule 1: every line has exactly one row, whatever is in it: what is no JSON in UTF-8 is in `raw`.
 Rule 2: a line whose kind is not `feedback` belongs to the records: tombstones and damage too.
@@ -20,10 +20,10 @@ from gateway.store.database import Connection, failures
 
 _PARSE = """
 CREATE OR REPLACE TEMP TABLE parsed AS
-SELECT json_transform(line, $shape) AS t, line, raw, position, $segment AS segment FROM (
+SELECT try(json_transform(line, $shape)) AS t, line, raw, position, $segment AS segment FROM (
     SELECT position,
            CASE WHEN {is_good} THEN line END AS line,
-           CASE WHEN NOT {is_good} THEN coalesce(raw, line::BLOB) END AS raw
+           CASE WHEN NOT {is_good} THEN coalesce(raw, encode(line)) END AS raw
     FROM (SELECT l.line, l.position, d.raw FROM loaded l LEFT JOIN damaged d USING (position))
 )
 ORDER BY position
@@ -31,7 +31,7 @@ ORDER BY position
 _PARSE_GOOD = """
 CREATE OR REPLACE TEMP TABLE parsed AS
 SELECT json_transform(line, $shape) AS t, line, NULL::BLOB AS raw, position, $segment AS segment
-FROM loaded
+FROM (SELECT line::VARCHAR AS line, position FROM loaded)
 """
 
 
@@ -53,18 +53,17 @@ def load(connection: Connection, data: bytes, segment: str) -> int:
     """Make the table `parsed` of whole lines; how many there are."""
     import numpy as np  # noqa: PLC0415  slow to import, and reading needs none
 
-    raw_lines = data.split(b"\n")[:-1]
     damaged: dict[int, bytes] = {}
     try:
         lines = data.decode().split("\n")[:-1]
     except UnicodeDecodeError:
-        lines = [_text_of(line, number, damaged) for number, line in enumerate(raw_lines, 1)]
+        lines = [
+            _text_of(line, number, damaged) for number, line in enumerate(data.split(b"\n")[:-1], 1)
+        ]
     loaded = {
         "line": np.array(lines, dtype=object),
         "position": np.arange(1, len(lines) + 1, dtype=np.int32),
     }
-    if not lines:
-        loaded["line"] = np.array([""], dtype=object)[:0]
     connection.register("loaded", loaded)
     try:
         _parse(connection, segment, damaged)

@@ -17,7 +17,7 @@ from gateway.store.database import StoreError
 from gateway.store.feedback import load_feedback, with_feedback_of
 from gateway.store.filters import Filter, Where, checked, where
 from gateway.store.look import PARQUET, Look, Sources, looked
-from gateway.store.rows import RECORDS_PARSED, load
+from gateway.store.rows import RECORDS_PARSED, Rows, load
 
 GROUPS = ("route", "backend", "version", "model", "user", "kind", "outcome", "protocol", "day")
 QUANTILES = (0.5, 0.95, 0.99)
@@ -138,7 +138,7 @@ class _Question:
             "records",
             query.format(keys=keys, records=f"({stored} UNION ALL {live})"),
             self._condition.parameters,
-            otherwise=query.format(keys=keys, records=f"({live})"),
+            otherwise=Rows(query.format(keys=keys, records=f"({live})")),
         )
 
     def _keep_live(self) -> None:
