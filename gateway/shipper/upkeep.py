@@ -108,15 +108,7 @@ class Upkeep:
 
     def _note(self, entry: AnyEntry) -> None:
         if isinstance(entry, Sealed):
-            self._surveyor.know(
-                entry.segment,
-                Extent(
-                    first_seq=entry.first_seq,
-                    last_seq=entry.last_seq,
-                    records=entry.records,
-                    bytes=entry.bytes,
-                ),
-            )
+            self._surveyor.know(entry.segment, extent_of(entry))
         elif isinstance(entry, Removed):
             self._surveyor.forget(entry.segment, is_delivered=entry.reason != DROPPED)
 
@@ -148,6 +140,16 @@ class Upkeep:
 
     def _look(self) -> None:
         self.shelf = self._surveyor.look()
+
+
+def extent_of(entry: Sealed) -> Extent:
+    """What the manifest says that the segment holds."""
+    return Extent(
+        first_seq=entry.first_seq,
+        last_seq=entry.last_seq,
+        records=entry.records,
+        bytes=entry.bytes,
+    )
 
 
 def delivered(shelf: Shelf, progress: Progress) -> Iterator[Item]:

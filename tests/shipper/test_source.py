@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.log.lines import place_of, tombstone
+from gateway.log.manifest import Manifest, Sealed
 from gateway.log.names import SegmentName
 from gateway.log.sealer import Sealer
 from gateway.shipper.balance import balance_of
 from gateway.shipper.checkpoint import Checkpoint, Ended
 from gateway.shipper.shelf import Shelf, Surveyor
 from gateway.shipper.source import Piece, Source
+from gateway.shipper.upkeep import extent_of
 from tests.shipper.segments import SegmentWriter, line_of
 
 LIMIT = 64 * 1024
@@ -61,6 +63,9 @@ class Rig:
         self.source.close()
         self.surveyor.close()
         self.surveyor = Surveyor(self.directory)
+        for entry in Manifest(self.directory).entries():  # as upkeep does
+            if isinstance(entry, Sealed):
+                self.surveyor.know(entry.segment, extent_of(entry))
         self.source = Source(checkpoints, sealed_only=self.sealed_only)
 
     def settled(self, stream: str) -> Checkpoint:
