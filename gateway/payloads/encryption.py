@@ -23,9 +23,8 @@ import hashlib
 import hmac
 import itertools
 import os
-from collections.abc import Iterable
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -48,21 +47,25 @@ def key_id_of(key: bytes) -> str:
     return hmac.digest(key, _PURPOSE + b" key id", hashlib.sha256)[:4].hex()
 
 
+class _Library(NamedTuple):
+    cipher: Callable[[bytes], Any]  # AES-GCM with a key
+    refusal: type[Exception]  # what was sealed is not what is read
+
+
 @functools.cache
-def _aead() -> ModuleType:
+def _library() -> _Library:
     try:
-        from cryptography.hazmat.primitives.ciphers import (  # noqa: PLC0415  # an extra
-            aead,
-        )
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # an extra
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
     except ImportError as error:
         raise PayloadError(_NO_LIBRARY) from error
-    return aead
+    return _Library(AESGCM, InvalidTag)
 
 
 def _derived(key: bytes, salt: bytes) -> Any:
     """The cipher under the key that belongs to a salt: HKDF-SHA256, one block of it."""
     extracted = hmac.digest(salt, key, hashlib.sha256)
-    return _aead().AESGCM(hmac.digest(extracted, _PURPOSE + b"\x01", hashlib.sha256))
+    return _library().cipher(hmac.digest(extracted, _PURPOSE + b"\x01", hashlib.sha256))
 
 
 class Sealer:
@@ -109,9 +112,7 @@ class Keyring:
         cipher = self._ciphers(key_id, salt)
         try:
             plain: bytes = cipher.decrypt(nonce, data, bound_to if form == _BOUND_FORMAT else b"")
-        except Exception as error:
-            if type(error).__name__ != "InvalidTag":
-                raise
+        except _library().refusal:
             raise PayloadError(
                 "this payload was changed, or belongs to another record, or the key is wrong"
             ) from None

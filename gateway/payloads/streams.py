@@ -60,10 +60,10 @@ class Event:
             ]
         )
 
-    def text(self) -> str:
-        """The data as it is written in a stream; "" none."""
+    def text(self) -> str | None:
+        """The data as it is written in a stream; None there is none."""
         if self.document is None:
-            return ""
+            return None
         root = self.document.root
         return self.document.encoded().decode() if self.is_json else str(root)
 
@@ -214,5 +214,6 @@ def _events_of(text: str, is_cut: bool) -> Iterator[Event]:
 
 
 def _block(event: Event) -> str:
-    data = [f"data: {line}" for line in event.text().split("\n")] if event.document else []
+    text = event.text()
+    data = [] if text is None else [f"data: {line}" for line in text.split("\n")]
     return "\n".join([*event.lines, *data]) + "\n\n"

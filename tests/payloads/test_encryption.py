@@ -163,7 +163,7 @@ def test_key_does_not_show() -> None:
 
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers", None)
-    encryption._aead.cache_clear()
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    encryption._library.cache_clear()
     with pytest.raises(PayloadError, match=r"inference-gateway\[encryption\]"):
         Sealer(KEY)

@@ -277,6 +277,13 @@ def test_features_that_are_not_there_or_too_large_are_none(body: bytes) -> None:
     assert redactor().features(b'{"inputs": 1}') is None
 
 
+def test_names_of_members_in_features_are_cleaned() -> None:
+    made = redactor(features="/inputs", redact_patterns=("email",))
+    assert made.features(b'{"inputs": {"ann@example.org": 1}}') == b'{"[redacted:email]":1}'
+    plain = redactor(features="/inputs", redact_patterns=())
+    assert plain.features(b'{"inputs": {"ann@example.org": 1}}') == b'{"ann@example.org":1}'
+
+
 def test_features_are_encrypted_with_the_payloads() -> None:
     sealed = redactor(bytes(32), features="/inputs").features(b'{"inputs": [1]}')
     assert sealed is not None
