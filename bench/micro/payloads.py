@@ -34,7 +34,7 @@ def chat(size: int, secret: str = "") -> bytes:
 def stream(size: int, secret: str = "") -> bytes:
     """A streamed answer of so many bytes, four characters an event."""
     envelope = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_790_000_000}
-    said = text(200) + f" {secret} " + text(size)
+    said = f"Here: {secret} " + text(size)
     events = []
     for at in range(0, len(said), 4):
         choice = {"index": 0, "delta": {"content": said[at : at + 4]}, "finish_reason": None}
