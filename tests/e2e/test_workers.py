@@ -154,6 +154,26 @@ def test_rolling_restart_is_noticed_by_nobody(gateway: GatewayProcess) -> None:
     assert {fate(shot) for shot in load.shots} == {"right"}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_five_rolling_restarts_under_20_000_requests_fail_none(
+    make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    drain = {"lame_duck": "1s", "hard_stop": "5s"}
+    settings = echo_settings(make_backend("echo", plays(echo)), workers=WORKERS, drain=drain)
+    gateway = make_process(settings)
+    with Load(gateway.address, 2 * RATE_PER_S) as load:
+        for _ in range(5):
+            before = set(gateway.workers())
+            load.await_shots(2000)
+            gateway.process.send_signal(signal.SIGUSR2)
+            until(lambda before=before: is_rolled(gateway, before), 20.0, gateway.log)  # type: ignore[misc]
+            load.await_shots(2000)
+    assert len(load.shots) >= 20_000
+    assert set(load.fates()) == {"right"}, load.fates()
+    assert load.retried == 0, "a kept connection was closed under a request"
+
+
 def is_rolled(gateway: GatewayProcess, before: set[int]) -> bool:
     now = set(gateway.workers())
     return len(now) == WORKERS and not now & before

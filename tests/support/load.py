@@ -5,8 +5,9 @@ Each request is one Shot. Runs in a thread (`Load`) or, where latencies matter, 
 process of its own (`load_in_process`), away from the test's and the backends' GIL.
 
 Rule 1: a shot ends with a status, or with the name of an error; never silently.
-Rule 2: a reused connection that was closed before a byte of the answer came is tried once
-more on a fresh one, as every HTTP client does (RFC 9112 9.3.1); `retried` counts them.
+Rule 2: a kept connection that was closed meanwhile is not used. One that is closed under a
+request, before a byte of the answer came, is replaced by a fresh one once, as every HTTP
+client does (RFC 9112 9.3.1); `retried` counts them.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class Shooter:
         shot.ended_at = time.monotonic()
 
     async def _ask(self, shot: Shot) -> None:
+        while self.idle and self.idle[-1][0].at_eof():
+            self.idle.pop()[1].close()
         if self.idle:
             try:
                 await self._exchange(shot, self.idle.pop(), is_reused=True)
