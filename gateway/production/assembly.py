@@ -43,7 +43,7 @@ def in_production(
         since=since_of(standing.served),
         weight_since=since_of(standing.weighed),
         registration=registration,
-        window=_window(standing.span),
+        window=_window(tally.shorter.get(standing.span, standing.span)),
         figures=own,
         route_error_share=route_share,
         before=before,
@@ -76,7 +76,7 @@ def _before(standing: Standing, route: str, tally: Tally) -> Before | None:
         since=since_of(found.stretch),
         until="" if found.is_still_there else stamp(standing.served.began.at_ms / 1000),
         is_still_there=found.is_still_there,
-        window=_window(span),
+        window=_window(tally.shorter.get(span, span)),
         figures=own,
         route_error_share=route_share,
     )

@@ -54,6 +54,7 @@ class Tally(Struct, frozen=True):
     by_span: Mapping[Span, Counted]
     source: str  # what the figures are, in a few words
     notes: tuple[str, ...] = ()  # what is left out, in sentences
+    shorter: Mapping[Span, Span] = {}  # spans of which only the last part was counted
 
     def of(self, span: Span, route: str, backend: str) -> tuple[Figures | None, float | None]:
         """The backend's own figures, and the share of the route's requests that failed."""

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from gateway.config.problems import meant
 from gateway.config.recording import Registry
 from gateway.errors import GatewayError
@@ -107,7 +109,7 @@ class InForce:
             return Tally({}, "", (f"there are no figures: {error}",))
         if len(wanted) > len(spans):
             note = "some figures are left out; ask for one route"
-            return Tally(tally.by_span, tally.source, (*tally.notes, note))
+            return replace(tally, notes=(*tally.notes, note))
         return tally
 
     def _route(

@@ -163,3 +163,17 @@ def test_much_that_is_not_stored_is_left_out_and_said(
     tally = log.over(ALL)
     assert tally.by_span == {ALL: {}}
     assert tally.notes == ("what came in the last minutes is not counted yet",)
+
+
+def test_of_many_records_the_last_are_counted_and_the_window_says_so(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "MOST_RECORDS", 50)
+    for n in range(1000):
+        log.record("one", ALL.since_s + n)
+    log.seal(is_stored=True)
+    tally = log.over(ALL)
+    shorter = tally.shorter[ALL]
+    assert (shorter.since_s, shorter.until_s) == (NOW_S - 60, NOW_S)
+    assert tally.by_span[ALL]["chat", "one"].requests == 60
+    assert log.over(Span(NOW_S - 40, NOW_S)).shorter[Span(NOW_S - 40, NOW_S)].since_s == NOW_S - 40
