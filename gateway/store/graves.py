@@ -47,7 +47,11 @@ def bury_in_volume(
         changes.write(
             connection,
             volume.day,
-            {table: _with_graves(changes.directory, volume, table) for table in TABLES},
+            {
+                table: _with_graves(changes.directory, volume, table)
+                for table in TABLES
+                if table == "records" or volume.has(table)
+            },
             changes.catalog.segments_of([volume]),
             instead_of=[volume],
             pending=_pending(graves, reason),
@@ -91,10 +95,8 @@ def _stored(
 
 def _with_graves(directory: Path, volume: Volume, table: str) -> Rows:
     """The rows of a table with tombstones in place of those in `graves`."""
-    source = table if volume.has(table) else "records"
-    files = [str(volume.path(directory, f"{source}.parquet"))]
-    sql = _WITH_GRAVES.format(columns=", ".join(_columns(table)))
-    return Rows(sql if source == table else f"{sql} LIMIT 0", {"files": files})
+    files = [str(volume.path(directory, f"{table}.parquet"))]
+    return Rows(_WITH_GRAVES.format(columns=", ".join(_columns(table))), {"files": files})
 
 
 def _columns(table: str) -> Iterable[str]:

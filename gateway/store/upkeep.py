@@ -18,8 +18,10 @@ from pathlib import Path
 from gateway.log.files import why
 from gateway.log.names import SegmentName
 from gateway.store.changes import Changes
+from gateway.store.columns import TABLES
 from gateway.store.database import Connection, StoreError
 from gateway.store.forgetting import bury_late_lines
+from gateway.store.look import PARQUET
 from gateway.store.moments import day_of
 from gateway.store.rows import PARSED, Rows, load
 from gateway.store.volume import Volume
@@ -68,19 +70,22 @@ def join_volumes(changes: Changes, connection: Connection, now_us: int) -> bool:
         changes.write(
             connection,
             small[0].day,
-            {table: _joined(changes.directory, small, table) for table in PARSED},
+            _joined(changes.directory, small),
             segments,
             instead_of=small,
         )
     return True
 
 
-def _joined(directory: Path, volumes: Sequence[Volume], table: str) -> Rows:
-    files = [str(each.path(directory, f"{table}.parquet")) for each in volumes if each.has(table)]
-    if not files:
-        first = str(volumes[0].path(directory, "records.parquet"))
-        return Rows("SELECT * FROM read_parquet($empty) LIMIT 0", {"empty": first})
-    return Rows("SELECT * FROM read_parquet($files, union_by_name = true)", {"files": files})
+def _joined(directory: Path, volumes: Sequence[Volume]) -> dict[str, Rows]:
+    """The rows of all of them, by table."""
+    tables: dict[str, Rows] = {}
+    for table in TABLES:
+        having = [each for each in volumes if table == "records" or each.has(table)]
+        files = [str(each.path(directory, f"{table}.parquet")) for each in having]
+        if files:
+            tables[table] = Rows(f"SELECT * FROM {PARQUET}", {"files": files})
+    return tables
 
 
 def groups_to_join(volumes: Sequence[Volume], today: str) -> Iterator[list[Volume]]:

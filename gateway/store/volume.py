@@ -96,7 +96,7 @@ def path_of(directory: Path, day: str, number: int, ending: str) -> Path:
 def write_volume(
     connection: Connection, directory: Path, day: str, number: int, tables: Mapping[str, Rows]
 ) -> Volume:
-    """Write both tables' rows as a new volume; nothing is left behind where that fails."""
+    """Write the rows of the tables as a new volume; nothing is left behind where that fails."""
     folder = directory / day
     folder.mkdir(mode=0o700, exist_ok=True)
     fresh: dict[Path, Path] = {}
@@ -126,7 +126,6 @@ def volume_of(connection: Connection, directory: Path, day: str, number: int) ->
         if table == "records" or path.exists():
             size += path.stat().st_size
             sums[table] = sums_of(connection, rows)
-    sums.setdefault("feedback", Sums(0, 0, 0, None, None, None, 0, 0, 0))
     return _volume(day, number, sums, size)
 
 
@@ -184,7 +183,7 @@ def _volume(day: str, number: int, sums: Mapping[str, Sums], size: int) -> Volum
         number=number,
         day=day,
         records=sums["records"].rows,
-        feedback=sums["feedback"].rows,
+        feedback=sums["feedback"].rows if "feedback" in sums else 0,
         bytes=size,
         first_us=min(times, default=0),
         last_us=max(times, default=0),
