@@ -509,11 +509,11 @@ cdef class Attempt(Borrower):
         if self.first_byte_ns > self.sent_ns and self.sent_ns:
             first_ns = self.first_byte_ns - self.sent_ns
         fine_add(&row.total_ns, total_ns)
-        window_add(&backend.gauge.total, total_ns, now_ns)
+        window_add(&backend.recent.total, total_ns, now_ns)
         # Why not 0: that would make a known backend look unknown.
         first_ns += first_ns == 0
         fine_add(&row.first_byte_ns, first_ns)
-        window_add(&backend.gauge.first_byte, first_ns, now_ns)
+        window_add(&backend.recent.first_byte, first_ns, now_ns)
         ewma_fold(backend.gauge, first_ns, now_ns)
         if self.usage.input_tokens >= 0 or backend.terms.request_usd > 0:
             self.settle_usage()

@@ -5,7 +5,7 @@
 # Rule 2: the pointers stay good while `board` is referenced, which this object does.
 
 from libc.stdint cimport uint32_t, uint64_t
-from gateway._fast.board cimport Board, Cell, Gauge
+from gateway._fast.board cimport Board, Cell, Gauge, Recent
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer
 from gateway._fast.pool cimport Borrower, Pool
@@ -29,7 +29,8 @@ cdef class Backend:
     cdef Terms terms
     cdef Board board
     cdef Cell* cell
-    cdef Gauge* gauge                   # this worker's
+    cdef Gauge* gauge                   # this worker's …
+    cdef Recent* recent                 # … and what it timed lately
     cdef Gauges gauges                  # all workers'
     cdef readonly Pool pool
     cdef readonly bint is_current       # False once a new plan dropped or replaced it

@@ -46,6 +46,7 @@ cdef class Backend:
         self.board = board
         self.cell = board.cell(plan.cell)
         self.gauge = board.gauge(slot, plan.cell)
+        self.recent = board.recent(slot, plan.cell)
         find_gauges(&self.gauges, board, plan.cell)
         self.pool = Pool(plan.pool_idle) if previous is None else previous.pool
         self.pool.idle_limit = plan.pool_idle

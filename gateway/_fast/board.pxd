@@ -1,6 +1,7 @@
 # The board: the shared-memory table that workers write and everyone reads.
 #
-#   header | seats[worker] | rows[worker][row] | gauges[worker][backend] | cells[backend]
+#   header | seats[worker] | rows[worker][row] | gauges[worker][backend]
+#          | recents[worker][backend] | cells[backend]
 #
 # header  what the file is: magic, version, sizes. Written once, by create().
 # seats   one per worker: pid, heartbeat, plan. Written by the worker.
@@ -8,11 +9,13 @@
 #         counters and histograms. One writer each; readers add the workers up.
 # gauges  one per backend: what this worker has in flight there. One writer each,
 #         so a worker that is killed leaks nothing: its gauges are cleared.
+# recents one per gauge: its latencies of the last half minute. Apart, so that choosing among
+#         many backends touches a few pages, not one a gauge.
 # cells   one per backend, shared by all workers and changed by atomic operations
 #         only: breaker, adaptive limit, learned figures, health.
 #
 # Rule 1: times are nanoseconds of CLOCK_MONOTONIC, the same in every process of a host.
-# Rule 2: seats, rows, gauges and cells start on cache lines of their own.
+# Rule 2: seats, rows, gauges, recents and cells start on cache lines of their own.
 # Rule 3: memory is sparse: a page that nobody wrote does not exist. Touching one through
 #         the mapping, even to read it, makes it exist; the Python readers do not.
 # Rule 4: a row or cell of key 0 is free, and all zeros.
@@ -61,13 +64,13 @@ cdef extern from *:
 
 cdef enum:
     BOARD_MAGIC = 0x4452414F42574147    # "GAWBOARD", little endian
-    BOARD_VERSION = 2                   # of every struct below; raise it with any change
+    BOARD_VERSION = 3                   # of every struct below; raise it with any change
     CACHE_LINE = 64
     OUTCOME_SLOTS = 64                  # room for outcomes to come
     BREAKER_SLOTS = 32                  # one-second buckets of the failure-rate window
     QUANTILES = 4                       # p50, p90, p95, p99, in this order
     ROW_WORDS = 84                      # the words of a Row before its histograms
-    GAUGE_WORDS = 10                    # the words of a Gauge before its windows
+    GAUGE_WORDS = 10                    # the words of a Gauge
     CELL_CLAIMED = 0xFFFFFFFFFFFFFFFF   # the key of a cell while a process zeroes it
 
 cdef struct Header:
@@ -79,6 +82,7 @@ cdef struct Header:
     uint64_t backends
     uint64_t row_bytes                  # sizeof, as the creator was compiled
     uint64_t gauge_bytes
+    uint64_t recent_bytes
     uint64_t cell_bytes
 
 cdef struct Seat:
@@ -129,6 +133,8 @@ cdef struct Gauge:
     uint64_t output_tokens              # … and output length, over `answers`
     uint64_t answers
     uint64_t failures                   # attempts that failed, for the price of a success
+
+cdef struct Recent:
     Window first_byte
     Window total
 
@@ -177,8 +183,9 @@ cdef class Board:
     cdef readonly int backends
     cdef readonly size_t size_bytes
     cdef char* memory
-    cdef size_t row_stride, gauge_stride, cell_stride, seat_stride      # multiples of CACHE_LINE
-    cdef size_t rows_offset, gauges_offset, cells_offset, seats_offset
+    # multiples of CACHE_LINE
+    cdef size_t row_stride, gauge_stride, recent_stride, cell_stride, seat_stride
+    cdef size_t rows_offset, gauges_offset, recents_offset, cells_offset, seats_offset
 
     cdef inline Header* header(self) noexcept nogil:
         return <Header*>self.memory
@@ -202,6 +209,14 @@ cdef class Board:
         return <Gauge*>(
             self.memory + self.gauges_offset
             + (<size_t>worker * <size_t>self.backends + <size_t>backend) * self.gauge_stride
+        )
+
+    cdef inline Recent* recent(self, int worker, int backend) noexcept nogil:
+        if FAST_DEBUG and not (0 <= worker < self.workers and 0 <= backend < self.backends):
+            out_of_range("recent", worker, backend)
+        return <Recent*>(
+            self.memory + self.recents_offset
+            + (<size_t>worker * <size_t>self.backends + <size_t>backend) * self.recent_stride
         )
 
     cdef inline Cell* cell(self, int backend) noexcept nogil:

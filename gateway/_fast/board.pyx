@@ -62,7 +62,7 @@ _COUNTS = _described((*_words("total sum"), ("counts", "u8", FINE_BUCKETS)))
 _SLOT = _described((*_words("epoch total"), ("counts", "u4", COARSE_BUCKETS)))
 _WINDOW = _described((("slots", _SLOT, WINDOW_SLOTS),))
 _HEADER = _described(
-    _words("magic version size_bytes workers rows backends row_bytes gauge_bytes cell_bytes")
+    _words("magic version size_bytes workers rows backends row_bytes gauge_bytes recent_bytes cell_bytes")
 )
 _SEAT = _described((
     *_words("pid heartbeat_ns plan_generation records record_bytes records_dropped"),
@@ -81,7 +81,8 @@ _GAUGE_COUNTERS = _words(
     "in_flight connections idle ewma_ns ewma_at_ns"
     " input_bytes input_tokens output_tokens answers failures"
 )
-_GAUGE = _described((*_GAUGE_COUNTERS, ("first_byte", _WINDOW, None), ("total", _WINDOW, None)))
+_GAUGE = _described(_GAUGE_COUNTERS)
+_RECENT = _described((("first_byte", _WINDOW, None), ("total", _WINDOW, None)))
 _CELL = _described((
     *_words("key state opened_at_ns open_until_ns ejections consecutive probes probed_at_ns"),
     ("rate_epoch", "u8", BREAKER_SLOTS),
@@ -104,15 +105,14 @@ _CELL = _described((
 cdef void assert_described() except *:
     # The tables above against the compiled structs, once at import.
     cdef Row* row = NULL
-    cdef Gauge* gauge = NULL
     assert _ROW["itemsize"] == sizeof(Row)
-    assert _GAUGE["itemsize"] == sizeof(Gauge)
+    assert _GAUGE["itemsize"] == sizeof(Gauge) == GAUGE_WORDS * sizeof(uint64_t)
+    assert _RECENT["itemsize"] == sizeof(Recent)
     assert _CELL["itemsize"] == sizeof(Cell)
     assert _SEAT["itemsize"] == sizeof(Seat)
     assert _HEADER["itemsize"] == sizeof(Header)
     assert <size_t>&row.total_ns == ROW_WORDS * sizeof(uint64_t) == histogram_offset("total_ns")
     assert <size_t>&row.overhead_ns == histogram_offset("overhead_ns")
-    assert <size_t>&gauge.first_byte == GAUGE_WORDS * sizeof(uint64_t)
 
 
 cdef size_t lines(size_t size) noexcept nogil:
@@ -138,6 +138,7 @@ cdef int verify(const Header* header, size_t file_bytes, Board board) except -1:
     for name, theirs, ours in (
         ("row", header.row_bytes, sizeof(Row)),
         ("gauge", header.gauge_bytes, sizeof(Gauge)),
+        ("recent", header.recent_bytes, sizeof(Recent)),
         ("cell", header.cell_bytes, sizeof(Cell)),
     ):
         if theirs != ours:
@@ -196,6 +197,7 @@ cdef class Board:
         header.workers, header.rows, header.backends = workers, rows, backends
         header.row_bytes = sizeof(Row)
         header.gauge_bytes = sizeof(Gauge)
+        header.recent_bytes = sizeof(Recent)
         header.cell_bytes = sizeof(Cell)
         atomic_store(&header.magic, <uint64_t>BOARD_MAGIC)
         return board
@@ -223,12 +225,16 @@ cdef class Board:
         self.seat_stride = lines(sizeof(Seat))
         self.row_stride = lines(sizeof(Row))
         self.gauge_stride = lines(sizeof(Gauge))
+        self.recent_stride = lines(sizeof(Recent))
         self.cell_stride = lines(sizeof(Cell))
         self.seats_offset = lines(sizeof(Header))
         self.rows_offset = self.seats_offset + <size_t>workers * self.seat_stride
         self.gauges_offset = self.rows_offset + <size_t>workers * <size_t>rows * self.row_stride
-        self.cells_offset = (
+        self.recents_offset = (
             self.gauges_offset + <size_t>workers * <size_t>backends * self.gauge_stride
+        )
+        self.cells_offset = (
+            self.recents_offset + <size_t>workers * <size_t>backends * self.recent_stride
         )
         self.size_bytes = self.cells_offset + <size_t>backends * self.cell_stride
 
@@ -263,6 +269,10 @@ cdef class Board:
             ("seats", self.seats_offset, (self.workers,), _SEAT, self.seat_stride),
             ("rows", self.rows_offset, (self.workers, self.rows), _ROW, self.row_stride),
             ("gauges", self.gauges_offset, (self.workers, self.backends), _GAUGE, self.gauge_stride),
+            (
+                "recents", self.recents_offset, (self.workers, self.backends), _RECENT,
+                self.recent_stride,
+            ),
             ("cells", self.cells_offset, (self.backends,), _CELL, self.cell_stride),
         )
         return {
@@ -446,7 +456,7 @@ cdef class Board:
         return os.pread(self.fd, self.row_stride, self.row_offset(worker, index))
 
     def read_gauge(self, int worker, int backend) -> dict:
-        """What one worker has at a backend, without the windows."""
+        """What one worker has at a backend."""
         cdef uint64_t[GAUGE_WORDS] words
         checked("worker", worker, self.workers)
         checked("backend", backend, self.backends)

@@ -5,7 +5,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from gateway._fast.board cimport (
-    QUANTILES, Board, Cell, Gauge, atomic_add, atomic_cas, atomic_load, atomic_store
+    QUANTILES, Board, Cell, Gauge, Recent, atomic_add, atomic_cas, atomic_load, atomic_store
 )
 from gateway._fast.breaker cimport breaker_failure_share
 from gateway._fast.histogram cimport (
@@ -21,9 +21,11 @@ cdef int find_gauges(Gauges* gauges, Board board, int cell) except -1:
         raise IndexError(f"backend {cell} of {board.backends}")
     gauges.first = board.gauge(0, cell)
     gauges.workers = board.workers
-    gauges.stride = 0
+    gauges.first_recent = board.recent(0, cell)
+    gauges.stride = gauges.recent_stride = 0
     if board.workers > 1:
         gauges.stride = <size_t>(<char*>board.gauge(1, cell) - <char*>board.gauge(0, cell))
+        gauges.recent_stride = <size_t>(<char*>board.recent(1, cell) - <char*>board.recent(0, cell))
     return 0
 
 
@@ -47,18 +49,17 @@ cdef void learn_usage(Cell* cell, const Gauges* gauges) noexcept nogil:
 cdef uint64_t learn_latency(
     uint64_t* quantiles, const Gauges* gauges, bint is_total, uint64_t now_ns
 ) noexcept nogil:
-    # Cost: a worker that never heard of the backend is skipped, so that its gauge's pages
-    # need not exist.
+    # Cost: a worker that never heard of the backend is skipped, so that its pages need not exist.
     cdef uint64_t[COARSE_BUCKETS] counts
     cdef uint64_t samples = 0
-    cdef Gauge* gauge
+    cdef Recent* recent
     cdef int worker, index
     memset(counts, 0, sizeof(counts))
     for worker in range(gauges.workers):
-        gauge = gauge_of(gauges, worker)
-        if atomic_load(&gauge.ewma_at_ns):
+        if atomic_load(&gauge_of(gauges, worker).ewma_at_ns):
+            recent = recent_of(gauges, worker)
             samples += window_merge_into(
-                &gauge.total if is_total else &gauge.first_byte, counts, now_ns
+                &recent.total if is_total else &recent.first_byte, counts, now_ns
             )
     if samples:
         for index in range(QUANTILES):
@@ -108,9 +109,10 @@ cdef class Learning:
     ) -> None:
         """One answer's times, into the EWMA and both windows."""
         cdef Gauge* gauge = self.gauge(worker)
+        cdef Recent* recent = recent_of(&self.gauges, worker)
         ewma_fold(gauge, first_byte_ns, now_ns)
-        window_add(&gauge.first_byte, first_byte_ns, now_ns)
-        window_add(&gauge.total, total_ns, now_ns)
+        window_add(&recent.first_byte, first_byte_ns, now_ns)
+        window_add(&recent.total, total_ns, now_ns)
 
     def fold_failure(self, int worker, uint64_t rtt_ns, uint64_t now_ns) -> None:
         """A failed attempt, into the EWMA: as slow as failure_rtt says."""

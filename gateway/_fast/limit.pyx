@@ -15,12 +15,12 @@ cimport cython
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
-from gateway._fast.board cimport Board, Cell, Gauge, atomic_cas, atomic_load, atomic_store
+from gateway._fast.board cimport Board, Cell, atomic_cas, atomic_load, atomic_store
 from gateway._fast.histogram cimport (
     COARSE_BUCKETS, WINDOW_SLOTS, Slot, coarse_quantile, window_epoch
 )
 from gateway._fast.learned cimport (
-    Gauges, figure_load, figure_store, find_gauges, gauge_of, in_flight_of
+    Gauges, figure_load, figure_store, find_gauges, gauge_of, in_flight_of, recent_of
 )
 
 cdef extern from *:
@@ -80,14 +80,12 @@ cdef double recent_rtt(const Gauges* gauges, uint64_t now_ns) noexcept nogil:
     cdef uint64_t[COARSE_BUCKETS] counts
     cdef uint64_t samples = 0
     cdef const Slot* slot
-    cdef Gauge* gauge
     cdef int worker, bucket
     memset(counts, 0, sizeof(counts))
     for worker in range(gauges.workers):
-        gauge = gauge_of(gauges, worker)
-        if atomic_load(&gauge.ewma_at_ns) == 0:
+        if atomic_load(&gauge_of(gauges, worker).ewma_at_ns) == 0:
             continue
-        slot = &gauge.first_byte.slots[epoch % WINDOW_SLOTS]
+        slot = &recent_of(gauges, worker).first_byte.slots[epoch % WINDOW_SLOTS]
         if slot.epoch != epoch:
             continue
         for bucket in range(COARSE_BUCKETS):

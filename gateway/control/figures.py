@@ -154,14 +154,14 @@ class BoardView:
         layout = board.layout()
         self._fd = board.fd
         self._rows_layout = layout["rows"]
-        self._seats, self._rows, self._gauges, self._cells = (
-            _array(board, layout[name]) for name in ("seats", "rows", "gauges", "cells")
+        self._seats, self._rows, self._gauges, self._recents, self._cells = (
+            _array(board, layout[name]) for name in ("seats", "rows", "gauges", "recents", "cells")
         )
         self._histograms_at = _offset_of(self._rows.dtype, HISTOGRAMS[0])
         # Why one for each worker: what was read stays while the next is read.
         self._images = np.empty(len(self._seats), _slice_of(self._rows.dtype, self._histograms_at))
         self.fine_buckets: int = self._rows.dtype[HISTOGRAMS[0]]["counts"].shape[0]
-        coarse_buckets = self._gauges["total"]["slots"]["counts"].shape[-1]
+        coarse_buckets = self._recents["total"]["slots"]["counts"].shape[-1]
         self.coarse_values = midpoints(coarse_buckets, COARSE_SHIFT)
 
     def rows(self, wanted: Iterable[int]) -> list[RowFigures]:
@@ -204,7 +204,7 @@ class BoardView:
 
     def window(self, backend: BackendPlan, name: str, now_ns: int) -> NDArray[np.uint64]:
         """What was counted in the last half minute, by coarse bucket."""
-        slots = self._gauges[name]["slots"][:, backend.cell]
+        slots = self._recents[name]["slots"][:, backend.cell]
         epoch = now_ns // WINDOW_SLOT_NS
         ages = epoch - slots["epoch"].astype(np.int64)
         is_live = (ages >= 0) & (ages < slots.shape[1]) & (slots["total"] > 0)

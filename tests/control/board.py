@@ -53,10 +53,9 @@ GAUGE = np.dtype(
         *((name, "u8") for name in ("in_flight", "connections", "idle", "ewma_ns", "ewma_at_ns")),
         *((name, "u8") for name in ("input_bytes", "input_tokens", "output_tokens")),
         *((name, "u8") for name in ("answers", "failures")),
-        ("first_byte", WINDOW),
-        ("total", WINDOW),
     ]
 )
+RECENT = np.dtype([("first_byte", WINDOW), ("total", WINDOW)])
 CELL = np.dtype(
     [
         *((name, "u8") for name in ("key", "state", "opened_at_ns", "open_until_ns")),
@@ -75,6 +74,7 @@ class FakeBoard:
             "seats": (SEAT, (workers,)),
             "rows": (ROW, (workers, rows)),
             "gauges": (GAUGE, (workers, backends)),
+            "recents": (RECENT, (workers, backends)),
             "cells": (CELL, (backends,)),
         }
         self._layout: dict[str, TableLayout] = {}
@@ -87,7 +87,9 @@ class FakeBoard:
         Path(path).unlink()
         os.truncate(self.fd, end)
         self._memory = mmap.mmap(self.fd, end)
-        self.seats, self.rows, self.gauges, self.cells = (self._table(name) for name in shapes)
+        self.seats, self.rows, self.gauges, self.recents, self.cells = (
+            self._table(name) for name in shapes
+        )
 
     @property
     def buffer(self) -> memoryview:
@@ -113,7 +115,7 @@ class FakeBoard:
     ) -> None:
         """Counts values in a backend's window."""
         epoch = now_ns // 4_000_000_000
-        slots = self.gauges[name]["slots"]
+        slots = self.recents[name]["slots"]
         slots["epoch"][worker, cell, epoch % 8] = epoch
         for value in values_ns:
             slots["total"][worker, cell, epoch % 8] += 1

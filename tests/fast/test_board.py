@@ -82,6 +82,7 @@ def board() -> Board:
         ("seats", "Seat"),
         ("rows", "Row"),
         ("gauges", "Gauge"),
+        ("recents", "Recent"),
         ("cells", "Cell"),
     ],
 )
@@ -92,9 +93,9 @@ def test_the_layout_names_the_fields_of_the_declaration(
 
 
 def test_histograms_and_windows_are_laid_out_as_declared(board: Board) -> None:
-    rows, gauges = part(board, "rows").dtype, part(board, "gauges").dtype
+    rows, recents = part(board, "rows").dtype, part(board, "recents").dtype
     assert list(rows["total_ns"].names or ()) == declared_fields("Counts")
-    slot = gauges["first_byte"]["slots"]
+    slot = recents["first_byte"]["slots"]
     assert slot.shape == (8,)
     assert list(slot.base.names or ()) == declared_fields("Slot")
     assert (rows["gap_ns"]["counts"].shape, slot.base["counts"].shape) == ((4608,), (624,))
@@ -102,7 +103,7 @@ def test_histograms_and_windows_are_laid_out_as_declared(board: Board) -> None:
 
 def test_every_part_starts_on_a_cache_line_and_follows_the_last(board: Board) -> None:
     end = 0
-    for name in ("header", "seats", "rows", "gauges", "cells"):
+    for name in ("header", "seats", "rows", "gauges", "recents", "cells"):
         place = board.layout()[name]
         assert place["offset"] % 64 == 0
         assert place["offset"] - end in range(64)
@@ -215,7 +216,7 @@ def header_with(board: Board, **fields: int) -> Iterator[int]:
     "fields, sentence",
     [
         ({"magic": 0}, "the file is not a board, or not ready: its magic number is wrong"),
-        ({"version": 9}, "the board has layout version 9, this build reads 2"),
+        ({"version": 9}, "the board has layout version 9, this build reads 3"),
         ({"row_bytes": 8}, r"a row has 8 bytes on the board and \d+ in this build"),
         ({"gauge_bytes": 8}, r"a gauge has 8 bytes on the board and \d+ in this build"),
         ({"cell_bytes": 8}, r"a cell has 8 bytes on the board and \d+ in this build"),
@@ -417,7 +418,7 @@ def test_a_gauge_is_read_by_worker(board: Board) -> None:
     gauges = part(board, "gauges")
     gauges["failures"][1, 2] = 8
     gauge = board.read_gauge(1, 2)
-    assert list(gauge) == declared_fields("Gauge")[:-2]
+    assert list(gauge) == declared_fields("Gauge")
     assert gauge.pop("failures") == 8
     assert set(gauge.values()) == {0}
 
@@ -481,7 +482,7 @@ def test_what_a_dead_worker_had_under_way_is_cleared_and_nothing_else(board: Boa
     gauges, rows = part(board, "gauges"), part(board, "rows")
     for worker in range(2):
         board.claim_row(worker, 1, 5)
-    for name in declared_fields("Gauge")[:-2]:
+    for name in declared_fields("Gauge"):
         gauges[name] = 4
     for name in ("in_flight", "queued", "requests"):
         rows[name][:, 1] = 2
