@@ -73,12 +73,14 @@ cdef inline int nth(uint64_t positions, uint64_t n) noexcept nogil:
 cdef inline int any_of(uint64_t positions, uint64_t* random) noexcept nogil:
     return nth(positions, random_below(random, <uint64_t>size_of(positions)))
 
-cdef inline double random_score(uint64_t sticky, uint64_t key, double weight) noexcept nogil:
+cdef inline double random_score(
+    uint64_t sticky, uint64_t key, bint weighted, double weight
+) noexcept nogil:
     # Of rendezvous hashing: the lowest of several falls on each by its weight, and stays
     # there when others come and go. Why log: scores must be exponential with rate `weight`;
-    # with equal weights any decreasing function does.
+    # without weights any decreasing function does.
     cdef double unit = (<double>(mix(sticky ^ key) >> 11) + 0.5) / <double>(<uint64_t>1 << 53)
-    return -log(unit) / weight if weight != 1.0 else 1.0 - unit
+    return -log(unit) / weight if weighted else 1.0 - unit
 
 cdef inline void widen(double* span, double value) noexcept nogil:
     span[0] = min(span[0], value)
@@ -118,7 +120,7 @@ cdef void score_sticky(Roster* roster, const Wish* wish, Draw* draw) noexcept no
         if weighted:
             weight = roster.weights[position]
         roster.found[position].score = random_score(
-            wish.sticky, roster.terms[position].key, weight
+            wish.sticky, roster.terms[position].key, weighted, weight
         )
     draw.best = lowest_scores(roster, draw.eligible)
 

@@ -92,7 +92,7 @@ def sticky_scores(case: Case) -> dict[int, float]:
     return {
         position: _random_score(
             mix(sticky ^ name_hash(case.backends[position].name)),
-            _weight(case.route, position) if is_weighted else 1.0,
+            _weight(case.route, position) if is_weighted else None,
         )
         for position in case.eligible
     }
@@ -113,9 +113,9 @@ def weight_bounds(case: Case, position: int) -> tuple[float, float]:
     return weight * (_SLOW_START_FLOOR if slow_starts else 1.0), weight
 
 
-def _random_score(word: int, weight: float) -> float:
+def _random_score(word: int, weight: float | None) -> float:
     unit = ((word >> 11) + 0.5) * _SMALLEST_STICKY
-    return -math.log(unit) / weight if weight != 1.0 else 1.0 - unit
+    return 1.0 - unit if weight is None else -math.log(unit) / weight
 
 
 def _weight(route: RoutePlan, position: int) -> float:

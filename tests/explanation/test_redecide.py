@@ -59,7 +59,6 @@ def test_chances_are_those_of_the_definition(
     crowd: list[Offer], need: Need, rules: Rules, seed: int
 ) -> None:
     # Why: the data plane scores weight 1 apart, which the definition does not.
-    assume(not (need.sticky and need.policy == "weighted"))
     crowd = named(*crowd)
     plan = plan_of(crowd, need, rules)
     found = chances_of(decide(plan, crowd, need, seed), plan)
