@@ -20,6 +20,7 @@ from gateway._fast.segment cimport Stream
 
 cdef enum:
     NAME_BYTES = 256                    # of a model or user that a client names
+    SHORT_BYTES = 16                    # no credential is that short
     DECISION_BYTES = 1024               # of a decision but its candidates …
     CANDIDATE_BYTES = 512               # … and of one of them, a name of 128 escaped included
     ATTEMPT_BYTES = 640
@@ -31,6 +32,7 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef bytes origin                   # gateway, worker and stream
     cdef tuple outcomes                 # reason tokens by Outcome
     cdef tuple capabilities             # (bit, quoted name)
+    cdef char[36] id                    # of the record under way
 
     cdef int write(self, Recovery exchange) except -1
     cdef int add_ids(self, Recovery exchange, uint64_t now_ns) except -1
@@ -38,7 +40,8 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef int add_request(self, Recovery exchange) except -1
     cdef int add_response(self, Recovery exchange) except -1
     cdef int add_payload(
-        self, Recovery exchange, bytes body, uint64_t total_bytes, bint is_encoded, bytes content_type
+        self, Recovery exchange, bytes body, uint64_t total_bytes, bint is_encoded,
+        bytes content_type, bint is_request,
     ) except -1
     cdef int add_body(self, bytes body, uint64_t limit, bint is_whole, bint is_encoded) except -1
     cdef int add_question(self, Recovery exchange) except -1
@@ -53,6 +56,7 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef int add_attempts(self, Recovery exchange) except -1
     cdef int add_attempt(self, Attempt attempt, uint64_t read_ns) except -1
     cdef int add_cost(self, Recovery exchange) except -1
+    cdef int add_name(self, Recovery exchange, const char* text, size_t length) except -1
     cdef int add_features(self, Recovery exchange) except -1
     cdef int add_short(self, const char* text, size_t length) except -1
     cdef int make_room(self, size_t more) except -1

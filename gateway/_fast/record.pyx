@@ -7,12 +7,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport isnan
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
 from gateway._fast.attempt cimport Attempt
 from gateway._fast.board cimport OUTCOME_SLOTS
 from gateway._fast.clock cimport new_id, realtime_ns
 from gateway._fast.decision cimport Decision
 from gateway._fast.hashing cimport xxh3
 from gateway._fast.line cimport Line, base64_bound, text_bound, utf8_length
+from gateway._fast.members cimport bytes_of_string
 from gateway._fast.operation cimport SLOT_USER
 from gateway._fast.outcome cimport OUTCOME_CLIENT_CLOSED
 from gateway._fast.policies cimport (
@@ -96,22 +98,20 @@ cdef class Recorder:
     cdef int add_ids(self, Recovery exchange, uint64_t now_ns) except -1:
         cdef Line line = self.line
         cdef Request request = exchange.request
-        cdef char[36] id
-        cdef const char* shown = id
-        cdef size_t shown_length = 36
-        if request is not None:
-            shown = request.id
-            shown_length = request.id_length
-        line.put(b'{"v":1,"id":"')
         if request is not None and request.is_own_id:
-            line.add(shown, shown_length)
+            memcpy(self.id, request.id, 36)
         else:
-            new_id(id, &exchange.worker.random)
-            line.add(id, 36)
-        line.put(b'","request_id":"')
-        # Why as it is: is_sound_id let only letters, digits and three marks through.
-        line.add(shown, shown_length)
-        line.put(b'","time":')
+            new_id(self.id, &exchange.worker.random)
+        line.put(b'{"v":1,"id":"')
+        line.add(self.id, 36)
+        line.put(b'","request_id":')
+        if request is None or request.is_own_id:
+            line.put(b'"')
+            line.add(self.id, 36)
+            line.put(b'"')
+        else:
+            self.add_name(exchange, request.id, request.id_length)
+        line.put(b',"time":')
         line.add_time(realtime_ns() - (exchange.worker.now() - (exchange.begun_ns or now_ns)))
         line.put(b',"kind":"')
         if exchange.outcome == OUTCOME_CLIENT_CLOSED:
@@ -162,13 +162,14 @@ cdef class Recorder:
         return self.add_payload(
             exchange, request.body, request.body_bytes, False,
             request.field(b"content-type") if exchange.keeps_bodies and exchange.route.redacts else None,
+            True,
         )
 
     cdef int add_response(self, Recovery exchange) except -1:
         cdef Attempt attempt = exchange.attempt
         cdef bytes body = exchange.said
         if body is not None:
-            return self.add_payload(exchange, body, <uint64_t>PyBytes_GET_SIZE(body), False, None)
+            return self.add_payload(exchange, body, <uint64_t>PyBytes_GET_SIZE(body), False, None, False)
         if attempt is None:
             self.line.put(b'{"bytes":0}')
             return 0
@@ -176,11 +177,12 @@ cdef class Recorder:
         if exchange.teed is not None:
             body = b"".join(exchange.teed)
         return self.add_payload(
-            exchange, body, attempt.answer_bytes, attempt.is_encoded, attempt.fields,
+            exchange, body, attempt.answer_bytes, attempt.is_encoded, attempt.fields, False,
         )
 
     cdef int add_payload(
-        self, Recovery exchange, bytes body, uint64_t total_bytes, bint is_encoded, bytes content_type
+        self, Recovery exchange, bytes body, uint64_t total_bytes, bint is_encoded,
+        bytes content_type, bint is_request,
     ) except -1:
         """One body as far as the route's policy has it; `content_type` may be a whole head."""
         cdef Line line = self.line
@@ -189,7 +191,8 @@ cdef class Recorder:
         cdef bytes made
         if exchange.keeps_bodies and route.redacts and body is not None:
             made = exchange.table.slow.payload(
-                exchange.worker, route, body, content_type, total_bytes, is_whole, is_encoded
+                exchange.worker, route, body, content_type, total_bytes, is_whole, is_encoded,
+                self.id[:36], is_request,
             )
             self.make_room(<size_t>PyBytes_GET_SIZE(made) + HEAD_BYTES)
             line.add_bytes(made)
@@ -251,7 +254,7 @@ cdef class Recorder:
         if request is None:
             return 0
         line.put(b',"method":')
-        self.add_short(PyBytes_AS_STRING(request.method_name), <size_t>PyBytes_GET_SIZE(request.method_name))
+        self.add_name(exchange, PyBytes_AS_STRING(request.method_name), <size_t>PyBytes_GET_SIZE(request.method_name))
         if exchange.operation is None:
             self.add_told(exchange, b',"path":', request.path)
         if request.model is not None:
@@ -284,6 +287,15 @@ cdef class Recorder:
         self.line.put(name)
         return self.add_short(PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text))
 
+    cdef int add_name(self, Recovery exchange, const char* text, size_t length) except -1:
+        """A name that a client chose; one that might be a credential is looked at first."""
+        cdef bytes checked
+        cdef Route route = exchange.route
+        if is_harmless(text, length) and (route is None or not route.redacts_names):
+            return self.add_short(text, length)
+        checked = exchange.table.slow.recorded_name(exchange.worker, route, text[:length])
+        return self.add_short(PyBytes_AS_STRING(checked), <size_t>PyBytes_GET_SIZE(checked))
+
     cdef int add_short(self, const char* text, size_t length) except -1:
         """At most NAME_BYTES of a text, cut between two characters."""
         if length > NAME_BYTES:
@@ -302,15 +314,15 @@ cdef class Recorder:
         if request.decoded and user.kind == JSON_STRING:
             if user.end - user.start > NAME_BYTES:
                 return 0
-            self.make_room(NAME_BYTES + HEAD_BYTES)
-            line.put(b',"user":')
-            # Safety: a checked string of this body, quotes included.
-            line.add_json(PyBytes_AS_STRING(request.body) + user.start, user.end - user.start)
+            value = bytes_of_string(PyBytes_AS_STRING(request.body), user)
+            if value is not None:
+                line.put(b',"user":')
+                self.add_name(exchange, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
         elif PyBytes_GET_SIZE(exchange.table.user_header):
             value = request.field(exchange.table.user_header)
             if value is not None and PyBytes_GET_SIZE(value):
                 line.put(b',"user":')
-                self.add_short(PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
+                self.add_name(exchange, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
         return 0
 
     cdef int add_answerer(self, Recovery exchange) except -1:
@@ -562,7 +574,7 @@ cdef class Recorder:
         if member.kind == JSON_MISSING or member.end - member.start > route.payload_bytes:
             return 0
         if route.redacts:
-            made = exchange.table.slow.features(exchange.worker, route, request.body)
+            made = exchange.table.slow.features(exchange.worker, route, request.body, self.id[:36])
             if made is None:
                 return 0
             self.make_room(<size_t>PyBytes_GET_SIZE(made) + HEAD_BYTES)
@@ -573,6 +585,17 @@ cdef class Recorder:
         self.line.put(b',"features":')
         self.line.add_json(at + member.start, member.end - member.start)
         return 0
+
+
+cdef bint is_harmless(const char* text, size_t length) noexcept nogil:
+    """Too short for a credential, or nothing but the digits and dashes of a UUID or hash."""
+    cdef size_t i
+    if length < SHORT_BYTES:
+        return True
+    for i in range(length):
+        if not (48 <= text[i] <= 57 or 97 <= text[i] <= 102 or text[i] == c"-"):
+            return False
+    return True
 
 
 cdef uint64_t us_since(uint64_t from_ns, uint64_t at_ns) noexcept nogil:

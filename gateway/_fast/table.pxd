@@ -72,6 +72,7 @@ cdef class Route:
     cdef Pointer features               # of a request's body; or None
     cdef bint redacts                   # payloads pass through Python first
     cdef bint hides_user
+    cdef bint redacts_names             # a user may be what is to be taken out, whatever its length
     cdef bint records_headers
     cdef bytes record_fields
     cdef bytes record_name

@@ -77,6 +77,7 @@ cdef class Route:
         self.features = Pointer(record.features) if record.features else None
         self.redacts = bool(record.redact_pointers or record.redact_patterns or record.is_encrypted)
         self.tee_bytes = 2 * self.payload_bytes + READ_AHEAD if self.redacts else self.payload_bytes
+        self.redacts_names = bool(set(record.redact_patterns) - {"secrets"})
         self.hides_user = "/user" in record.redact_pointers
         self.records_headers = bool(record.headers)
         self.record_name = json.dumps(self.name).encode("ascii")

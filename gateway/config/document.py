@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -154,12 +154,24 @@ def _laid_under(own: dict[str, Node], defaults: dict[str, Node]) -> dict[str, No
 def literal_secrets(root: Node) -> list[Node]:
     """Secrets that stand in the file itself."""
     members = _members(root)
-    candidates = [_members(members.get("admin")).get("token")]
+    candidates = [_members(members.get("admin")).get("token"), *_log_secrets(members.get("log"))]
     for backend in _members(members.get("backends")).values():
         candidates.append(_members(backend).get("api_key"))
+        registry = _members(_members(backend).get("registry"))
+        candidates.append(_members(registry.get("mlflow")).get("token"))
         headers = _members(_members(backend).get("headers"))
         candidates += [node for name, node in headers.items() if is_credential(name)]
     return [node for node in candidates if node and node.value and _is_literal(node)]
+
+
+def _log_secrets(log: Node | None) -> Iterator[Node | None]:
+    members = _members(log)
+    encryption, objects = _members(members.get("encryption")), _members(members.get("objects"))
+    yield encryption.get("key")
+    old_keys = encryption.get("old_keys")
+    yield from old_keys.value if old_keys and isinstance(old_keys.value, list) else ()
+    yield _members(_members(members.get("kafka")).get("sasl")).get("password")
+    yield from (objects.get("key"), objects.get("secret"))
 
 
 def _is_literal(node: Node) -> bool:

@@ -8,13 +8,15 @@ nothing is ever recorded because it could not be checked.
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway._fast import Route, Worker
 from gateway.errors import GatewayError
 from gateway.feedback import Accepted, FeedbackError, read_feedback, records_of
-from gateway.payloads import Redactor
+from gateway.payloads import Redactor, bound_to
 from gateway.plan import Plan, RecordPlan
 
 _UNCHECKED = RecordPlan(
@@ -39,6 +41,7 @@ class RecordedParts:
     def __init__(self, plan: Plan) -> None:
         self._redactors = [Redactor(route.record, plan.log.key) for route in plan.routes]
         self._nobodys = Redactor(_UNCHECKED, b"")
+        self._names = Redactor(replace(_UNCHECKED, redact_patterns=("secrets",)), b"")
 
     def payload(
         self,
@@ -49,21 +52,26 @@ class RecordedParts:
         total_bytes: int,
         is_whole: bool,
         is_encoded: bool,
+        record_id: bytes,
+        is_request: bool,
     ) -> bytes:
         """A Payload as JSON; `content_type` may be a whole head."""
         if not is_encoded:
             try:
+                part: Literal["request", "response"] = "request" if is_request else "response"
+                bound = bound_to(record_id.decode(), part)
                 return self._redactors[route.index].payload(
-                    body, media_type(content_type), total_bytes, is_whole
+                    body, media_type(content_type), total_bytes, is_whole, bound
                 )
             except Exception as error:  # noqa: BLE001  Rule
                 worker.report(error)
         return b'{"bytes":%d}' % total_bytes
 
-    def features(self, worker: Worker, route: Route, body: bytes) -> bytes | None:
+    def features(self, worker: Worker, route: Route, body: bytes, record_id: bytes) -> bytes | None:
         """The inputs of a prediction as JSON, or None."""
         try:
-            return self._redactors[route.index].features(body)
+            bound = bound_to(record_id.decode(), "features")
+            return self._redactors[route.index].features(body, bound)
         except Exception as error:  # noqa: BLE001  Rule
             worker.report(error)
             return None
@@ -90,6 +98,15 @@ class RecordedParts:
         """A path or name that nobody knows."""
         try:
             return self._nobodys.text(text.decode("utf-8", "replace")).encode()
+        except Exception as error:  # noqa: BLE001  Rule
+            worker.report(error)
+            return b""
+
+    def recorded_name(self, worker: Worker, route: Route | None, text: bytes) -> bytes:
+        """A request id, user or method: names that clients choose."""
+        redactor = self._names if route is None else self._redactors[route.index]
+        try:
+            return redactor.text(text.decode("utf-8", "replace")).encode()
         except Exception as error:  # noqa: BLE001  Rule
             worker.report(error)
             return b""

@@ -288,6 +288,29 @@ def test_a_user_that_is_to_be_taken_out_is_in_no_field() -> None:
     assert b"anna-the-user" not in b"".join(stage.log.lines())
 
 
+def test_names_that_may_be_credentials_are_looked_at() -> None:
+    key = "sk-proj-" + "a1B2" * 8
+    stage = Stage(serving("a"))
+    client = stage.client()
+    client.ask(chat(f"x-request-id: {key}", user=key))
+    stage.server().answer(SAID)
+    client.ask(f"{'AKIA' + 'IOSFODNN7' + 'EXAMPLE'} / HTTP/1.1\r\nhost: g\r\n\r\n".encode())
+    assert client.heard.count(key.encode()) == 1  # the client's own id comes back to it
+    lines = b"".join(stage.log.lines())
+    assert key.encode() not in lines
+    assert b"AKIA" not in lines
+    record = stage.log.records()[0]
+    assert record.user == "[redacted:secrets]"
+
+
+def test_a_pattern_of_the_route_holds_for_its_users() -> None:
+    patterns = {"redact": {"patterns": ["email"]}}
+    stage = Stage(serving("a", record=patterns))
+    _client, server = stage.asked(chat(user="a@b.example"))
+    server.answer(SAID)
+    assert recorded(stage).user == "[redacted:email]"
+
+
 def test_a_trace_goes_with_the_record() -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     stage = Stage(serving("a"))
