@@ -54,7 +54,7 @@ class KafkaSink:
         self._cluster = Cluster(config)
         self._producer: AIOKafkaProducer | None = None
         self._is_started = False
-        self._partitions: dict[str, int] = {}  # of the topics that this producer was asked for
+        self._looked_up: set[str] = set()  # topics that are there
         self._room = max(config.batch, 2 * HEADER_ROOM)  # of a record batch, uncompressed
         self._packer = Packer(
             b"" if config.key == "none" else config.key.encode(),
@@ -82,7 +82,7 @@ class KafkaSink:
             is_delivered = True
         except TimeoutError:
             raise SinkError(self._lateness(batch)) from None
-        except KafkaError as error:
+        except (KafkaError, OSError) as error:
             raise SinkError(self._cluster.refusal(error)) from None
         finally:
             if not is_delivered:
@@ -113,17 +113,17 @@ class KafkaSink:
     async def _packs(
         self, batch: Batch, skipped: dict[int, str]
     ) -> tuple[list[Pack], list[tuple[int, str]]]:
-        records, feedback = self._config.topic, self._config.feedback_topic
-        await self._look_up(records)
+        partitions = await self._partitions(self._config.topic)
+        of_feedback = 0
         if self._config.create is not None:
-            await self._look_up(feedback)
+            of_feedback = await self._partitions(self._config.feedback_topic)
         values = _as_msgpack(batch) if self._config.format == "msgpack" else None
         while True:
             packed = self._packer.pack(
                 batch.data,
                 batch.stream.encode(),
-                self._partitions[records],
-                self._partitions.get(feedback, 0),
+                partitions,
+                of_feedback,
                 self._room,
                 time.time_ns() // 1_000_000,
                 skipped,
@@ -131,12 +131,15 @@ class KafkaSink:
             )
             if packed is not None:
                 return packed
-            await self._look_up(feedback)
+            of_feedback = await self._partitions(self._config.feedback_topic)
 
-    async def _look_up(self, topic: str) -> None:
+    async def _partitions(self, topic: str) -> int:
+        """How many the topic has, as the producer knows now."""
         producer = await self._started()
-        if topic not in self._partitions:
-            self._partitions[topic] = await self._cluster.partitions(producer, topic)
+        if topic not in self._looked_up:
+            await self._cluster.look_up(producer, topic)
+            self._looked_up.add(topic)
+        return len(await producer.partitions_for(topic))
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -174,13 +177,13 @@ class KafkaSink:
     async def _abandon(self, deadline_s: float) -> None:
         producer, self._producer = self._producer, None
         self._is_started = False
-        self._partitions = {}
+        self._looked_up = set()
         if producer is not None:
             await self._cluster.abandon(producer, deadline_s)
 
     def _lateness(self, batch: Batch) -> str:
         seconds = self._config.timeout / SECOND_NS
-        if not self._partitions:
+        if not self._looked_up:
             return f"no broker of {self._cluster.brokers} answered within {seconds:g} s"
         return f"Kafka did not acknowledge {batch.records} records within {seconds:g} s"
 

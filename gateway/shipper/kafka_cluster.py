@@ -60,21 +60,21 @@ class Cluster:
         except kafka_errors.KafkaConnectionError as error:
             raise SinkError(await self._why_unreachable() or _words(error)) from None
 
-    async def partitions(self, producer: AIOKafkaProducer, topic: str) -> int:
-        """How many the topic has; it is created where the configuration says how."""
+    async def look_up(self, producer: AIOKafkaProducer, topic: str) -> None:
+        """Return when the topic is there; it is created where the configuration says how."""
         # Why not asked for by name: a broker may create a topic that is asked for.
         found = await producer.client.fetch_all_metadata()
-        if not found.partitions_for_topic(topic):
-            if self._config.create is None:
-                raise SinkError(
-                    f"the topic {topic} does not exist, or this user may not see it; create it,"
-                    " or set log.kafka.create"
-                )
-            await self._create(topic)
-            while not found.partitions_for_topic(topic):
-                await asyncio.sleep(LOOK_AGAIN_S)
-                found = await producer.client.fetch_all_metadata()
-        return len(await producer.partitions_for(topic))
+        if found.partitions_for_topic(topic):
+            return
+        if self._config.create is None:
+            raise SinkError(
+                f"the topic {topic} does not exist, or this user may not see it; create it,"
+                " or set log.kafka.create"
+            )
+        await self._create(topic)
+        while not found.partitions_for_topic(topic):
+            await asyncio.sleep(LOOK_AGAIN_S)
+            found = await producer.client.fetch_all_metadata()
 
     async def _create(self, topic: str) -> None:
         create = self._config.create
@@ -170,7 +170,7 @@ class Cluster:
             return f"{broker} closes the connection; does it want TLS or SASL, or another of them?"
         return f"{broker} cannot be used: {_words(error)}"
 
-    def refusal(self, error: KafkaError) -> str:
+    def refusal(self, error: KafkaError | OSError) -> str:
         """A sentence for what a broker said of records, or of the producer."""
         if isinstance(error, kafka_errors.TopicAuthorizationFailedError):
             return "this user may not write to the topic"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.partitioner import DefaultPartitioner
 
 from gateway.config.recording import KafkaCreate
@@ -160,6 +161,24 @@ async def test_missing_topic_for_feedback_matters_when_there_is_feedback(
         await sink.deliver(records(1, 2))
         with pytest.raises(SinkError, match=f"the topic {topic}-feedback does not exist"):
             await sink.deliver(batch_of([feedback(3, about="request-1")], 3))
+
+
+async def test_partitions_that_are_added_are_used(kafka: Address, tmp_path: Path) -> None:
+    topic = new_topic()
+    config = settings(kafka.plain, topic, create=KafkaCreate(partitions=1))
+    async with sink_for(config, tmp_path) as sink:
+        await sink.deliver(records(1, 50))
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.plain)
+        await admin.start()
+        await admin.create_partitions({topic: NewPartitions(total_count=4)})
+        await admin.close()
+        assert sink._producer is not None
+        while len(await sink._producer.partitions_for(topic)) < 4:
+            await sink._producer.client.force_metadata_update()
+        await sink.deliver(records(51, 200))
+    messages = await consume(kafka.plain, topic)
+    assert {message.partition for message in messages} == {0, 1, 2, 3}
+    assert_complete_and_in_order(messages, 200)
 
 
 async def test_more_copies_than_brokers_are_told(kafka: Address, tmp_path: Path) -> None:
