@@ -9,24 +9,32 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import budgets, machine, report, results
+from bench import budgets, machine, report, results, store
 from bench.load import accounting
 from bench.load.peers import DEFAULT, PEERS, ROOT, install
 from bench.load.rig import Unavailable
 from bench.suite import PARTS, Suite, Wish
 from bench.terminal import make_console, say
 
-QUICK = {"rounds": 2, "seconds": 1, "idle": (500, 1_000), "open_streams": 500}
+QUICK = {
+    "rounds": 2,
+    "seconds": 1,
+    "idle": (500, 1_000),
+    "open_streams": 500,
+    "records": store.FEW_RECORDS,
+}
+SLOW_PARTS = ("store",)  # a quick run of all goes without
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="bench", description=__doc__)
     made.add_argument("part", nargs="?", default="all", choices=[*PARTS, "all", "install"])
-    made.add_argument("--quick", action="store_true", help="a minute; figures to look at only")
+    made.add_argument("--quick", action="store_true", help="some minutes; figures to look at only")
     made.add_argument("--peers", default=",".join(DEFAULT), help="comma-separated, of " + known())
     made.add_argument("--rounds", type=int, help="rounds (default 5)")
     made.add_argument("--seconds", type=int, help="seconds a turn (default 5)")
+    made.add_argument("--records", type=int, help="in the local store (default 10,000,000)")
     made.add_argument(
         "--output",
         type=Path,
@@ -52,9 +60,11 @@ def names_in(text: str) -> tuple[str, ...]:
 
 def wish_of(asked: argparse.Namespace) -> Wish:
     """What the command line asks for."""
-    parts = PARTS if asked.part == "all" else (asked.part,)
+    parts: tuple[str, ...] = PARTS if asked.part == "all" else (asked.part,)
+    if asked.part == "all" and asked.quick:
+        parts = tuple(part for part in PARTS if part not in SLOW_PARTS)
     chosen = dict(QUICK) if asked.quick else {}
-    for name in ("rounds", "seconds"):
+    for name in ("rounds", "seconds", "records"):
         if getattr(asked, name):
             chosen[name] = getattr(asked, name)
     return Wish(parts=parts, peers=names_in(asked.peers), **chosen)  # type: ignore[arg-type]
@@ -76,6 +86,7 @@ def report_of(suite: Suite, stolen_share: float) -> results.Report:
         streams=tuple(suite.streams),
         memory=tuple(suite.memory),
         kernels=tuple(suite.kernels),
+        store=suite.store,
     )
 
 

@@ -8,9 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.load.peers import PEERS, ROOT, version_of
+from bench.load.rig import FILES
 from bench.results import Machine
 
-PACKAGES = ("uvloop", "httptools", "msgspec", "cython", "numpy", "starlette", "uvicorn")
+PACKAGES = (
+    *("uvloop", "httptools", "msgspec", "cython", "numpy", "starlette", "uvicorn"),
+    *("duckdb", "aiokafka", "zstandard"),
+)
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -33,13 +37,22 @@ def describe(stolen_share: float = 0.0) -> Machine:
         kernel=platform.release(),
         governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else "not shown by the machine",
         python=platform.python_version(),
+        disk=file_system(FILES, Path("/proc/self/mounts").read_text()),
         stolen_share=stolen_share,
     )
 
 
+def file_system(folder: Path, mounts: str) -> str:
+    """The kind of file system that a folder is on, or will be, by /proc/self/mounts."""
+    fields = [line.split() for line in mounts.splitlines()]
+    over = [each for each in fields if folder.is_relative_to(each[1])]
+    return max(over, key=lambda each: len(each[1]))[2] if over else "unknown"
+
+
 def versions(peers: tuple[str, ...]) -> dict[str, str]:
     """Of every peer that is installed, of the generator and of the packages we stand on."""
-    found = {name: version_of(PEERS[name]) for name in peers}
+    programs = dict.fromkeys(PEERS[name].variant_of or name for name in peers)
+    found = {name: version_of(PEERS[name]) for name in programs}
     found["wrk"] = first_line("wrk", "-v")
     for package in PACKAGES:
         try:

@@ -32,6 +32,22 @@ class Errors(Struct, frozen=True):
         return sum(getattr(self, name) for name in self.__struct_fields__)
 
 
+class Shipping(Struct, frozen=True, kw_only=True):
+    """What the process that ships the prediction log did for one turn, warm-up and all."""
+
+    sinks: tuple[str, ...]
+    appended: int  # records
+    shipped: int  # to every sink; whole segments of them
+    dropped: int
+    cpu_us: float  # altogether
+    unsettled: bool = False  # it was still at work when nobody waited any longer
+
+    @property
+    def each_us(self) -> float:
+        """CPU time per record; 0 when none was shipped."""
+        return self.cpu_us / self.shipped if self.shipped else 0.0
+
+
 class ChatSample(Struct, frozen=True, kw_only=True):
     """Requests answered whole: CPU time is of the processes that carry traffic."""
 
@@ -43,11 +59,13 @@ class ChatSample(Struct, frozen=True, kw_only=True):
     user_us: float  # per request
     system_us: float  # per request
     control_us: float = 0.0  # per request, the proxy's other processes
+    shipper_us: float = 0.0  # per request, what ships the prediction log, as far as it got
     p50_us: float
     p99_us: float
     p999_us: float
     sampled: int = 0  # answers compared with the backend's
     errors: Errors = Errors()
+    shipping: Shipping | None = None  # nothing was recorded
 
     @property
     def cpu_us(self) -> float:
@@ -71,8 +89,10 @@ class StreamSample(Struct, frozen=True, kw_only=True):
     user_us: float  # per event
     system_us: float  # per event
     control_us: float = 0.0
+    shipper_us: float = 0.0
     first_byte_p50_us: float
     first_byte_p99_us: float
+    gap_p50_us: float = 0.0  # 0: an old result without it
     gap_p99_us: float
     gap_max_us: float
     broken: int = 0  # streams without their proper end, or with too few events
@@ -109,6 +129,30 @@ class Kernel(Struct, frozen=True):
     ns: float
 
 
+class Question(Struct, frozen=True, kw_only=True):
+    """One kind of question to the local store, asked several times for something else."""
+
+    name: str
+    times: int
+    mean_ms: float
+    worst_ms: float
+
+
+class StoreSample(Struct, frozen=True, kw_only=True):
+    """The local store with so many records in it."""
+
+    records: int
+    line_bytes: int  # of all lines
+    store_bytes: int  # of them in the store, joined
+    volumes_before: int  # as they were added
+    volumes: int  # joined
+    add_s: float
+    add_us: float  # CPU time per record
+    join_s: float
+    join_us: float
+    questions: tuple[Question, ...]
+
+
 class Machine(Struct, frozen=True, kw_only=True):
     """Where it ran."""
 
@@ -118,6 +162,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     kernel: str
     governor: str
     python: str
+    disk: str = ""  # file system that the gateway's state was on
     stolen_share: float = 0.0  # CPU time the host took away during the run
 
 
@@ -138,6 +183,7 @@ class Report(Struct, frozen=True, kw_only=True):
     streams: tuple[StreamSample, ...] = ()
     memory: tuple[MemorySample, ...] = ()
     kernels: tuple[Kernel, ...] = ()
+    store: StoreSample | None = None
 
 
 def encode(report: Report) -> bytes:

@@ -3,15 +3,20 @@
 from collections.abc import Iterator
 
 from bench.load import chat
-from bench.results import ChatSample, MemorySample, Report, StreamSample
+from bench.load.figures import median
+from bench.load.peers import PEERS
+from bench.results import ChatSample, MemorySample, Report, StoreSample, StreamSample
 from bench.summary import (
+    UNRECORDED,
     YARDSTICK,
     Table,
+    added_us,
     chat_of,
     chat_ratio,
     memory_of,
     middle,
     proxies_in,
+    stream_effects,
     stream_ratio,
     streams_of,
     times,
@@ -32,6 +37,13 @@ HELD_HEADER = (
     "largest stall ms",
     "beyond the rig's own ms",
 )
+LOG_HEADER = (
+    *("proxy", "scenario", "CPU us/request", "without the log", "added"),
+    *("requests/s", "without the log", "shipper us/record"),
+    *("records", "shipped", "dropped"),
+)
+COUNTS = ("appended", "shipped", "dropped")
+EFFECT_HEADER = ("time", "log on ms", "log off ms", "added us", "rounds differ by us", "verdict")
 MIB = 1024 * 1024
 
 
@@ -40,10 +52,13 @@ def tables(report: Report) -> list[Table]:
     found = [
         *chat_tables(report),
         stream_table(report),
+        log_table(report),
+        effect_table(report),
         idle_table(report),
         held_table(report),
     ]
     found += [latency_table(report), other_processes(report), kernel_table(report)]
+    found += [size_table(report), question_table(report)]
     return [table for table in found if table.rows]
 
 
@@ -106,6 +121,52 @@ def stream_cells(samples: list[StreamSample], compared: float | None) -> tuple[s
     )
 
 
+def log_table(report: Report) -> Table:
+    """What recording costs: the gateway beside itself without the log, in the same rounds."""
+    kinds = [name for name, peer in PEERS.items() if peer.is_gateway and name != UNRECORDED]
+    rows = []
+    for proxy in kinds:
+        for scenario in dict.fromkeys(each.scenario for each in report.chat):
+            added = added_us(report, scenario, proxy)
+            if added is not None:
+                rows.append((proxy, scenario, *log_cells(report, scenario, proxy, added)))
+    return Table("What the log costs", LOG_HEADER, tuple(rows))
+
+
+def log_cells(report: Report, scenario: str, proxy: str, added: float) -> tuple[str, ...]:
+    """One row but for its names."""
+    on, off = (chat_of(report, scenario, name) for name in (proxy, UNRECORDED))
+    logs = [each.shipping for each in on if each.shipping]
+    costs = [each.each_us for each in logs if each.shipped]
+    return (
+        f"{middle(on, 'cpu_us'):.2f}",
+        f"{middle(off, 'cpu_us'):.2f}",
+        f"{added:+.2f}",
+        f"{middle(on, 'requests_per_s'):,.0f}",
+        f"{middle(off, 'requests_per_s'):,.0f}",
+        f"{median(costs):.2f}" if costs else "",
+        *(f"{sum(getattr(each, name) for each in logs):,}" for name in COUNTS),
+    )
+
+
+def effect_table(report: Report) -> Table:
+    """Times of streams with the log on and off."""
+    rows = []
+    for each in stream_effects(report):
+        noise, share = each.noise_us, each.share_of_noise
+        verdict = "" if share is None else "within noise" if share <= 1 else "beyond noise"
+        rows.append(
+            (
+                each.name,
+                *(f"{value / 1e3:.3f}" for value in (each.on_us, each.off_us)),
+                f"{each.added_us:+.0f}",
+                "" if noise is None else f"{noise:.0f}",
+                verdict,
+            )
+        )
+    return Table("Streams with the log on and off", EFFECT_HEADER, tuple(rows))
+
+
 def memory_cells(sample: MemorySample) -> tuple[str, ...]:
     """What both tables of memory begin with."""
     return (
@@ -162,10 +223,11 @@ def other_processes(report: Report) -> Table:
     rows = []
     for scenario in dict.fromkeys(each.scenario for each in report.chat):
         for proxy in proxies_in(each for each in report.chat if each.scenario == scenario):
-            used = middle(chat_of(report, scenario, proxy), "control_us")
-            if used > 0:
-                rows.append((proxy, scenario, f"{used:.2f}"))
-    header = ("proxy", "scenario", "CPU us/request")
+            samples = chat_of(report, scenario, proxy)
+            used = [middle(samples, name) for name in ("control_us", "shipper_us")]
+            if any(used):
+                rows.append((proxy, scenario, *(f"{each:.2f}" if each else "" for each in used)))
+    header = ("proxy", "scenario", "CPU us/request", "shipper meanwhile")
     return Table("Processes beside the workers", header, tuple(rows))
 
 
@@ -173,3 +235,39 @@ def kernel_table(report: Report) -> Table:
     """The micro-benchmarks."""
     rows = tuple((each.name, f"{each.ns:,.1f}") for each in report.kernels)
     return Table("Kernels", ("kernel", "ns"), rows)
+
+
+def size_table(report: Report) -> Table:
+    """What it takes to bring records into the local store, and what they take there."""
+    rows: tuple[tuple[str, ...], ...] = ()
+    if (store := report.store) is not None:
+        rows = (
+            ("added", per_s(store.records, store.add_s), f"{store.add_us:.1f}"),
+            ("joined", per_s(store.records, store.join_s), f"{store.join_us:.1f}"),
+        )
+    title = "Local store" if store is None else f"Local store, {size_of(store)}"
+    return Table(title, ("what", "records/s", "CPU us/record"), rows)
+
+
+def per_s(count: int, seconds: float) -> str:
+    """A rate as text; "" when no time was taken."""
+    return f"{count / seconds:,.0f}" if seconds else ""
+
+
+def size_of(store: StoreSample) -> str:
+    """How large it is, in words."""
+    lines, stored = (each / 2**30 for each in (store.line_bytes, store.store_bytes))
+    return (
+        f"{store.records:,} records: {lines:.2f} GiB of lines in {stored:.2f} GiB, "
+        f"{store.volumes} volumes, {store.volumes_before} before joining"
+    )
+
+
+def question_table(report: Report) -> Table:
+    """How long answers take."""
+    asked = report.store.questions if report.store else ()
+    rows = tuple(
+        (each.name, str(each.times), f"{each.mean_ms:,.1f}", f"{each.worst_ms:,.1f}")
+        for each in asked
+    )
+    return Table("Questions to the local store", ("question", "times", "mean ms", "worst ms"), rows)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from bench import kernels
+from bench import kernels, shipper, store
 from bench.load import chat, memory, streams
 from bench.load.peers import GATEWAY, PEERS
 from bench.load.rig import (
@@ -27,11 +27,13 @@ from bench.load.rig import (
     rig,
 )
 from bench.progress import line_of
-from bench.results import ChatSample, Kernel, MemorySample, StreamSample
+from bench.results import ChatSample, Kernel, MemorySample, StoreSample, StreamSample
 
-PARTS = ("load", "streams", "memory", "micro")
+RIG_PARTS = ("load", "streams", "memory")  # that need backend and origin
+PARTS = (*RIG_PARTS, "micro", "shipper", "store")
 SIDE_ROUNDS = 3  # rounds of the scenarios that are context, not budget
 Say = Callable[[str], None]
+RunKernels = Callable[[str, Say], tuple[list[Kernel], dict[str, str]]]
 Sample = TypeVar("Sample", ChatSample, StreamSample, MemorySample)
 
 
@@ -44,6 +46,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     seconds: int = 5
     idle: tuple[int, ...] = (2_000, 10_000)
     open_streams: int = 10_000
+    records: int = store.RECORDS  # in the local store
 
 
 class Suite:
@@ -56,17 +59,35 @@ class Suite:
         self.streams: list[StreamSample] = []
         self.memory: list[MemorySample] = []
         self.kernels: list[Kernel] = []
+        self.store: StoreSample | None = None
 
     def run(self) -> None:
         """All parts that were asked for."""
         cores = cores_among(tuple(os.sched_getaffinity(0)))
         raise_open_files()
-        if set(self.wish.parts) - {"micro"}:
+        if set(self.wish.parts) & set(RIG_PARTS):
             with pinned(cores.load), rig(cores) as made:
                 self.run_rig(made)
-        if "micro" in self.wish.parts:
-            self.kernels, failures = kernels.run(cores.proxy, self.say)
-            self.skipped |= failures
+        with pinned(cores.load):  # Why: what they start beside what is measured stays there
+            for part, run in (("micro", kernels.run), ("shipper", shipper.run)):
+                if part in self.wish.parts:
+                    self.run_kernels(run, cores.proxy)
+        if "store" in self.wish.parts:
+            self.run_store()
+
+    def run_kernels(self, run: RunKernels, core: str) -> None:
+        """What is measured in nanoseconds, on the proxy's core."""
+        found, failures = run(core, self.say)
+        self.kernels += found
+        for name, sentence in failures.items():
+            self.skip(name, sentence)
+
+    def run_store(self) -> None:
+        """The local store, which may have all cores."""
+        try:
+            self.store = store.run(self.wish.records)
+        except (RuntimeError, subprocess.SubprocessError) as failure:
+            self.skip("store", str(failure))
 
     def run_rig(self, made: Rig) -> None:
         """The parts that need backend and origin."""

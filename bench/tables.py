@@ -34,12 +34,13 @@ def preamble(report: Report) -> str:
     """Where, when and how, one sentence a line."""
     where = report.machine
     versions = ", ".join(f"{name} ({text})" for name, text in report.versions.items())
+    disk = f"state on {where.disk}, " if where.disk else ""
     changes = ", with changes not committed" if report.modified else ""
     lines = [
         f"Measured on {report.date[:10]} at commit `{report.commit}`{changes}"
         f" with `{report.command}`: medians of {report.rounds} rounds of {report.seconds} s.",
         f"Machine: {where.cores} cores of {where.cpu}, "
-        f"{where.memory_bytes / 2**30:.0f} GiB, Linux {where.kernel}, "
+        f"{where.memory_bytes / 2**30:.0f} GiB, Linux {where.kernel}, {disk}"
         f"Python {where.python}, frequency governor: {where.governor}.",
         f"The host took {where.stolen_share:.1%} of the CPU time during the run.",
         f"Versions: {versions}.",

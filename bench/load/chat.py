@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from bench.load import answers, bodies, wrk
 from bench.load.meter import Meter
 from bench.load.rig import Rig, Running
+from bench.load.shipper import Shipper
 from bench.results import ChatSample
 
 
@@ -80,12 +81,12 @@ def turns(
 
 
 def is_gateway(running: Running | None) -> bool:
-    """Whether this is the proxy the benchmark is about."""
-    return running is not None and running.peer.name == "gateway"
+    """Whether this is the proxy the benchmark is about, with whatever settings."""
+    return running is not None and running.peer.is_gateway
 
 
 def measure(rig: Rig, turn: Turn, seconds: int) -> ChatSample:
-    """Warms up, then runs and accounts for the run."""
+    """Warms up, then runs and accounts for the run; what is recorded is shipped afterwards."""
     port = turn.running.port if turn.running else rig.backends[0]
     body = bodies.chat_request(turn.scenario.model, turn.scenario.length)
     load = wrk.Load(
@@ -95,12 +96,13 @@ def measure(rig: Rig, turn: Turn, seconds: int) -> ChatSample:
         connections=turn.scenario.connections,
         threads=turn.scenario.threads,
     )
+    shipper = Shipper(turn.running)
     wrk.run(replace(load, seconds=WARM_UP_S))
     rewritten = turn.running is not None and turn.running.peer.rewrites
     meter = Meter(turn.running)
     with answers.sampled(answers.Ask(port, body, rewritten)) as tally:
         outcome = wrk.run(load)
-    spent = meter.spent()
+    spent, shipping = meter.spent(), shipper.shipping()
     return ChatSample(
         scenario=turn.scenario.name,
         proxy=turn.proxy,
@@ -112,5 +114,6 @@ def measure(rig: Rig, turn: Turn, seconds: int) -> ChatSample:
         p999_us=outcome.p999_us,
         sampled=tally.asked,
         errors=replace(outcome.errors, unequal=tally.unequal),
+        shipping=shipping,
         **spent.per(max(1, outcome.requests + tally.asked)),
     )

@@ -259,6 +259,7 @@ async def run(wish: argparse.Namespace) -> None:
         broken=tally.broken,
         first_byte_p50_us=quantile(tally.first_bytes_us, 0.5),
         first_byte_p99_us=quantile(tally.first_bytes_us, 0.99),
+        gap_p50_us=quantile(tally.gaps_us, 0.5),
         gap_p99_us=quantile(tally.gaps_us, 0.99),
         gap_max_us=quantile(tally.gaps_us, 1.0),
     )

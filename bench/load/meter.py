@@ -12,6 +12,7 @@ class Spent(Struct, frozen=True):
 
     traffic: CpuTime = CpuTime()
     control: CpuTime = CpuTime()
+    shipper: CpuTime = CpuTime()
 
     def per(self, count: int) -> dict[str, float]:
         """The fields of a sample, per request or event."""
@@ -19,6 +20,7 @@ class Spent(Struct, frozen=True):
             "user_us": self.traffic.user_us / count,
             "system_us": self.traffic.system_us / count,
             "control_us": self.control.total_us / count,
+            "shipper_us": self.shipper.total_us / count,
         }
 
 
@@ -29,13 +31,14 @@ class Meter:
         self.name = running.name if running else "direct"
         self.traffic = running.traffic_pids() if running else []
         self.control = running.control_pids() if running else []
+        self.shipper = running.shipper_pids() if running else []
         if running and not self.traffic:
             raise Unavailable(f"{self.name} has no process that carries traffic")
         self.first = self.reading()
 
     def reading(self) -> Spent:
         """What the processes have used so far."""
-        return Spent(accounting.cpu_time(self.traffic), accounting.cpu_time(self.control))
+        return Spent(*map(accounting.cpu_time, (self.traffic, self.control, self.shipper)))
 
     def restart(self) -> None:
         """Counts from now on."""
@@ -43,8 +46,10 @@ class Meter:
 
     def spent(self) -> Spent:
         """What they have used since; raises Unavailable when one of them died."""
-        now = self.reading()
-        spent = Spent(now.traffic - self.first.traffic, now.control - self.first.control)
+        now, first = self.reading(), self.first
+        spent = Spent(
+            now.traffic - first.traffic, now.control - first.control, now.shipper - first.shipper
+        )
         if spent.traffic.total_us < 0:
             raise Unavailable(f"{self.name} lost a process while it was measured")
         return spent

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -33,10 +34,19 @@ class Peer(Struct, frozen=True, kw_only=True):
     advice: str = ""  # how to install it otherwise
     version: tuple[str, ...] = ("--version",)
     worker: str = ""  # what the command line of a traffic process holds; "" takes them all
+    shipper: str = ""  # what that of a process that ships the prediction log holds; "" has none
+    settings: dict[str, str] = {}  # places of the template that this peer alone fills
+    variant_of: str = ""  # the peer that is the same program with other settings
+    has_one_port: bool = False  # streams and whole answers alike; the model's name tells
     rewrites: bool = False  # encodes the answer anew: compared by content, not by bytes
     streams: bool = True
     start_s: float = 20.0
     environment: dict[str, str] = {}
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether the benchmark is about it."""
+        return GATEWAY.name in {self.name, self.variant_of}
 
 
 GATEWAY = Peer(
@@ -45,8 +55,27 @@ GATEWAY = Peer(
     arguments=("-m", "gateway", "serve", "-c", "{config}"),
     template=HERE / "gateway.yaml",
     version=("-m", "gateway", "version"),
-    worker="worker",
+    worker="gateway worker",
+    shipper="gateway shipper",
+    settings={"LOG": "{max_size: 1GiB, store: {max_size: 1GiB}}"},
+    has_one_port=True,
     environment={"PYTHONPATH": str(ROOT)},
+)
+UNRECORDED = replace(
+    GATEWAY,
+    name="gateway-unrecorded",
+    variant_of=GATEWAY.name,
+    settings={"LOG": "{enabled: false}"},
+)
+# Nobody is at its broker, so records wait on disk until the oldest are dropped: the log
+# without the store's share of caches and disk.
+UNSHIPPED = replace(
+    GATEWAY,
+    name="gateway-unshipped",
+    variant_of=GATEWAY.name,
+    settings={
+        "LOG": '{max_size: 256MiB, store: {enabled: false}, kafka: {bootstrap: ["127.0.0.1:1"]}}'
+    },
 )
 
 PEERS = {
@@ -88,6 +117,7 @@ PEERS = {
             template=HERE / "configs" / "litellm.yaml",
             requirement="litellm[proxy]",
             rewrites=True,
+            has_one_port=True,
             start_s=90.0,
             environment={
                 "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -120,9 +150,11 @@ PEERS = {
             start_s=40.0,
         ),
         GATEWAY,
+        UNRECORDED,
+        UNSHIPPED,
     )
 }
-DEFAULT = ("nginx", "haproxy", "envoy", "litellm", "gateway")
+DEFAULT = ("nginx", "haproxy", "envoy", "litellm", "gateway", "gateway-unrecorded")
 
 
 def environment_of(peer: Peer) -> Path:

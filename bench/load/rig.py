@@ -4,6 +4,9 @@ The proxy has the first core to itself; the backend, the stream origin and the g
 share the second, and so does the benchmark. With four cores or more they have all but
 the first two, which leaves the second to a second worker. Everything listens on ports of
 127.0.0.1 that the kernel chose. Each process leads a group of its own, ended as a whole.
+
+A proxy's files are on the disk of this tree, under build/, as the state of a gateway would
+be: where temporary files are may be memory. They go when the proxy does.
 """
 
 import os
@@ -26,6 +29,7 @@ from bench.load import accounting, answers, bodies
 from bench.load.peers import ROOT, Peer, absence, locate, located
 
 CONFIGS = Path(__file__).parent / "configs"
+FILES = ROOT / "build" / "bench"
 BACKENDS = 8
 FULL_CORES = 4
 SPARE_FILES = 100
@@ -67,6 +71,7 @@ class Running(Struct, frozen=True, kw_only=True):
     port: int
     stream_port: int
     workers: int = 1
+    scratch: Path = Path()  # its files
 
     @property
     def name(self) -> str:
@@ -81,10 +86,16 @@ class Running(Struct, frozen=True, kw_only=True):
         # The supervisor's own command line may name its workers; it carries no traffic.
         return [pid for pid in pids[1:] if self.peer.worker in accounting.command_line(pid)]
 
+    def shipper_pids(self) -> list[int]:
+        """The processes that ship the prediction log; none where nothing is recorded."""
+        pattern = self.peer.shipper
+        pids = accounting.family(self.pid)[1:] if pattern else []
+        return [pid for pid in pids if pattern in accounting.command_line(pid)]
+
     def control_pids(self) -> list[int]:
         """The other processes: supervisor, controller."""
-        traffic = set(self.traffic_pids())
-        return [pid for pid in accounting.family(self.pid) if pid not in traffic]
+        others = {*self.traffic_pids(), *self.shipper_pids()}
+        return [pid for pid in accounting.family(self.pid) if pid not in others]
 
 
 class Rig(Struct, frozen=True):
@@ -245,26 +256,41 @@ def proxy(made: Rig, peer: Peer, workers: int = 1) -> Iterator[Running]:
     if program is None:
         raise Unavailable(absence(peer))
     port, stream_port, admin = free_ports(3)
-    shared = peer.name in {"gateway", "litellm"}  # one listener; the model's name tells
-    stream_port = port if shared else stream_port
-    scratch = Path(tempfile.mkdtemp(prefix=f"{peer.name}-", dir=made.scratch))
-    places = places_of(made, scratch, (port, stream_port, admin), workers)
-    command = [str(program), *command_of(peer, scratch, places)]
-    log = scratch / "output"
+    stream_port = port if peer.has_one_port else stream_port
     cores = made.cores.proxy if workers == 1 else made.cores.pair
-    with started(command, cores, log, peer.environment) as process:
-        try:
-            await_answer(process, answers.Ask(port, bodies.chat_request()), peer.start_s)
-        except Unavailable as failure:
-            sentence = f"{peer.name} did not start: {failure}; it said: {last_words(log)}"
-            raise Unavailable(sentence) from None
-        yield Running(
-            peer=peer,
-            pid=process.pid,
-            port=port,
-            stream_port=stream_port,
-            workers=workers,
-        )
+    with folder_of(peer) as scratch:
+        places = places_of(made, scratch, (port, stream_port, admin), workers) | peer.settings
+        command = [str(program), *command_of(peer, scratch, places)]
+        with started(command, cores, scratch / "output", peer.environment) as process:
+            await_start(process, peer, port, scratch / "output")
+            yield Running(
+                peer=peer,
+                pid=process.pid,
+                port=port,
+                stream_port=stream_port,
+                workers=workers,
+                scratch=scratch,
+            )
+
+
+@contextmanager
+def folder_of(peer: Peer) -> Iterator[Path]:
+    """An empty folder for a proxy's files, removed with all that is in it."""
+    FILES.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{peer.name}-", dir=FILES))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def await_start(process: subprocess.Popen[bytes], peer: Peer, port: int, log: Path) -> None:
+    """Returns once the proxy answers; raises Unavailable with its own last words otherwise."""
+    try:
+        await_answer(process, answers.Ask(port, bodies.chat_request()), peer.start_s)
+    except Unavailable as failure:
+        sentence = f"{peer.name} did not start: {failure}; it said: {last_words(log)}"
+        raise Unavailable(sentence) from None
 
 
 def places_of(

@@ -26,6 +26,7 @@ def measure(rig: Rig, running: Running | None, round_number: int, seconds: int) 
         events=int(figures["events"]),
         first_byte_p50_us=figures["first_byte_p50_us"],
         first_byte_p99_us=figures["first_byte_p99_us"],
+        gap_p50_us=figures["gap_p50_us"],
         gap_p99_us=figures["gap_p99_us"],
         gap_max_us=figures["gap_max_us"],
         broken=int(figures["broken"]) + missing(running, figures),
