@@ -2,8 +2,10 @@
 
 `python -m bench.profile [--seconds N] [--model chat-cheapest] [--peer gateway]` starts
 backend and proxy, samples the traffic processes while wrk runs, and prints the symbols
-with the largest share of their own. The clock event is used where the machine has no
-cycle counter; release builds keep line tables (-g1), so names are real.
+with the largest share of their own. With `--against gateway-unrecorded` that peer is
+sampled too, and the symbols are those that differ most, in microseconds a request. The
+clock event is used where the machine has no cycle counter; release builds keep line tables
+(-g1), so names are real.
 """
 
 import argparse
@@ -18,7 +20,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench.load import answers, bodies, wrk
-from bench.load.peers import DEFAULT, PEERS
+from bench.load.meter import Meter
+from bench.load.peers import PEERS
 from bench.load.rig import Rig, Running, cores_among, proxy, raise_open_files, rig
 from bench.suite import pinned
 from bench.summary import Table
@@ -44,6 +47,21 @@ def parse(output: str) -> list[Symbol]:
     ]
 
 
+class Profile(Struct, frozen=True):
+    """Where the time of a request goes."""
+
+    symbols: list[Symbol]
+    each_us: float  # CPU time of a request
+
+    def by_symbol(self) -> dict[tuple[str, str], float]:
+        """Microseconds a request in each symbol."""
+        found: dict[tuple[str, str], float] = {}
+        for each in self.symbols:
+            key = (each.module, each.name)
+            found[key] = found.get(key, 0.0) + each.share / 100 * self.each_us
+        return found
+
+
 def table(symbols: Sequence[Symbol], count: int) -> Table:
     """The kernel in one row, then the largest symbols of user space."""
     user = [each for each in symbols if not each.in_kernel]
@@ -53,6 +71,29 @@ def table(symbols: Sequence[Symbol], count: int) -> Table:
     rest = sum(each.share for each in user[count:])
     rows.append((f"{max(0, len(user) - count)} more of user space", "", f"{rest:.1f} %"))
     return Table("Share of the traffic processes' time", ("symbol", "module", "share"), tuple(rows))
+
+
+def added(first: Profile, second: Profile, count: int) -> Table:
+    """What differs most between two profiles, then all that is left of the difference."""
+    ours, others = first.by_symbol(), second.by_symbol()
+    differences = {
+        key: ours.get(key, 0.0) - others.get(key, 0.0) for key in dict.fromkeys([*ours, *others])
+    }
+    largest = sorted(differences, key=lambda key: -abs(differences[key]))[:count]
+    rows = [
+        (name, module, *microseconds(ours.get((module, name), 0), others.get((module, name), 0)))
+        for module, name in largest
+    ]
+    rest = [sum(each[key] for key in each if key not in largest) for each in (ours, others)]
+    rows.append(("all others", "", *microseconds(*rest)))
+    rows.append(("a request", "", *microseconds(first.each_us, second.each_us)))
+    header = ("symbol", "module", "us/request", "against", "added")
+    return Table("CPU time of a request in the traffic processes", header, tuple(rows))
+
+
+def microseconds(ours: float, others: float) -> tuple[str, str, str]:
+    """Both and their difference as text."""
+    return f"{ours:.3f}", f"{others:.3f}", f"{ours - others:+.3f}"
 
 
 def record(pids: list[int], seconds: int, target: Path) -> None:
@@ -69,7 +110,7 @@ def read(source: Path) -> list[Symbol]:
     return parse(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def sample(made: Rig, running: Running, asked: argparse.Namespace) -> list[Symbol]:
+def sample(made: Rig, running: Running, asked: argparse.Namespace) -> Profile:
     """Runs load for a little longer than perf watches."""
     load = wrk.Load(
         url=f"http://127.0.0.1:{running.port}{answers.PATH}",
@@ -77,11 +118,18 @@ def sample(made: Rig, running: Running, asked: argparse.Namespace) -> list[Symbo
         seconds=asked.seconds + 2,
     )
     target = asked.keep or made.scratch / "perf.data"
+    meter = Meter(running)
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(wrk.run, load)
         record(running.traffic_pids(), asked.seconds, target)
-        loading.result()
-    return read(target)
+        requests = loading.result().requests
+    return Profile(read(target), meter.spent().traffic.total_us / max(1, requests))
+
+
+def sampled(made: Rig, asked: argparse.Namespace, name: str) -> Profile:
+    """The profile of a peer that is started for it."""
+    with proxy(made, PEERS[name]) as running:
+        return sample(made, running, asked)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,15 +137,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.profile", description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--model", default="chat", help="the request's model: the route")
-    parser.add_argument("--peer", default="gateway", choices=DEFAULT)
+    parser.add_argument("--peer", default="gateway", choices=PEERS)
+    parser.add_argument("--against", choices=PEERS, help="another one, for what differs")
     parser.add_argument("--symbols", type=int, default=30, help="rows to print")
     parser.add_argument("--keep", type=Path, help="where to keep perf's file, for perf report")
     asked = parser.parse_args(arguments)
     cores = cores_among(tuple(os.sched_getaffinity(0)))
     raise_open_files()
-    with pinned(cores.load), rig(cores) as made, proxy(made, PEERS[asked.peer]) as running:
-        symbols = sample(made, running, asked)
-    make_console().print(drawn(table(symbols, asked.symbols)))
+    with pinned(cores.load), rig(cores) as made:
+        first = sampled(made, asked, asked.peer)
+        second = sampled(made, asked, asked.against) if asked.against else None
+    shown = added(first, second, asked.symbols) if second else table(first.symbols, asked.symbols)
+    make_console().print(drawn(shown))
     return 0
 
 
