@@ -280,11 +280,7 @@ def _comment_of(signal: str, given: GivenSignal) -> str:
 
 
 def _check_size(value: object) -> None:
-    try:
-        text = msgspec.json.encode(value)
-    except (OverflowError, msgspec.MsgspecError, RecursionError):
-        raise WrongSignal("`value` cannot be kept as JSON") from None
-    if len(text) > MAX_VALUE_BYTES:
+    if len(msgspec.json.encode(value)) > MAX_VALUE_BYTES:
         raise WrongSignal(f"`value` is longer than {MAX_VALUE_BYTES} bytes")
     if _depth(value) > MOST_NESTED:
         raise WrongSignal(f"`value` is nested deeper than {MOST_NESTED}")
