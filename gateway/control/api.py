@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.config.problems import meant
-from gateway.control import exposition, feedback, production, records
+from gateway.control import exposition, feedback, production, records, records_search
 from gateway.control.access import Role
 from gateway.control.faults import Fault
 from gateway.control.log import LogView, log_view
@@ -28,6 +28,7 @@ from gateway.control.views import BackendView, RouteView, Status
 from gateway.explanation.explanation import RecordExplanation
 from gateway.feedback import Accepted, GivenSignal
 from gateway.production.answer import Production
+from gateway.store.stats import Stats
 
 API = "/api/v1"
 MAX_BODY_BYTES = 4 << 20
@@ -201,6 +202,14 @@ async def take_feedback(call: Call) -> Accepted:
     return feedback.take(call.parts, call.body, call.headers)
 
 
+async def search_records(call: Call) -> records_search.FoundRecords:
+    return await records_search.search(call.parts, call.query)
+
+
+async def count_records(call: Call) -> Stats:
+    return await records_search.stats(call.parts, call.query)
+
+
 async def show_record(call: Call) -> Response:
     found = await records.show(call.parts, call.path["id"], call.query)
     return Response(found, media_type="application/json")
@@ -335,6 +344,24 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=202,
         media_types=("application/json", "application/x-ndjson"),
         is_raw=True,
+    ),
+    replace(
+        _read(
+            "/records",
+            search_records,
+            records_search.FoundRecords,
+            "The newest records that match every filter.",
+        ),
+        query=records_search.SEARCH_QUERY,
+    ),
+    replace(
+        _read(
+            "/records/stats",
+            count_records,
+            Stats,
+            "Counts, outcomes, latency, tokens and cost of the records that match, by group.",
+        ),
+        query=records_search.STATS_QUERY,
     ),
     replace(
         _read(

@@ -20,6 +20,9 @@ from gateway.log.figures import LogFigures
 from gateway.messages import Feedback
 from gateway.plan import Plan
 from gateway.production.answer import Production
+from gateway.store.filters import Filter
+from gateway.store.search import Found
+from gateway.store.stats import Stats
 
 
 class Worker(Struct, frozen=True):
@@ -147,6 +150,13 @@ class Records(Protocol):
     def explanation(self, key: str) -> RecordExplanation: ...
 
 
+class Searches(Protocol):
+    """The prediction log, as far as it is searched; Fault where the question is wrong."""
+
+    async def search(self, wanted: Filter, limit: int) -> Found: ...
+    async def stats(self, wanted: Filter, by: tuple[str, ...], *, with_feedback: bool) -> Stats: ...
+
+
 class Parts(Struct, frozen=True, kw_only=True):
     """Everything the control plane works with."""
 
@@ -165,3 +175,4 @@ class Parts(Struct, frozen=True, kw_only=True):
     production: InForce | None = None  # None: there is no state directory to look in
     log_figures: Callable[[], LogFigures | None] = lambda: None  # the shipper's; None: it is away
     records: Records | None = None  # None: the local store is off
+    searches: Searches | None = None  # the same

@@ -28,6 +28,7 @@ from gateway.control.app import create_app
 from gateway.control.explain import LiveExplainer, PathNeeds
 from gateway.control.figures import BoardSource, BoardView
 from gateway.control.parts import Parts, Worker
+from gateway.control.records_search import searches_in
 from gateway.errors import ConfigError, GatewayError
 from gateway.explanation.archive import lookup_in
 from gateway.link import LinkServer, Peer
@@ -95,6 +96,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             redact=feedback.redact,
             production=production.in_force,
             records=lookup_in(post.state),
+            searches=searches_in(post.state),
             log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
         )
     )

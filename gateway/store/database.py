@@ -5,8 +5,9 @@ Nothing is fetched from the network: extensions are neither installed nor loaded
 
 Cost: importing takes about 0.1 s and opening 20 ms, so it is imported when first needed.
 
-Rule: values reach SQL as bound parameters only; what is put together as text are names of
-      columns, from `columns`.
+Rule 1: a result is fetched to its end: until then, its connection can do nothing else.
+Rule 2: values reach SQL as bound parameters only; what is put together as text are names of
+        columns, from `columns`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ class StoreError(GatewayError):
     """The local store cannot do what was asked; the sentence says why."""
 
     reason = "store"
+
+
+class WrongQuestion(StoreError):
+    """What was asked for means nothing; the fault of who asks."""
+
+    reason = "wrong_question"
 
 
 def connect(*, threads: int = 0) -> Connection:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.store.columns import quoted
-from gateway.store.database import StoreError
+from gateway.store.database import WrongQuestion
 
 ANY = "any"  # of feedback: whatever the signal
 NAMED = ("kind", "route", "backend", "model", "version", "user", "outcome", "protocol", "plan")
@@ -95,13 +95,13 @@ def spellings(text: str) -> list[str]:
 
 
 def checked(wanted: Filter) -> Filter:
-    """The filter itself; StoreError where a value means nothing."""
+    """The filter itself; WrongQuestion where a value means nothing."""
     for each in wanted.status:
         _status_range(each)
     if None not in {wanted.since_us, wanted.until_us} and not wanted.overlaps(
         wanted.since_us or 0, wanted.since_us or 0
     ):
-        raise StoreError("the time to search until is not after the time to search from")
+        raise WrongQuestion("the time to search until is not after the time to search from")
     return wanted
 
 
@@ -128,7 +128,7 @@ def _one_of(name: str, values: Sequence[str], bound: _Bound) -> str:
 def _status_range(text: str) -> tuple[int, int]:
     match = _STATUS.fullmatch(text.strip().lower())
     if match is None:
-        raise StoreError(f"`{text}` is no status; write 503 or 5xx")
+        raise WrongQuestion(f"`{text}` is no status; write 503 or 5xx")
     if match[1]:
         return int(match[1]) * 100, int(match[1]) * 100 + 99
     return int(match[2]), int(match[2])

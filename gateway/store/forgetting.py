@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -172,9 +173,9 @@ def _count_held(
     sql = f"SELECT count(*) FROM read_parquet($file) WHERE {records.sql} AND {kept.sql}"
     count = 0
     for volume in _volumes_of(changes, order):
-        bound = {"file": str(volume.path(changes.directory, "records.parquet"))}
-        row = connection.execute(sql, records.parameters | kept.parameters | bound).fetchone()
-        count += row[0] if row else 0
+        bound: dict[str, Any] = {"file": str(volume.path(changes.directory, "records.parquet"))}
+        bound |= records.parameters | kept.parameters
+        count += connection.execute(sql, bound).fetchall()[0][0]
     return count
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from gateway.store.database import StoreError
+from gateway.store.database import WrongQuestion
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)[a-z]*(?:\s+ago)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment_us(text: str, now_s: float) -> int:
-    """Microseconds since 1970; StoreError where the text is no time."""
+    """Microseconds since 1970; WrongQuestion where the text is no time."""
     words = text.strip().lower()
     now = _EPOCH + timedelta(seconds=now_s)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -28,7 +28,7 @@ def moment_us(text: str, now_s: float) -> int:
             return to_us(now - timedelta(seconds=float(match[1]) * _SECONDS[match[2]]))
         moment = datetime.fromisoformat(text.strip())
     except (ValueError, OverflowError):
-        raise StoreError(
+        raise WrongQuestion(
             f"`{text}` is no time; write 2026-11-21, 2026-11-21T14:30, 2h or yesterday (UTC)"
         ) from None
     return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -118,7 +118,7 @@ def _is_held(
         if volume.has(table):
             file = {"file": str(volume.path(directory, f"{table}.parquet"))}
             sql = f"SELECT 1 FROM read_parquet($file) WHERE {condition.sql} LIMIT 1"
-            if connection.execute(sql, condition.parameters | file).fetchone():
+            if connection.execute(sql, condition.parameters | file).fetchall():
                 return True
     return False
 

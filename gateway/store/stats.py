@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.store.columns import quoted
-from gateway.store.database import StoreError
+from gateway.store.database import WrongQuestion
 from gateway.store.feedback import load_feedback, with_feedback_of
 from gateway.store.filters import Filter, Where, checked, where
 from gateway.store.look import PARQUET, Look, Sources, looked
@@ -51,7 +51,7 @@ SELECT {keys}, signal, count(*), count(DISTINCT id), avg(value) FROM (
 """
 
 
-class Latency(Struct, frozen=True, kw_only=True):
+class LatencyQuantiles(Struct, frozen=True, kw_only=True):
     """Quantiles in seconds; null where nothing was measured."""
 
     p50_s: float | None = None
@@ -75,8 +75,8 @@ class Group(Struct, frozen=True, kw_only=True):
     records: int
     ok: int
     outcomes: dict[str, int]
-    total: Latency
-    first_byte: Latency
+    total: LatencyQuantiles
+    first_byte: LatencyQuantiles
     input_tokens: int
     output_tokens: int
     cost_usd: float
@@ -98,7 +98,7 @@ def stats(
     """Figures of the records that match, for each combination of what they are grouped by."""
     unknown = [name for name in by if name not in GROUPS]
     if unknown:
-        raise StoreError(f"records cannot be grouped by `{unknown[0]}`; by {', '.join(GROUPS)}")
+        raise WrongQuestion(f"records cannot be grouped by `{unknown[0]}`; by {', '.join(GROUPS)}")
     condition = where(checked(wanted))
     has_feedback = with_feedback or bool(wanted.feedback)
 
@@ -177,8 +177,8 @@ def _group(by: Sequence[str], row: Sequence[Any], signals: Sequence[Sequence[Any
     )
 
 
-def _latency(quantiles_us: Sequence[float] | None) -> Latency:
+def _latency(quantiles_us: Sequence[float] | None) -> LatencyQuantiles:
     if not quantiles_us:
-        return Latency()
+        return LatencyQuantiles()
     p50, p95, p99 = (round(each / 1e6, 6) for each in quantiles_us)
-    return Latency(p50_s=p50, p95_s=p95, p99_s=p99)
+    return LatencyQuantiles(p50_s=p50, p95_s=p95, p99_s=p99)

@@ -47,9 +47,8 @@ def add_segment(changes: Changes, connection: Connection, path: Path, now_us: in
         lines = load(connection, data, name.segment)
         if not lines:
             return False
-        row = connection.execute(_FIRST).fetchone()
-        first_us = row[0] if row and row[0] is not None else now_us
-        changes.write(connection, day_of(first_us), PARSED, {name.segment: lines})
+        [(first_us,)] = connection.execute(_FIRST).fetchall()
+        changes.write(connection, day_of(first_us or now_us), PARSED, {name.segment: lines})
     return True
 
 

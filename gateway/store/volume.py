@@ -142,8 +142,7 @@ def leftovers(directory: Path) -> Iterable[Path]:
 
 def sums_of(connection: Connection, rows: Rows) -> Sums:
     sql = _SUMS.format(rows=rows.sql, version=RECORD_VERSION)
-    row = connection.execute(sql, rows.parameters).fetchone()
-    assert row is not None  # noqa: S101  an aggregate has one row
+    [row] = connection.execute(sql, rows.parameters).fetchall()
     return Sums(*row)
 
 
@@ -154,7 +153,7 @@ def _written(connection: Connection, final: Path, rows: Rows, sums: Sums) -> dic
     try:
         os.close(os.open(parquet, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, PRIVATE))
         sql = _COPY.format(rows=rows.sql, level=COMPRESSION_LEVEL, size=_row_group(sums))
-        connection.execute(sql, rows.parameters | {"file": str(parquet)})
+        connection.execute(sql, rows.parameters | {"file": str(parquet)}).fetchall()
         _compare(connection, parquet, sums)
         _write(ids, index_of(connection, parquet))
         _sync(parquet)
