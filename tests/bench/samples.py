@@ -6,7 +6,10 @@ from bench.results import (
     Kernel,
     Machine,
     MemorySample,
+    Question,
     Report,
+    Shipping,
+    StoreSample,
     StreamSample,
 )
 
@@ -14,7 +17,12 @@ MIB = 1024 * 1024
 
 
 def chat_sample(
-    proxy: str, user_us: float, scenario: str = "chat", number: int = 0, system_us: float = 10.0
+    proxy: str,
+    user_us: float,
+    scenario: str = "chat",
+    number: int = 0,
+    system_us: float = 10.0,
+    shipping: Shipping | None = None,
 ) -> ChatSample:
     return ChatSample(
         scenario=scenario,
@@ -29,10 +37,23 @@ def chat_sample(
         p999_us=9_000.0,
         sampled=10,
         errors=Errors(),
+        shipping=shipping,
     )
 
 
-def stream_sample(proxy: str, user_us: float, number: int = 0) -> StreamSample:
+def shipping(each_us: float, shipped: int = 10_000) -> Shipping:
+    return Shipping(
+        sinks=("store",),
+        appended=12_000,
+        shipped=shipped,
+        dropped=0,
+        cpu_us=each_us * shipped,
+    )
+
+
+def stream_sample(
+    proxy: str, user_us: float, number: int = 0, first_us: float = 300.0
+) -> StreamSample:
     return StreamSample(
         proxy=proxy,
         round=number,
@@ -41,8 +62,9 @@ def stream_sample(proxy: str, user_us: float, number: int = 0) -> StreamSample:
         events=40_400,
         user_us=user_us,
         system_us=9.0,
-        first_byte_p50_us=300.0,
+        first_byte_p50_us=first_us,
         first_byte_p99_us=900.0,
+        gap_p50_us=4_000.0,
         gap_p99_us=5_000.0,
         gap_max_us=9_000.0,
     )
@@ -56,6 +78,26 @@ def memory_sample(proxy: str, kind: str, each_kib: int, stall_us: float = 0.0) -
         before_bytes=30 * MIB,
         after_bytes=(30 + each_kib) * MIB,
         stall_us=stall_us,
+    )
+
+
+def store_sample(records: int = 10_000_000, explain_ms: float = 120.0) -> StoreSample:
+    means = {"explain": explain_ms, "search a day, 3 filters, few": 900.0}
+    means |= {"search a day, 3 filters with text": 2_000.0, "production at a past time": 400.0}
+    return StoreSample(
+        records=records,
+        line_bytes=14 * 1024 * MIB,
+        store_bytes=2 * 1024 * MIB,
+        volumes_before=222,
+        volumes=7,
+        add_s=100.0,
+        add_us=12.0,
+        join_s=50.0,
+        join_us=6.0,
+        questions=tuple(
+            Question(name=name, times=5, mean_ms=mean, worst_ms=2 * mean)
+            for name, mean in means.items()
+        ),
     )
 
 
@@ -84,17 +126,25 @@ def make_report(**parts: object) -> Report:
 def full_report() -> Report:
     """Every proxy and part, all budgets met."""
     chat = [chat_sample(proxy, us) for proxy, us in (("nginx", 5.0), ("envoy", 25.0))]
-    chat += [chat_sample("gateway", us, name) for name, us in GATEWAY_US.items()]
+    for name, us in GATEWAY_US.items():
+        chat.append(chat_sample("gateway", us, name, shipping=shipping(9.0)))
+        chat.append(chat_sample("gateway-unrecorded", us - 2.0, name))
     chat += [chat_sample("gateway x2", 6.5, "workers")]
+    streams = [stream_sample("nginx", 1.0)]
+    for number in range(2):
+        first_us = 300.0 + 20 * number
+        streams.append(stream_sample("gateway", 2.0, number, first_us + 10))
+        streams.append(stream_sample("gateway-unrecorded", 2.0, number, first_us))
     return make_report(
         chat=tuple(chat),
-        streams=(stream_sample("nginx", 1.0), stream_sample("gateway", 2.0)),
+        streams=tuple(streams),
         memory=(
             memory_sample("gateway", "idle", 4),
             memory_sample("gateway", "stream", 12, 9_000.0),
             memory_sample("direct", "stream", 0, 6_000.0),
         ),
         kernels=tuple(Kernel(name, ns) for name, ns in KERNELS.items()),
+        store=store_sample(),
     )
 
 
@@ -104,4 +154,7 @@ KERNELS = {
     "routes/cheapest_64": 900.0,
     "histogram/fine_add": 2.0,
     "hashing/bucket_36": 8.0,
+    "record/8_candidates": 2_000.0,
+    "record/full_payload": 9_000.0,
+    "shipper/kafka_backlog": 2_500.0,
 }

@@ -1,4 +1,7 @@
 import os
+import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -44,19 +47,37 @@ def test_the_family_is_the_process_and_its_descendants_but_no_neighbour(tmp_path
 def test_time_of_several_processes_adds_up_and_a_dead_one_counts_nothing(tmp_path: Path) -> None:
     add_process(tmp_path, 1, 0, (100, 50))
     add_process(tmp_path, 2, 0, (1, 2))
-    assert accounting.cpu_time([1, 2, 3], tmp_path) == CpuTime(101 * TICK_US, 52 * TICK_US)
+    found = accounting.cpu_time([1, 2, 3], tmp_path, lambda _: 0.0)
+    assert found == CpuTime(101 * TICK_US, 52 * TICK_US)
 
 
-def test_the_exact_total_of_all_threads_replaces_the_ticks_and_keeps_their_division(
-    tmp_path: Path,
-) -> None:
-    folder = add_process(tmp_path, 1, 0, (30, 10))
-    for thread, ns in ((1, 300_000_000), (2, 104_000_000)):
-        (folder / "task" / str(thread)).mkdir(parents=True)
-        (folder / "task" / str(thread) / "schedstat").write_text(f"{ns} 17 3\n")
-    found = accounting.cpu_time([1], tmp_path)
+def test_the_exact_total_replaces_the_ticks_and_keeps_their_division(tmp_path: Path) -> None:
+    add_process(tmp_path, 1, 0, (30, 10))
+    found = accounting.cpu_time([1], tmp_path, lambda _: 404_000.0)
     assert found.user_us == pytest.approx(303_000)
     assert found.system_us == pytest.approx(101_000)
+
+
+def test_the_time_of_a_thread_that_has_ended_counts() -> None:
+    begun_us = accounting.exact_us(os.getpid())
+    spent_us: list[float] = []
+
+    def burn() -> None:
+        begun_ns = time.thread_time_ns()
+        while time.thread_time_ns() - begun_ns < 20_000_000:
+            pass
+        spent_us.append((time.thread_time_ns() - begun_ns) / 1e3)
+
+    thread = threading.Thread(target=burn)
+    thread.start()
+    thread.join()
+    assert accounting.exact_us(os.getpid()) - begun_us >= spent_us[0]
+
+
+def test_a_process_that_is_gone_has_used_nothing() -> None:
+    with subprocess.Popen(["true"]) as process:
+        pass
+    assert accounting.exact_us(process.pid) == 0.0
 
 
 def test_a_process_without_ticks_yet_is_left_as_it_is() -> None:

@@ -10,6 +10,7 @@ PERF = """
 
 def test_figures_are_the_json_lines_and_the_rest_is_for_people() -> None:
     printed = 'warming up\n{"name": "hashing/mix", "ns": 3}\n{"name": "b", "ns": 1.5}\n'
+    printed += '{"record": "8_candidates", "bytes": 900}\n'
     assert kernels.parse(printed) == [Kernel("hashing/mix", 3.0), Kernel("b", 1.5)]
 
 
@@ -28,3 +29,16 @@ def test_a_profile_s_table_adds_up_the_kernel_and_what_it_leaves_out() -> None:
     assert rows[0] == ("all of the kernel", "", "71.6 %")
     assert rows[1] == ("ngx_hash_find", "nginx", "2.05 %")
     assert rows[2] == ("1 more of user space", "", "1.2 %")
+
+
+def test_what_two_profiles_differ_by_is_in_microseconds_a_request() -> None:
+    symbol = profile.Symbol
+    first = profile.Profile(
+        [symbol(50, "line.so", "add", False), symbol(50, "tcp", "send", True)], 20.0
+    )
+    second = profile.Profile([symbol(100, "tcp", "send", True)], 12.0)
+    assert profile.added(first, second, 1).rows == (
+        ("add", "line.so", "10.000", "0.000", "+10.000"),
+        ("all others", "", "10.000", "12.000", "-2.000"),
+        ("a request", "", "20.000", "12.000", "+8.000"),
+    )

@@ -14,14 +14,25 @@ def asked(*words: str) -> argparse.Namespace:
 def test_without_words_everything_runs_with_the_usual_peers() -> None:
     wish = entry.wish_of(asked())
     assert wish.parts == PARTS
-    assert wish.peers == ("nginx", "haproxy", "envoy", "litellm", "gateway")
+    assert wish.peers == (
+        *("nginx", "haproxy", "envoy", "litellm"),
+        *("gateway", "gateway-unrecorded"),
+    )
     assert (wish.rounds, wish.seconds) == (5, 5)
+    assert wish.records == 10_000_000
 
 
 def test_quick_is_short_and_what_is_asked_for_goes_before_it() -> None:
     wish = entry.wish_of(asked("load", "--quick", "--rounds", "3", "--peers", "nginx, gateway"))
     assert (wish.parts, wish.rounds, wish.seconds) == (("load",), 3, 1)
     assert wish.peers == ("nginx", "gateway")
+
+
+def test_a_quick_run_of_all_goes_without_the_store_which_is_small_when_asked_for() -> None:
+    assert "store" not in entry.wish_of(asked("all", "--quick")).parts
+    wish = entry.wish_of(asked("store", "--quick"))
+    assert (wish.parts, wish.records) == (("store",), 100_000)
+    assert entry.wish_of(asked("store", "--quick", "--records", "5000")).records == 5_000
 
 
 def test_only_a_whole_run_is_kept_where_results_are_published() -> None:

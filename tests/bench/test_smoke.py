@@ -38,3 +38,18 @@ def test_a_peer_that_does_not_start_says_why() -> None:
         proxy(made, broken),
     ):
         pass
+
+
+def test_the_gateway_s_records_are_shipped_and_its_files_are_gone_afterwards() -> None:
+    cores = cores_among(tuple(os.sched_getaffinity(0)))
+    with rig(cores) as made:
+        with proxy(made, PEERS["gateway"]) as running:
+            assert len(running.shipper_pids()) == 1
+            sample = chat.measure(made, chat.Turn(chat.SCENARIOS[1], running, 0), 1)
+            scratch = running.scratch
+            assert (scratch / "state" / "log").is_dir()
+        assert not scratch.exists()
+    assert sample.errors.total == 0
+    assert sample.shipping is not None
+    assert sample.shipping.appended >= sample.requests
+    assert sample.shipping.dropped == 0

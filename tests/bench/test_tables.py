@@ -40,16 +40,41 @@ def test_an_empty_report_has_no_tables() -> None:
     assert sheets.tables(make_report()) == []
 
 
+def table_of(title: str) -> Table:
+    return next(each for each in sheets.tables(full_report()) if each.title.startswith(title))
+
+
 def test_the_chat_table_shows_ratios_to_nginx_and_routes_over_eight_beside() -> None:
-    first = sheets.tables(full_report())[0]
-    ratios = {row[0]: row[4] for row in first.rows}
+    ratios = {row[0]: row[4] for row in table_of("Chat").rows}
     assert ratios == {
         "nginx": "1.00",
         "envoy": "2.33",
         "gateway": "1.07",
+        "gateway-unrecorded": "0.93",
         "gateway, 8 candidates, least_loaded": "1.13",
+        "gateway-unrecorded, 8 candidates, least_loaded": "1.00",
         "gateway, 8 candidates, cheapest": "1.20",
+        "gateway-unrecorded, 8 candidates, cheapest": "1.07",
     }
+
+
+def test_the_log_s_table_shows_the_worker_with_and_without_it_and_the_shipper_apart() -> None:
+    rows = table_of("What the log costs").rows
+    assert rows[1][:5] == ("gateway", "least_loaded", "17.00", "15.00", "+2.00")
+    assert rows[1][7:] == ("9.00", "12,000", "10,000", "0")
+
+
+def test_times_of_streams_with_the_log_on_and_off_are_compared_with_what_rounds_differ_by() -> None:
+    rows = {row[0]: row[1:] for row in table_of("Streams with the log").rows}
+    assert rows["first token p50"] == ("0.320", "0.310", "+10", "20", "within noise")
+    assert list(rows) == ["first token p50", "first token p99", "gap p50", "gap p99"]
+
+
+def test_the_store_s_tables_show_its_size_its_loading_and_its_answers() -> None:
+    size = table_of("Local store")
+    assert "10,000,000 records: 14.00 GiB of lines in 2.00 GiB" in size.title
+    assert size.rows[0] == ("added", "100,000", "12.0")
+    assert table_of("Questions").rows[0] == ("explain", "5", "120.0", "240.0")
 
 
 def test_the_page_says_what_was_not_measured_and_on_which_commit() -> None:
