@@ -18,6 +18,7 @@ try:
     from gateway._fast.routes import Candidates
     from gateway._fast.segment import Segment, Stream
     from gateway._fast.table import Route, Table
+    from gateway._fast.tally import tally_lines
     from gateway._fast.timers import monotonic_ns
     from gateway._fast.upstream import Upstream
     from gateway._fast.worker import Worker
@@ -44,4 +45,5 @@ __all__ = [
     "Worker",
     "hash_of",
     "monotonic_ns",
+    "tally_lines",
 ]

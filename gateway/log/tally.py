@@ -4,38 +4,33 @@ The sealer puts it into the manifest, `verify` compares. Lines are taken in any 
 each must be a JSON object of the stream, with a `seq` above the one before, or right behind it
 where `is_gapless` is asked for.
 
-`check` finds the line that was altered where only one was: with the CRC-32 of each line,
+`check` finds the line that was altered where only one was: with 32 bits of each line's XXH3,
 mixed with its index, it holds the XOR of all, then for each bit of an index the XOR of those
 lines that have the bit set. One altered line changes the first by some d, and exactly
 those of its own bits by the same d.
 
 Two ways lead to the same numbers. The thorough one decodes each line. The quick one, for
-lines that nobody but a crash can have harmed, looks at the bytes: lines begin and end with
-braces, hold no control characters, name the stream, and are as many as the first and last
-`seq` say; where that is not so, the thorough one says what is wrong. A line that is malformed
-in some other way passes: whoever decodes it counts it, and none behind it is lost.
+lines that nobody but a crash can have harmed, looks at the bytes (`_fast.tally`); where they
+are not sound, the thorough one says what is wrong. A line that is malformed in some other
+way passes: whoever decodes it counts it, and none behind it is lost.
 
-Cost: of 1 KiB lines, 2 µs each if quick (SHA-256, CRC-32), else 4 µs.
+Cost: of 1 KiB lines, 0.8 µs each if quick (nearly all of it SHA-256), else 3 µs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
-import zlib
 
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
+from gateway._fast import hash_of, tally_lines
 from gateway.log.lines import MalformedLine, Place, place_of
 
 STEP, FACTOR = np.uint32(0x9E3779B9), np.uint32(0x85EBCA6B)  # odd: no two values become one
-
-NEWLINE, SPACE, OPEN, CLOSE = b"\n {}"
-TIME_BYTES = 27
-_TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 _places = msgspec.json.Decoder(Place)
 
@@ -68,11 +63,11 @@ class Tally:
         self._first_seq = 0
         self._first_time = self._last_time = ""
         self._hash = hashlib.sha256()
-        self._checks: list[int] = []
+        self._hashes: list[NDArray[np.uint64]] = []
 
     @property
     def records(self) -> int:
-        return len(self._checks)
+        return sum(map(len, self._hashes))
 
     def add(self, data: bytes) -> str:
         """Count lines; "", or what is wrong with the first that is not counted."""
@@ -101,9 +96,10 @@ class Tally:
         )
 
     def check(self) -> str:
-        indices = np.arange(len(self._checks), dtype=np.uint32)
-        # Why mixed: CRC-32 is linear, so that the same change to three lines would look like one.
-        checks = (np.array(self._checks, dtype=np.uint32) + indices * STEP) * FACTOR
+        hashes = np.concatenate(self._hashes) if self._hashes else np.empty(0, np.uint64)
+        indices = np.arange(len(hashes), dtype=np.uint32)
+        # Why mixed: of two equal lines that changed places, or changed alike, nothing would show.
+        checks = (hashes.astype(np.uint32) + indices * STEP) * FACTOR
         checks ^= checks >> 15
         groups = [checks]
         groups += [checks[indices >> bit & 1 == 1] for bit in range(_bits(len(checks)))]
@@ -154,42 +150,21 @@ class Tally:
 
     def _try_quickly(self, data: bytes) -> bool:
         """Whether the lines are as they should be, as far as their bytes tell; then counted."""
-        octets = np.frombuffer(data, dtype=np.uint8)
-        ends = np.flatnonzero(octets == NEWLINE)
-        begins = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
-        if not (
-            data.endswith(b"}\n")
-            and np.count_nonzero(octets < SPACE) == len(ends)
-            and (octets[begins] == OPEN).all()
-            and (octets[ends - 1] == CLOSE).all()
-            and data.count(self._named) == len(ends)
-        ):
+        found = tally_lines(data, self._named)
+        if found is None:
             return False
-        first = _place_in(data[: int(ends[0])])
-        last = _place_in(data[int(begins[-1]) : int(ends[-1])])
-        times = [_time_in(data, begin) for begin in begins.tolist()]
-        earliest, latest = min(times), max(times)
-        if not (
-            first
-            and last
-            and self.last_seq < first.seq
-            and last.seq - first.seq + 1 == len(ends)
-            and _TIME.fullmatch(earliest)
-            and _TIME.fullmatch(latest)
-        ):
+        hashes, first_seq, last_seq, earliest, latest = found
+        if not self.last_seq < first_seq:
             return False
-        view = memoryview(data)
-        self._checks += [
-            zlib.crc32(view[begin:end])
-            for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
-        ]
-        self._take(data, first.seq, last.seq, earliest.decode(), latest.decode())
+        self._hashes.append(np.frombuffer(hashes, dtype=np.uint64))
+        self._take(data, first_seq, last_seq, earliest.decode(), latest.decode())
         return True
 
     def _take_places(self, data: bytes, places: list[Place]) -> None:
         if places:
             times = [place.time for place in places]
-            self._checks += map(zlib.crc32, data[:-1].split(b"\n"))
+            lines = data[:-1].split(b"\n")
+            self._hashes.append(np.fromiter(map(hash_of, lines), np.uint64, len(lines)))
             self._take(data, places[0].seq, places[-1].seq, min(times), max(times))
 
     def _take(self, data: bytes, first_seq: int, last_seq: int, earliest: str, latest: str) -> None:
@@ -208,19 +183,6 @@ def content_of(data: bytes, stream: str) -> Content:
     if wrong:
         raise MalformedLine(f"Line {tally.records + 1} {wrong}.")
     return tally.content()
-
-
-def _place_in(line: bytes) -> Place | None:
-    try:
-        return place_of(line)
-    except MalformedLine:
-        return None
-
-
-def _time_in(data: bytes, begin: int) -> bytes:
-    """What stands at the first member `time` behind this place."""
-    place = data.find(b'"time":"', begin) + 8
-    return data[place : place + TIME_BYTES]
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -109,7 +109,7 @@ STOREYS: tuple[set[str], ...] = (
     {"blocks", "debug", "outcome", "texts"},
     {"budget", "hashing", "histogram", "scan", "timers"},
     {"board", "clock", "head", "members", "peer", "queue", "segment"},
-    {"breaker", "chunked", "kafka", "line", "pointer", "pool", "scratch", "shape", "splice"},
+    {"breaker", "chunked", "kafka", "line", "pointer", "pool", "scratch", "shape", "splice", "tally"},
     {"learned", "marks"},
     {"events", "limit", "operation"},
     {"policies", "request"},

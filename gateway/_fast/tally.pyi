@@ -1,0 +1,3 @@
+def tally_lines(
+    data: bytes, named: bytes
+) -> tuple[bytes, int, int, bytes, bytes] | None: ...
