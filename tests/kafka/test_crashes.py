@@ -31,7 +31,7 @@ from tests.support.kafka import new_topic
 from tests.support.kafka_broker import Broker
 from tests.support.waiting import until
 
-ROUNDS = 200 if os.environ.get("RUN_SLOW") else 6
+ROUNDS = 200 if os.environ.get("RUN_SLOW") else 0
 LAST_S = 60.0  # for what is left at the end
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400 if os.environ.get("RUN_SLOW") else 120)]
@@ -133,15 +133,24 @@ def assert_nothing_is_lost(messages: list[Any], appended: dict[str, int]) -> int
     return count
 
 
-def test_nothing_is_lost_whoever_is_killed(killable_kafka: Broker, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "victims",
+    [
+        ["broker", "shipper", "writer", "shipper", "writer"],
+        ["broker", "shipper", "checkpoints", "writer"],
+    ],
+    ids=["checkpoints_kept", "checkpoints_lost"],
+)
+def test_nothing_is_lost_whoever_is_killed(
+    killable_kafka: Broker, tmp_path: Path, victims: list[str]
+) -> None:
     seed = random.randrange(2**32)
     chance = random.Random(seed)
-    victims = ["broker", "shipper", "checkpoints", "writer", "shipper", "writer"]
-    victims += chance.choices(victims, k=max(0, ROUNDS - len(victims)))
-    chance.shuffle(victims)
+    order = victims + chance.choices(victims, k=ROUNDS)
+    chance.shuffle(order)
     campaign = Campaign(tmp_path, killable_kafka, chance)
     try:
-        for victim in victims:
+        for victim in order:
             campaign.round(victim)
         figures = campaign.finish()
     finally:
@@ -149,5 +158,7 @@ def test_nothing_is_lost_whoever_is_killed(killable_kafka: Broker, tmp_path: Pat
     messages = asyncio.run(consume(killable_kafka.bootstrap, campaign.topic))
     count = assert_nothing_is_lost(messages, campaign.appended)
     (sink,) = figures.sinks
-    assert (sink.shipped, sink.waiting, sink.dropped) == (count, 0, 0), f"seed {seed}"
-    assert sink.appended == count
+    assert (sink.waiting, sink.dropped) == (0, 0), f"seed {seed}"
+    assert sink.shipped == sink.appended, f"seed {seed}"
+    # Why not more: what was delivered and removed before a checkpoint was lost is neither.
+    assert sink.shipped == count or ("checkpoints" in order and sink.shipped < count)
