@@ -7,6 +7,7 @@
 Rule 1: one shipper a directory; a second one says so and ends.
 Rule 2: at the end, what was written is sealed and shipped for a bounded time; the rest waits
         on disk for the next start.
+Rule 3: while sinks are exchanged nothing is removed as delivered: not all are asked then.
 
 Knows nothing of configuration files; `run` gives it sinks and rules.
 """
@@ -66,6 +67,7 @@ class Shipper:
         self._pace = pace or Pace()
         self._upkeep = Upkeep(directory, rules)
         self._outlets: dict[str, tuple[Outlet, asyncio.Task[None]]] = {}
+        self._is_changing = True  # not all the wanted sinks are among the outlets
         self._started_at_s = time.time()
         self._report_error = ""
 
@@ -77,6 +79,7 @@ class Shipper:
 
     async def use(self, sinks: Mapping[str, Sink], *, kept: frozenset[str] = frozenset()) -> None:
         """Ship to these, and to those that are there and kept; to no others."""
+        self._is_changing = True
         for name in self._outlets.keys() - kept:
             await self._stop(name)
         for name, sink in sinks.items():
@@ -85,6 +88,7 @@ class Shipper:
             outlet.show(self._upkeep.shelf)
             task = asyncio.create_task(outlet.run(), name=f"sink-{name}")
             self._outlets[name] = (outlet, task)
+        self._is_changing = False
 
     def follow(self, rules: Rules) -> None:
         """Other rules from the next turn on."""
@@ -94,7 +98,8 @@ class Shipper:
         """One round of upkeep, and the picture it ends with; one at a time."""
         outlets = [outlet for outlet, _ in self._outlets.values()]
         progress = Progress(
-            sinks=tuple(outlet.saved for outlet in outlets),
+            # Safety: what a sink that is being replaced has not had is not delivered.
+            sinks=() if self._is_changing else tuple(outlet.saved for outlet in outlets),
             in_use=frozenset(outlet.in_use for outlet in outlets if outlet.in_use),
         )
         shelf = await in_thread(functools.partial(self._upkeep.turn, progress), name="upkeep")

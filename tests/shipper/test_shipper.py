@@ -149,6 +149,28 @@ async def test_sinks_come_and_go_while_it_runs(tmp_path: Path) -> None:
         assert again.lines[rig.writer.stream] == list(range(11, 16))
 
 
+async def test_nothing_is_removed_while_a_sink_is_replaced(tmp_path: Path) -> None:
+    """Another password for Kafka, say: the store had everything long ago."""
+
+    class SlowToClose(MemorySink):
+        async def close(self, deadline_s: float) -> None:
+            await asyncio.sleep(0.2)
+
+    rig, store = Rig(tmp_path), MemorySink("store", sealed_only=True)
+    refused, taken = SlowToClose("kafka"), MemorySink("kafka")
+    refused.failing = "wrong password"
+    async with rig.running(refused, store):
+        rig.append(60)
+        rig.writer.close()
+        await until(lambda: store.count == 60)
+        await asyncio.sleep(0.3)  # until its checkpoint says so
+        await rig.shipper.use({"kafka": taken}, kept=frozenset({"store"}))
+        await until(lambda: rig.figures("kafka").waiting == 0)
+        kafka = rig.figures("kafka")
+    assert (kafka.appended, kafka.shipped, kafka.dropped) == (60, 60, 0)
+    assert taken.count == 60
+
+
 async def test_without_a_sink_records_stay(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     async with rig.running():
