@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from bench.load import chat
 from bench.load.figures import median
 from bench.load.peers import PEERS
-from bench.results import ChatSample, MemorySample, Report, StoreSample, StreamSample
+from bench.results import ChatSample, MemorySample, Report, StreamSample
 from bench.summary import (
     UNRECORDED,
     YARDSTICK,
@@ -44,6 +44,7 @@ LOG_HEADER = (
 )
 COUNTS = ("appended", "shipped", "dropped")
 EFFECT_HEADER = ("time", "log on ms", "log off ms", "added us", "rounds differ by us", "verdict")
+STORE_HEADER = ("what", "records", "GiB", "volumes", "records/s", "CPU us/record")
 MIB = 1024 * 1024
 
 
@@ -58,7 +59,7 @@ def tables(report: Report) -> list[Table]:
         held_table(report),
     ]
     found += [latency_table(report), other_processes(report), kernel_table(report)]
-    found += [size_table(report), question_table(report)]
+    found += [store_table(report), question_table(report)]
     return [table for table in found if table.rows]
 
 
@@ -237,30 +238,18 @@ def kernel_table(report: Report) -> Table:
     return Table("Kernels", ("kernel", "ns"), rows)
 
 
-def size_table(report: Report) -> Table:
+def store_table(report: Report) -> Table:
     """What it takes to bring records into the local store, and what they take there."""
-    rows: tuple[tuple[str, ...], ...] = ()
+    rows: list[tuple[str, ...]] = []
     if (store := report.store) is not None:
-        rows = (
-            ("added", per_s(store.records, store.add_s), f"{store.add_us:.1f}"),
-            ("joined", per_s(store.records, store.join_s), f"{store.join_us:.1f}"),
-        )
-    title = "Local store" if store is None else f"Local store, {size_of(store)}"
-    return Table(title, ("what", "records/s", "CPU us/record"), rows)
-
-
-def per_s(count: int, seconds: float) -> str:
-    """A rate as text; "" when no time was taken."""
-    return f"{count / seconds:,.0f}" if seconds else ""
-
-
-def size_of(store: StoreSample) -> str:
-    """How large it is, in words."""
-    lines, stored = (each / 2**30 for each in (store.line_bytes, store.store_bytes))
-    return (
-        f"{store.records:,} records: {lines:.2f} GiB of lines in {stored:.2f} GiB, "
-        f"{store.volumes} volumes, {store.volumes_before} before joining"
-    )
+        for what, volumes, size, seconds, each_us in (
+            ("added", store.volumes_before, store.line_bytes, store.add_s, store.add_us),
+            ("joined", store.volumes, store.store_bytes, store.join_s, store.join_us),
+        ):
+            rate = f"{store.records / seconds:,.0f}" if seconds else ""
+            gib = f"{size / 2**30:.2f}"
+            rows.append((what, f"{store.records:,}", gib, str(volumes), rate, f"{each_us:.1f}"))
+    return Table("Local store", STORE_HEADER, tuple(rows))
 
 
 def question_table(report: Report) -> Table:
