@@ -1,7 +1,9 @@
 """`python -m gateway`: the command line, or one of the processes that the supervisor starts."""
 
+import logging
 import os
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -15,14 +17,26 @@ def main() -> None:
     if verb == ["controller"]:
         from gateway.run.controller import controller_main  # noqa: PLC0415
 
-        sys.exit(controller_main(arguments, os.environ))
+        leave(controller_main(arguments, os.environ))
     if verb == ["shipper"]:
         from gateway.run.shipper import shipper_main  # noqa: PLC0415
 
-        sys.exit(shipper_main(arguments, os.environ))
+        leave(shipper_main(arguments, os.environ))
     from gateway.cli import main as command_line  # noqa: PLC0415
 
     command_line()
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with whatever its threads are at.
+
+    Why: a thread inside DuckDB does not survive the interpreter's orderly end; its C++ frames
+    would abort the process. What it was at is written to be repeated.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.run.child import ControllerPost, WorkerPost, command, post_of
-from gateway.run.start import Wish, document_of
+from gateway.run.start import Wish, _run_directory, document_of
 from gateway.state.last_good import store_last_good
 from tests.support.backends import Backend
 from tests.support.fixtures import MakeBackend, MakeProcess, make_backend, make_process
@@ -218,7 +218,7 @@ def test_children_end_when_their_supervisor_is_killed(
 ) -> None:
     made = make_process(chat(make_backend("one"), workers=2))
     pids = list(made.children())
-    assert len(pids) == 3
+    assert len(pids) == 4  # two workers, shipper, controller
     made.process.kill()
     made.process.wait()
     made.process.returncode = 0  # so that stopping it again finds nothing wrong
@@ -368,3 +368,9 @@ CONTROLLER = ControllerPost(
 @pytest.mark.parametrize("post", [WORKER, CONTROLLER])
 def test_post_survives_the_command_line(post: WorkerPost | ControllerPost) -> None:
     assert post_of(type(post), command(post)[4:]) == post
+
+
+def test_directory_of_the_log_is_ours_alone(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        _run_directory(tmp_path / "state", stack)
+    assert (tmp_path / "state" / "log").stat().st_mode & 0o777 == 0o700

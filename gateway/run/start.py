@@ -29,6 +29,7 @@ from gateway.compiler import CELL_CAPACITY, ROW_CAPACITY, compile_plan
 from gateway.config import Config, Document, load, parse
 from gateway.config.document import state_directory
 from gateway.errors import ConfigError, StateError
+from gateway.log.names import DIRECTORY as LOG_DIRECTORY
 from gateway.messages import Offer
 from gateway.offers import FILE_NAME, keep_offer, offer_of
 from gateway.run.child import RETIRE, ControllerPost, ShipperPost, WorkerPost, command, seats_of
@@ -134,6 +135,8 @@ def _run_directory(state: Path, stack: contextlib.ExitStack) -> Path:
     run = prepared(state) / "run"
     try:
         run.mkdir(mode=0o700, exist_ok=True)
+        # Why here: whoever of the processes comes first would make it with its parents' mode.
+        (state / LOG_DIRECTORY).mkdir(mode=0o700, exist_ok=True)
         lock = stack.enter_context((run / "lock").open("a"))
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
