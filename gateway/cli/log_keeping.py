@@ -26,7 +26,7 @@ app.add_typer(holds, name="hold")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 OUT_OF_REACH = (
-    "Not reached: Kafka topics, objects, what was printed or exported, and backups;"
+    "Not reached: Kafka topics, objects, dead letters, exports and backups;"
     " delete it there by the same user."
 )
 

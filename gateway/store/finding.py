@@ -18,12 +18,14 @@ from gateway.store.look import Look, Sources, looked
 LONGEST_KEY = 1024
 FEEDBACK = "feedback"
 
-_IS_IT = "(id = $key OR request_id = $key)"
-_ROW = f"""
+_ROW = """
 SELECT line FROM read_parquet($files, file_row_number = true)
-WHERE file_row_number = $row AND {_IS_IT}
+WHERE file_row_number = $row AND (id = $key OR request_id = $key)
 """
-_SCAN = f"SELECT line FROM read_parquet($files) WHERE {_IS_IT}"
+_SCAN = """
+SELECT line FROM read_parquet($files) WHERE id = $key
+UNION SELECT line FROM read_parquet($files) WHERE request_id = $key
+"""
 
 
 def find(sources: Sources, key: str) -> list[bytes]:
