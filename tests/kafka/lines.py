@@ -113,7 +113,7 @@ async def alone() -> None:
         await asyncio.sleep(0.01)
 
 
-async def deliver(sink: KafkaSink, batch: Batch, within_s: float = 20.0) -> list[str]:
+async def deliver(sink: KafkaSink, batch: Batch, within_s: float = 90.0) -> list[str]:
     """Offer the batch until it is taken, as the shipper does; what the sink said meanwhile."""
     deadline, said = time.monotonic() + within_s, []
     while True:

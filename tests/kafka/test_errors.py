@@ -125,7 +125,7 @@ async def test_cluster_that_is_down_for_a_while_is_waited_for(
     cluster: MockCluster, tmp_path: Path
 ) -> None:
     async with sink_for(config_of(cluster, timeout=Duration(SECOND)), tmp_path) as sink:
-        await sink.deliver(records(1, 30))
+        await deliver(sink, records(1, 30))
         cluster.down()
         for _ in range(2):
             with pytest.raises(SinkError, match=r"did not acknowledge|no broker answers"):
@@ -139,7 +139,7 @@ async def test_answer_that_comes_too_late_makes_duplicates_and_no_gap(
     cluster: MockCluster, tmp_path: Path
 ) -> None:
     async with sink_for(config_of(cluster, timeout=Duration(SECOND)), tmp_path) as sink:
-        await sink.deliver(records(1, 30))
+        await deliver(sink, records(1, 30))
         cluster.slow(1500)
         with pytest.raises(SinkError, match="did not acknowledge 30 records within 1 s"):
             await sink.deliver(records(31, 60))

@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.config.recording import KafkaCreate
 from gateway.config.units import Duration
+from gateway.shipper.kafka import ABANDON_S
 from gateway.shipper.sink import SinkError
 from gateway.threads import in_thread
 from tests.kafka.lines import (
@@ -33,6 +34,7 @@ from tests.support.kafka_broker import Address, Broker, free_ports
 AWAY_S = 600.0 if os.environ.get("RUN_SLOW") else 3.0
 KILLS = 20 if os.environ.get("RUN_SLOW") else 2
 STEP = 200
+MARGIN_S = 2.0
 
 
 async def killed_and_started(broker: Broker, pause_s: float) -> None:
@@ -74,7 +76,7 @@ async def test_broker_that_is_away_for_long_costs_nothing_but_waiting(
     topic = new_topic()
     config = settings(killable_kafka.bootstrap, topic, timeout=Duration(SECOND))
     async with sink_for(config, tmp_path) as sink:
-        await sink.deliver(records(1, 10))
+        await deliver(sink, records(1, 10))
         killable_kafka.kill()
         said, until = set(), time.monotonic() + AWAY_S
         open_before = open_files()
@@ -82,7 +84,7 @@ async def test_broker_that_is_away_for_long_costs_nothing_but_waiting(
             began = time.monotonic()
             with pytest.raises(SinkError) as caught:
                 await sink.deliver(records(11, 20))
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 1 + ABANDON_S + MARGIN_S
             said.add(str(caught.value).replace(killable_kafka.bootstrap, "BROKER"))
             await alone()
             await asyncio.sleep(0.05)
@@ -116,7 +118,7 @@ async def test_broker_that_holds_the_line_and_says_nothing_is_given_up(
     topic = new_topic()
     config = settings(killable_kafka.bootstrap, topic, timeout=Duration(SECOND))
     async with sink_for(config, tmp_path) as sink:
-        await sink.deliver(records(1, 10))
+        await deliver(sink, records(1, 10))
         async with frozen(killable_kafka):
             began = time.monotonic()
             with pytest.raises(SinkError, match="did not acknowledge 10 records within 1 s"):
@@ -124,7 +126,7 @@ async def test_broker_that_holds_the_line_and_says_nothing_is_given_up(
             with pytest.raises(SinkError, match=r"no broker .* answered|no broker answers"):
                 await sink.deliver(records(11, 20))
             await alone()
-            assert time.monotonic() - began < 6
+            assert time.monotonic() - began < 2 * (1 + ABANDON_S) + MARGIN_S
         await deliver(sink, records(11, 20))
         async with frozen(killable_kafka):
             delivering = asyncio.create_task(sink.deliver(records(21, 30)))
@@ -134,7 +136,7 @@ async def test_broker_that_holds_the_line_and_says_nothing_is_given_up(
             await asyncio.wait([delivering])
             await sink.close(1.0)
             await alone()
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < ABANDON_S + 1 + MARGIN_S
         await deliver(sink, records(21, 30))
     messages = await consume(killable_kafka.bootstrap, topic)
     assert_complete_and_in_order(messages, 30)
@@ -146,7 +148,7 @@ async def test_topic_that_is_deleted_meanwhile_is_created_again(
     topic, broker = new_topic(), kafka.plain
     config = settings(broker, topic, timeout=Duration(2 * SECOND), create=KafkaCreate(partitions=1))
     async with sink_for(config, tmp_path) as sink:
-        await sink.deliver(records(1, 10))
+        await deliver(sink, records(1, 10))
         admin = AIOKafkaAdminClient(bootstrap_servers=broker)
         await admin.start()
         await admin.delete_topics([topic])
@@ -165,7 +167,7 @@ async def test_nobody_at_the_address_is_told_at_once(tmp_path: Path) -> None:
         began = time.monotonic()
         with pytest.raises(SinkError, match=f"no broker answers at ({'|'.join(places)}): Conn"):
             await sink.deliver(records(1, 1))
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < MARGIN_S
 
 
 async def test_name_that_nobody_knows_is_told(tmp_path: Path) -> None:
