@@ -50,7 +50,7 @@ class Outlet:
         self.saved, self.ended = self._checkpoints.load()
         self._source = Source(self.saved, sealed_only=sink.sealed_only)
         self._shelf = Shelf()
-        self._news = asyncio.Event()
+        self._news, self._hurry = asyncio.Event(), asyncio.Event()
         self._in_hand: Piece | None = None
         self._is_idle = False
         self._next_save_s = 0.0
@@ -86,6 +86,10 @@ class Outlet:
         self._source.see(shelf)
         self._is_idle = False
         self._news.set()
+
+    def hurry(self) -> None:
+        """The end is near: a sink that failed is tried now, and often."""
+        self._hurry.set()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -153,10 +157,18 @@ class Outlet:
                     return True
                 self._retries += 1
                 await self._save_when_due()
-                await asyncio.sleep(pause_after(self._failures))
+                await self._pause()
             return False
         finally:
             self._in_hand = None
+
+    async def _pause(self) -> None:
+        if self._hurry.is_set():
+            await asyncio.sleep(pause_after(1))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_after(self._failures)):
+                await self._hurry.wait()
 
     async def _is_taken(self, piece: Piece) -> bool:
         try:

@@ -175,6 +175,8 @@ class Shipper:
 
     async def _flush(self, flush_s: float) -> None:
         began_s = time.monotonic()
+        for outlet, _ in self._outlets.values():
+            outlet.hurry()
         await self.turn()
         while left := [outlet for outlet, _ in self._outlets.values() if not outlet.is_done]:
             # Why: a sink that is away is not waited for as one that has a lot to take.

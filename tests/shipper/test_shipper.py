@@ -131,6 +131,21 @@ async def test_end_is_bounded(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
 
 
+async def test_end_finds_out_at_once_whether_a_sink_is_back(tmp_path: Path) -> None:
+    """It had failed for so long that the next try was far off."""
+    rig, away = Rig(tmp_path), MemorySink("kafka")
+    away.failing = "away"
+    async with rig.running(away, flush_s=1.0):
+        rig.append(30)
+        rig.writer.close()
+        await until(lambda: rig.figures("kafka").failures >= 5)
+        away.failing = None
+    assert away.count == 30
+    figures = read_figures(rig.file, 0.0)
+    assert figures is not None
+    assert figures.sinks[0].waiting == 0
+
+
 async def test_sinks_come_and_go_while_it_runs(tmp_path: Path) -> None:
     rig, first, second = Rig(tmp_path), MemorySink("kafka"), MemorySink("stdout")
     async with rig.running(first):
