@@ -22,6 +22,8 @@ QUICK = {
     "idle": (500, 1_000),
     "open_streams": 500,
     "records": store.FEW_RECORDS,
+    "backlog": 100_000,
+    "side_rounds": 1,
 }
 SLOW_PARTS = ("store",)  # a quick run of all goes without
 

@@ -52,13 +52,15 @@ class Usage(Struct, frozen=True):
         return (self.user_us + self.system_us) / self.records
 
 
-def run(core: str, say: Callable[[str], None]) -> tuple[list[Kernel], dict[str, str]]:
+def run(
+    core: str, say: Callable[[str], None], records: int = RECORDS
+) -> tuple[list[Kernel], dict[str, str]]:
     """The rows for the report, and a sentence where there is no broker."""
     try:
         with broker() as address:
             kernels = [
                 Kernel(f"shipper/kafka_{name}", usage.us_each * 1e3)
-                for name, usage in scenarios(address, RECORDS, core)
+                for name, usage in scenarios(address, records, core)
             ]
     except Unavailable as error:
         return [], {"shipper": str(error)}

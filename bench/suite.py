@@ -31,7 +31,6 @@ from bench.results import ChatSample, Kernel, MemorySample, StoreSample, StreamS
 
 RIG_PARTS = ("load", "streams", "memory")  # that need backend and origin
 PARTS = (*RIG_PARTS, "micro", "shipper", "store")
-SIDE_ROUNDS = 3  # rounds of the scenarios that are context, not budget
 Say = Callable[[str], None]
 RunKernels = Callable[[str, Say], tuple[list[Kernel], dict[str, str]]]
 Sample = TypeVar("Sample", ChatSample, StreamSample, MemorySample)
@@ -47,6 +46,8 @@ class Wish(Struct, frozen=True, kw_only=True):
     idle: tuple[int, ...] = (2_000, 10_000)
     open_streams: int = 10_000
     records: int = store.RECORDS  # in the local store
+    backlog: int = shipper.RECORDS  # for the shipper
+    side_rounds: int = 3  # at most, of the scenarios that are context, not budget
 
 
 class Suite:
@@ -69,7 +70,8 @@ class Suite:
             with pinned(cores.load), rig(cores) as made:
                 self.run_rig(made)
         with pinned(cores.load):  # Why: what they start beside what is measured stays there
-            for part, run in (("micro", kernels.run), ("shipper", shipper.run)):
+            ship = partial(shipper.run, records=self.wish.backlog)
+            for part, run in (("micro", kernels.run), ("shipper", ship)):
                 if part in self.wish.parts:
                     self.run_kernels(run, cores.proxy)
         if "store" in self.wish.parts:
@@ -140,7 +142,7 @@ class Suite:
         """Each scenario in turn; those that a budget needs in all rounds."""
         for number in range(self.wish.rounds):
             for scenario in chat.SCENARIOS:
-                if number < SIDE_ROUNDS or scenario.budgeted:
+                if number < self.wish.side_rounds or scenario.budgeted:
                     for turn in chat.turns(scenario, proxies, number):
                         self.take_turn(made, turn)
 
@@ -153,7 +155,7 @@ class Suite:
         """Two workers against one, in turn."""
         with ExitStack() as stack:
             pair = [self.start(stack, made, GATEWAY.name, count) for count in (1, 2)]
-            for number in range(min(self.wish.rounds, SIDE_ROUNDS)):
+            for number in range(min(self.wish.rounds, self.wish.side_rounds)):
                 for running in filter(None, pair):
                     self.take_turn(made, chat.Turn(chat.WORKERS, running, number))
 
