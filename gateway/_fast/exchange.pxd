@@ -4,7 +4,7 @@
 #                                                      -> TUNNELLING -> DONE
 #   any -> DONE by a refusal, a fallback, a deadline or the client's going
 #
-# The methods of exchange.pyx are the phases, in the order in which they happen:
+# The methods of intake.pyx and exchange.pyx are the phases, in the order in which they happen:
 # read, identify, admit, look up, route, lease, send, relay, retry, settle, record.
 #
 # Rule 1: exactly one answer goes downstream, or the connection is closed without one.
@@ -15,30 +15,16 @@
 # Rule 5: no task, future or timer object is made; a slow phase parks the exchange and a
 #         callback resumes it.
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from gateway._fast.attempt cimport Attempt
-from gateway._fast.head cimport Head
+from gateway._fast.intake cimport Intake
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer
-from gateway._fast.recovery cimport Recovery
 from gateway._fast.worker cimport Worker
 
-cdef class Exchange(Recovery):
+cdef class Exchange(Intake):
     cdef uint8_t is_counted             # in the route's row
-    cdef uint8_t is_feedback            # on an earlier request
-    cdef list pieces                    # of a body that came in several
-    cdef uint64_t buffered              # bytes counted in worker.buffered_bytes
-    cdef uint64_t body_limit
 
-    cdef int read_head(self, const Head* head, bytes data, uint32_t end, uint64_t now_ns) except -1
-    cdef bint read_origin(self, uint64_t now_ns) except -1
-    cdef bint say_own(self, uint64_t now_ns) except -1
-    cdef int begin_feedback(self, const Head* head, uint64_t now_ns) except -1
-    cdef int take_feedback(self, uint64_t now_ns) except -1
-    cdef int body_piece(self, bytes piece, uint64_t now_ns) except -1
-    cdef int begin_upload(self, uint64_t now_ns) except -1
-    cdef int body_ended(self, uint64_t now_ns) except -1
-    cdef int proceed(self, uint64_t now_ns) except -1
     cdef Outcome identify(self) except *
     cdef Outcome admit(self) except *
     cdef Outcome look_up(self) except *

@@ -1,6 +1,6 @@
 # The side of an exchange that faces its client: the answer's head, and how its bytes are framed.
 #
-# Reply <- Dispatch <- Recovery <- Exchange: four storeys of one object, one concern each.
+# Reply <- Dispatch <- Recovery <- Intake <- Exchange: five storeys of one object, one concern each.
 #
 # Rule 1: nothing here decides what is answered; Exchange and Recovery do.
 # Rule 2: an answer that cannot be finished never looks finished to the client.

@@ -121,7 +121,7 @@ STOREYS: tuple[set[str], ...] = (
     {"reply", "upstream"},
     {"dispatch"},
     {"recovery"},
-    {"record"},
+    {"intake", "record"},
     {"exchange"},
     {"downstream"},
     {"__init__"},  # the door
