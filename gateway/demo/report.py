@@ -7,12 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.demo.afterwards import Afterwards
 from gateway.demo.figures import CLOSED, HALF_OPEN, OPEN, Chronicle, Event, Status
 from gateway.demo.models import BY_NAME, DEAREST, MORTAL
 from gateway.demo.stage import Place
 from gateway.demo.story import narration
 from gateway.demo.traffic import Tally
 from gateway.demo.words import STATES, curl, dearest_usd, ms, share, state_words, usd
+from gateway.explanation.page import page
 
 EVERY_S = 2.0
 WIDE = 96
@@ -63,7 +65,22 @@ def addresses(place: Place) -> str:
     )
 
 
-def summary(console: Console, chronicle: Chronicle, tally: Tally, seconds: float) -> None:
+def explanation(console: Console, afterwards: Afterwards) -> None:
+    """What `gateway explain` says of one request that another backend had to answer."""
+    if afterwards.rescue is None:
+        return
+    console.print(
+        Text(
+            "\nOne request that its first backend let down, as `gateway explain` tells it:\n",
+            "bold",
+        )
+    )
+    console.print(Text(page(afterwards.rescue)), soft_wrap=True)
+
+
+def summary(
+    console: Console, chronicle: Chronicle, tally: Tally, afterwards: Afterwards, seconds: float
+) -> None:
     """The table of backends and what it all came to."""
     status = chronicle.latest
     if status is None:
@@ -74,6 +91,8 @@ def summary(console: Console, chronicle: Chronicle, tally: Tally, seconds: float
     facts = Table.grid(padding=(0, 2))
     for label, text in _facts(status, chronicle, tally, seconds):
         facts.add_row(Text(label, "bold"), text)
+    for sink in afterwards.sinks:
+        facts.add_row(Text("Log", "bold"), sink.sentence)
     console.print(facts)
 
 

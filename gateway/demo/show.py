@@ -9,16 +9,18 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.live import Live
 
+from gateway.demo.afterwards import Afterwards, look_back
 from gateway.demo.client import Client
 from gateway.demo.figures import Chronicle, Status
 from gateway.demo.models import MORTAL
-from gateway.demo.report import Lines, addresses, summary
+from gateway.demo.report import Lines, addresses, explanation, summary
 from gateway.demo.stage import HOST, Stage, StageError, staged
 from gateway.demo.story import DIES, deeds
 from gateway.demo.traffic import Tally, flow
@@ -45,13 +47,19 @@ class Show:
         self._seconds, self._port = seconds, port
         self._chronicle, self._tally = Chronicle(), Tally()
         self._began_s = 0.0
+        self._died: datetime | None = None
+        self._afterwards = Afterwards()
 
     async def run(self) -> int:
         self._console.print("Starting the gateway and six stand-in models ...")
         with contextlib.suppress(Interrupted):
             async with interruptible(), staged(self._port) as stage:
-                await self._perform(stage)
-        summary(self._console, self._chronicle, self._tally, self._now_s())
+                try:
+                    await self._perform(stage)
+                finally:  # after Ctrl-C, too
+                    await self._look_back(stage)
+        explanation(self._console, self._afterwards)
+        summary(self._console, self._chronicle, self._tally, self._afterwards, self._now_s())
         return 1 if self._tally.failed or not self._tally.answered else 0
 
     def _now_s(self) -> float:
@@ -68,6 +76,11 @@ class Show:
                     await self._look(admin)
                     draw()
 
+    async def _look_back(self, stage: Stage) -> None:
+        began = datetime.now(UTC) - timedelta(seconds=self._now_s())
+        async with Client(HOST, stage.place.admin_port) as admin:
+            self._afterwards = await look_back(admin, began, self._died)
+
     async def _look(self, admin: Client) -> None:
         try:
             answer = await admin.ask("/api/v1/status")
@@ -81,6 +94,7 @@ class Show:
         for at_s, deed in deeds(self._seconds):
             await asyncio.sleep(max(0.0, at_s - self._now_s()))
             self._chronicle.note(self._now_s(), MORTAL.name, deed)
+            self._died = datetime.now(UTC) if deed == DIES else self._died
             (stage.kill if deed == DIES else stage.revive)(MORTAL)
 
     @contextlib.contextmanager

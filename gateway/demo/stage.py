@@ -34,6 +34,7 @@ listen: {{host: {host}, port: {data_port}}}
 admin: {{host: {host}, port: {admin_port}}}
 workers: 2
 state: {state}
+log: {{segment: {{size: 1MiB, age: 5s}}}}
 drain: {{lame_duck: 0s, hard_stop: 3s}}
 
 defaults:
@@ -48,6 +49,7 @@ routes:
     backends: [thrifty, flaky, swift]
     policy: cheapest_within_slo
     slo: {{first_byte_p95: 800ms}}
+    record: {{payload: full}}
   helpdesk:
     backends: [{{backend: flaky, weight: 70}}, {{backend: swift, weight: 30}}]
     policy: weighted

@@ -85,7 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "supervisor",
         "threads",
     },
-    "demo": {"run"},
+    "demo": {"run", "explanation"},
     "cli": {
         "run",
         "compiler",

@@ -59,6 +59,17 @@ def test_bounded_demo_shows_fail_over_and_recovery_and_fails_nobody(folder: Path
     assert failed == 0
     assert int(re.findall(r"Fail-over +(\d+) answered", summary)[0]) > 0
     assert re.search(r"Breaker +thrifty: opened after .*closed after", summary), summary
+    assert re.search(r"^Answered by \w+ in ", summary, re.MULTILINE), summary
+    assert "could not be reached" in summary or "retry" in summary, summary
+    assert "Decided again from the record and its plan: the same." in summary
+    figures = re.findall(
+        r"Log +(\d+) appended = (\d+) shipped to the store \+ (\d+) waiting \+ (\d+) dropped",
+        summary,
+    )
+    appended, shipped, waiting, dropped = map(int, figures[0])
+    assert appended == shipped + waiting + dropped
+    assert appended > 100
+    assert dropped == 0
     assert list(folder.iterdir()) == []
     assert processes_of(folder) == []
 
@@ -90,6 +101,8 @@ def test_interrupted_demo_ends_cleanly_on_a_terminal(folder: Path) -> None:
     assert process.wait(END_S) == 0, text[-3000:]
     assert is_told
     assert "Traceback" not in text
-    assert "Clients" in text.rpartition("\x1b[?1049l")[2]  # the sums stand on the usual screen
+    after = text.rpartition("\x1b[?1049l")[2]  # the sums stand on the usual screen
+    assert "Clients" in after
+    assert "appended = " in after
     assert list(folder.iterdir()) == []
     assert processes_of(folder) == []

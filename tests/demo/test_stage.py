@@ -17,6 +17,8 @@ def test_configuration_of_the_demo_is_valid_and_says_nothing_twice() -> None:
     assert document.warnings == ()
     plan = compile_plan(document)
     assert {backend.name for backend in plan.backends} == set(PORTS)
+    kept = {route.name for route in plan.routes if route.record.payload == "full"}
+    assert kept == {"chat"}
     assert {route.policy for route in plan.routes} == {
         "cheapest_within_slo",
         "weighted",
