@@ -49,7 +49,7 @@ async def started(broker: Broker) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 10 * KILLS)
+@pytest.mark.timeout(60 + 40 * KILLS)
 async def test_broker_that_is_killed_under_load_loses_nothing_and_keeps_the_order(
     killable_kafka: Broker, tmp_path: Path
 ) -> None:
