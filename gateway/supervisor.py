@@ -60,7 +60,7 @@ class Post(Struct, frozen=True, kw_only=True):
     takes_hangup: bool = False  # SIGHUP is passed on
     rolls: bool = True  # is restarted by SIGUSR2
     retires_by: signal.Signals = signal.SIGTERM  # what ends it when its successor is there
-    ends_last: bool = False  # gets its SIGTERM when all others have ended
+    ends_in_turn: int = 0  # gets its SIGTERM when those of lower turns have ended
     is_awaited: bool = True  # the gateway is not ready before it is
 
 
@@ -264,14 +264,14 @@ class Supervisor:
         for process in self._processes():
             if at_once:
                 process.popen.kill()
-            elif not process.post.ends_last:
-                self._tell_to_end(process, now_s)
-        self._end_last(now_s)
+        self._end_next(now_s)
 
-    def _end_last(self, now_s: float) -> None:
-        left = list(self._processes())
-        if self.phase is Phase.ENDING and all(each.post.ends_last for each in left):
-            for process in left:
+    def _end_next(self, now_s: float) -> None:
+        """Tell those whose turn it is; who was told already is not told again."""
+        left = list(self._processes()) if self.phase is Phase.ENDING else []
+        turn = min((process.post.ends_in_turn for process in left), default=0)
+        for process in left:
+            if process.post.ends_in_turn == turn:
                 self._tell_to_end(process, now_s)
 
     def _tell_to_end(
@@ -296,7 +296,7 @@ class Supervisor:
             for process in list(place.processes()):
                 if process.popen.poll() is not None:
                     self._on_exit(place, process, now_s)
-        self._end_last(now_s)
+        self._end_next(now_s)
 
     def _on_exit(self, place: Place, process: Process, now_s: float) -> None:
         with contextlib.suppress(KeyError):

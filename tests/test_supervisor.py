@@ -152,10 +152,15 @@ def test_killed_process_is_replaced_and_its_seat_cleared(scene: Scene) -> None:
     assert scene.cleared[0] == 0
 
 
-def test_post_that_ends_last_is_told_when_the_others_have_ended(scene: Scene) -> None:
-    scene.run(scene.post("control", ends_last=True), scene.post("a", "slow"), play=scene.nothing)
-    told = f"control {NO_SEAT} SIGTERM"
-    assert scene.events().index(f"a {NO_SEAT} end") < scene.events().index(told)
+def test_post_is_told_to_end_when_those_of_lower_turns_have_ended(scene: Scene) -> None:
+    last, middle = scene.post("last", ends_in_turn=2), scene.post("middle", "slow", ends_in_turn=1)
+    scene.run(last, middle, scene.post("a", "slow"), play=scene.nothing)
+    events = [event for event in scene.events() if not event.endswith("start")]
+    assert events == [
+        f"{name} {NO_SEAT} {event}"
+        for name in ("a", "middle", "last")
+        for event in ("SIGTERM", "end")
+    ]
 
 
 def test_gateway_is_ready_without_a_process_that_nobody_waits_for(scene: Scene) -> None:

@@ -6,7 +6,7 @@ written waits on disk.
 
 Rule 1: it never ends as misconfigured: a sink that cannot be made is told and shown in
         metrics, and the gateway serves.
-Rule 2: SIGTERM comes when the workers have ended; what they wrote last is shipped, for
+Rule 2: SIGTERM comes when workers and controller have ended; what they wrote last is shipped, for
         FLUSH_S at most.
 """
 

@@ -259,7 +259,7 @@ def _shipper(ground: Ground) -> Post:
         name="shipper",
         command=lambda _seat, ready: command(msgspec.structs.replace(post, ready=ready)),
         rolls=False,  # Why: there is one at a time, and nobody waits for it
-        ends_last=True,  # so that it ships what workers write when they end
+        ends_in_turn=2,  # so that it ships what workers and the controller write when they end
         is_awaited=False,
     )
 
@@ -286,5 +286,5 @@ def _controller(ground: Ground) -> Post:
         fds=(ground.board.fd, *post.listen),
         takes_hangup=True,
         rolls=False,
-        ends_last=True,
+        ends_in_turn=1,
     )
