@@ -62,15 +62,16 @@ class Profile(Struct, frozen=True):
         return found
 
 
-def table(symbols: Sequence[Symbol], count: int) -> Table:
+def table(profile: Profile, count: int) -> Table:
     """The kernel in one row, then the largest symbols of user space."""
-    user = [each for each in symbols if not each.in_kernel]
-    kernel = sum(each.share for each in symbols if each.in_kernel)
+    user = [each for each in profile.symbols if not each.in_kernel]
+    kernel = sum(each.share for each in profile.symbols if each.in_kernel)
     rows = [("all of the kernel", "", f"{kernel:.1f} %")]
     rows += [(each.name, each.module, f"{each.share:.2f} %") for each in user[:count]]
     rest = sum(each.share for each in user[count:])
     rows.append((f"{max(0, len(user) - count)} more of user space", "", f"{rest:.1f} %"))
-    return Table("Share of the traffic processes' time", ("symbol", "module", "share"), tuple(rows))
+    title = f"Share of the traffic processes' time, {profile.each_us:.2f} us a request"
+    return Table(title, ("symbol", "module", "share"), tuple(rows))
 
 
 def added(first: Profile, second: Profile, count: int) -> Table:
@@ -117,7 +118,8 @@ def sample(made: Rig, running: Running, asked: argparse.Namespace) -> Profile:
         body=made.body_file(bodies.chat_request(asked.model)),
         seconds=asked.seconds + 2,
     )
-    target = asked.keep or made.scratch / "perf.data"
+    is_first = running.name == asked.peer
+    target = asked.keep if asked.keep and is_first else made.scratch / "perf.data"
     meter = Meter(running)
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(wrk.run, load)
@@ -147,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with pinned(cores.load), rig(cores) as made:
         first = sampled(made, asked, asked.peer)
         second = sampled(made, asked, asked.against) if asked.against else None
-    shown = added(first, second, asked.symbols) if second else table(first.symbols, asked.symbols)
+    shown = added(first, second, asked.symbols) if second else table(first, asked.symbols)
     make_console().print(drawn(shown))
     return 0
 

@@ -25,7 +25,9 @@ def test_perf_s_rows_are_read_with_names_that_hold_blanks() -> None:
 
 
 def test_a_profile_s_table_adds_up_the_kernel_and_what_it_leaves_out() -> None:
-    rows = profile.table(profile.parse(PERF), 1).rows
+    drawn = profile.table(profile.Profile(profile.parse(PERF), 12.5), 1)
+    assert drawn.title.endswith("12.50 us a request")
+    rows = drawn.rows
     assert rows[0] == ("all of the kernel", "", "71.6 %")
     assert rows[1] == ("ngx_hash_find", "nginx", "2.05 %")
     assert rows[2] == ("1 more of user space", "", "1.2 %")
