@@ -10,7 +10,18 @@ MODULES = sorted(FAST.glob("*.pyx"))
 SOURCES = sorted([*MODULES, *FAST.glob("*.pxd")])
 
 # Classes that exist to be derived from; every other one is final.
-BASES = {"Timed", "Peer", "Waiter", "Borrower", "Caller", "Turn", "Reply", "Dispatch", "Recovery", "Intake"}
+BASES = {
+    "Timed",
+    "Peer",
+    "Waiter",
+    "Borrower",
+    "Caller",
+    "Turn",
+    "Reply",
+    "Dispatch",
+    "Recovery",
+    "Intake",
+}
 
 # What may raise into its caller, which catches: the timer wheel.
 RAISING = {"on_deadline"}
