@@ -31,9 +31,7 @@ def log_view(parts: Parts) -> LogView:
     if figures is None:
         if not parts.configuration.plan.log.enabled:
             return LogView(health="off", sentence="The prediction log is off.")
-        return LogView(
-            health="degraded", sentence="The shipper does not run: records wait on disk."
-        )
+        return LogView(health="degraded", sentence=_without_shipper(parts))
     complaints = list(complaints_of(figures))
     if not complaints:
         return LogView(health="ok", sentence=_in_order(figures), figures=figures)
@@ -61,6 +59,12 @@ def values_of(parts: Parts, figures: LogFigures | None) -> Mapping[str, float]:
         return {"is_shipping": 0} if parts.configuration.plan.log.enabled else {}
     given = msgspec.structs.asdict(figures)
     return given | {"is_shipping": 1, "is_failing": int(bool(figures.error))}
+
+
+def _without_shipper(parts: Parts) -> str:
+    dropped = parts.board.seats().records_dropped
+    rest = f"; {dropped:,} found no room and were dropped" if dropped else ""
+    return f"The shipper does not run: records wait on disk{rest}."
 
 
 def _in_order(figures: LogFigures) -> str:

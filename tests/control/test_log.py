@@ -60,6 +60,16 @@ def test_log_out_of_order_says_why(figures: LogFigures | None, sentence: str) ->
     assert (answer["health"], answer["sentence"]) == ("degraded", sentence)
 
 
+def test_records_that_found_no_room_are_told_where_no_shipper_runs() -> None:
+    gateway = gateway_with(None)
+    gateway.board.seats["records_dropped"][:2] = 1200, 34
+    with gateway.client() as client:
+        sentence = client.get("/api/v1/log").json()["sentence"]
+    assert sentence == (
+        "The shipper does not run: records wait on disk; 1,234 found no room and were dropped."
+    )
+
+
 def test_log_that_is_off_is_no_complaint() -> None:
     assert answer_of(None, is_enabled=False)["health"] == "off"
 
