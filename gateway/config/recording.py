@@ -107,7 +107,7 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Objects(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sealed segments, compressed with zstd, as objects."""
 
-    url: Line  # file:///directory, s3://bucket/prefix, or what else fsspec knows
+    url: Line  # file:///directory, s3://bucket/prefix, or what else obstore knows
     endpoint: Line = ""  # of an S3-compatible service; default: AWS
     key: Secret = Secret("")  # access key; default: the environment's
     secret: Secret = Secret("")  # its secret

@@ -27,10 +27,11 @@ class LogView(Struct, frozen=True, kw_only=True):
 
 def log_view(parts: Parts) -> LogView:
     """What `GET /api/v1/log` answers."""
+    # Why first: figures of a shipper that ran before may still be there.
+    if not parts.configuration.plan.log.enabled:
+        return LogView(health="off", sentence="The prediction log is off.")
     figures = parts.log_figures()
     if figures is None:
-        if not parts.configuration.plan.log.enabled:
-            return LogView(health="off", sentence="The prediction log is off.")
         return LogView(health="degraded", sentence=_without_shipper(parts))
     complaints = list(complaints_of(figures))
     if not complaints:

@@ -62,6 +62,7 @@ def size(size_bytes: int) -> str:
 
 def money(usd: float) -> str:
     """Two decimals, or two digits of what is less than a cent."""
+    usd = round(usd, 9)  # Why: the same amount, computed in two ways, is shown in one
     if usd == 0 or usd >= 0.01:
         return f"${usd:,.2f}"
     decimals = 1 - math.floor(math.log10(usd))

@@ -7,6 +7,7 @@ shipper runs. Knows nothing of how the figures come about.
 from __future__ import annotations
 
 import contextlib
+import errno
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 FILE_NAME = "shipper.json"  # in `state/run`
 STALE_S = 10.0
+ROOM_BYTES = 16_384  # of the file; spaces behind the figures
 
 
 class SinkFigures(Struct, frozen=True, kw_only=True):
@@ -56,11 +58,22 @@ class LogFigures(Struct, frozen=True, kw_only=True):
 
 
 def write_figures(path: Path, figures: LogFigures) -> None:
-    """Readable for its owner only; a reader sees this one or the one before."""
+    """Readable for its owner only; a reader sees this one or the one before.
+
+    On a full disk the file is written over in place, whose blocks it has: that a disk is
+    full must not be what hides that it is.
+    """
+    text = msgspec.json.encode(figures).ljust(ROOM_BYTES)
     fresh = path.with_name(f".{path.name}.new")
-    fresh.touch(mode=0o600)
-    fresh.write_bytes(msgspec.json.encode(figures))
-    fresh.replace(path)
+    try:
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(text)
+        fresh.replace(path)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        with path.open("r+b") as file:
+            file.write(text)
 
 
 def read_figures(path: Path, now_s: float) -> LogFigures | None:

@@ -24,9 +24,9 @@ import msgspec
 from msgspec import Struct
 
 from gateway.log.chain import MANIFEST_NAME, Chain, encoded
+from gateway.log.content import Content
 from gateway.log.files import LogError, pieces, sync_directory, why
 from gateway.log.names import SegmentName
-from gateway.log.tally import Content
 
 # Why a file went: every sink has it, the store among them; or it is nowhere here any more, as
 # every sink has it and there is no store, as it was too old, or as room was needed.

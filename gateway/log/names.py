@@ -19,6 +19,7 @@ from msgspec import Struct
 State = Literal["new", "open", "sealed"]
 
 DIRECTORY = "log"  # under the state directory
+DAMAGED = ".damaged"  # ending of what was put aside
 
 _NAME = re.compile(r"([a-z][0-9]*-[0-9a-f]{16})-([0-9]{8,12})\.ndjson(?:\.(new|open))?")
 _STREAM = re.compile(r"[a-z][0-9]*-[0-9a-f]{16}")

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from gateway.log.files import LogError, locked, pieces, sync_directory, try_lock, why
 from gateway.log.manifest import DROPPED, Manifest, Removed
-from gateway.log.names import SegmentName, list_segments
-from gateway.log.sealer import DAMAGED
+from gateway.log.names import DAMAGED, SegmentName, list_segments
 
 LOCK_NAME = "quota.lock"
 

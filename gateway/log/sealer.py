@@ -40,10 +40,9 @@ from gateway.log.files import (
 )
 from gateway.log.lines import MalformedLine, place_of
 from gateway.log.manifest import Manifest, Sealed
-from gateway.log.names import SegmentName, list_segments
+from gateway.log.names import DAMAGED, SegmentName, list_segments
 from gateway.log.tally import Tally
 
-DAMAGED = ".damaged"  # ending of what was put aside
 LINE_START = b'{"v":'
 SCAN_BYTES = 256 * 1024  # at once; more would not stay in the processor's cache
 # Why not 0: the process that makes a `.new` file locks it a moment later.

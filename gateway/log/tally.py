@@ -24,28 +24,15 @@ import sys
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from gateway._fast import hash_of, tally_lines
+from gateway.log.content import Content
 from gateway.log.lines import MalformedLine, Place, place_of
 
 STEP, FACTOR = np.uint32(0x9E3779B9), np.uint32(0x85EBCA6B)  # odd: no two values become one
 
 _places = msgspec.json.Decoder(Place)
-
-
-class Content(Struct, frozen=True, kw_only=True):
-    """What a run of lines amounts to."""
-
-    bytes: int
-    records: int
-    first_seq: int
-    last_seq: int
-    first_time: str  # of the earliest; lines end up in the order in which exchanges ended
-    last_time: str  # of the latest
-    sha256: str
-    check: str
 
 
 class Tally:

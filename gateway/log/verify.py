@@ -34,8 +34,7 @@ from gateway.log.manifest import (
     Sealed,
     entry_of,
 )
-from gateway.log.names import list_segments
-from gateway.log.sealer import DAMAGED
+from gateway.log.names import DAMAGED, list_segments
 from gateway.log.tally import Tally
 
 
