@@ -26,6 +26,7 @@ from gateway.config import Config, Document
 from gateway.config.address import address_of
 from gateway.config.recording import Log, Recording
 from gateway.config.relations import promises, weights
+from gateway.config.rules import is_expression
 from gateway.config.schema import (
     Adaptive,
     Backend,
@@ -447,8 +448,13 @@ def _rule(rule: Rule) -> FallbackPlan:
         body, content_type = rule.body.encode(), "text/plain; charset=utf-8"
     else:
         body, content_type = msgspec.json.encode(rule.body), "application/json"
-    content_type = rule.content_type or content_type
-    return FallbackPlan(kind="rule", status=rule.status, content_type=content_type, body=body)
+    return FallbackPlan(
+        kind="rule",
+        status=rule.status,
+        content_type=rule.content_type or content_type,
+        body=body,
+        expression=rule.body if is_expression(rule.body) else None,
+    )
 
 
 def _limits(limits: Limits) -> LimitsPlan:

@@ -15,6 +15,8 @@ the controller does the same to explain a decision.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 # Bits of BackendPlan.capabilities and of what a request needs.
@@ -177,6 +179,7 @@ class FallbackPlan(Struct, frozen=True, kw_only=True):
     status: int = 200
     content_type: str = "application/json"
     body: bytes = b""
+    expression: Any = None  # what the body is worked out of for each request; None: it is constant
 
 
 class MatchPlan(Struct, frozen=True, kw_only=True):

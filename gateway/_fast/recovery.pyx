@@ -222,7 +222,10 @@ cdef class Recovery(Dispatch):
             return self.say_fallback(kept[0], kept[1], kept[2], now_ns)
         self.fallback = kind
         if kind == "rule":
-            return self.say_fallback(entry.status, entry.content_type.encode("latin-1"), entry.body, now_ns)
+            body = entry.body if entry.expression is None else self.table.slow.rule_body(
+                entry, self.request.body
+            )
+            return self.say_fallback(entry.status, entry.content_type.encode("latin-1"), body, now_ns)
         status, content_type, body = self.table.slow.refusal(self.operation.protocol, "unavailable", "")
         return self.say_fallback(status, content_type, body, now_ns)
 

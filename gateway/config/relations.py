@@ -20,6 +20,7 @@ import msgspec
 from gateway.config.address import address_of, is_loopback
 from gateway.config.problems import Problems, meant
 from gateway.config.recording_relations import check_log, check_mlflow, check_record
+from gateway.config.rules import faults
 from gateway.config.schema import (
     Backend,
     Config,
@@ -383,6 +384,9 @@ def _check_step(
 ) -> None:
     if sum((bool(step.backend), bool(step.route), step.rule is not None)) != 1:
         found.wrong("expected exactly one of backend, route and rule", path)
+    if step.rule is not None:
+        for place, sentence in faults(step.rule.body, f"{path}.rule.body"):
+            found.wrong(sentence, place)
     if not step.route:
         return
     if step.route not in config.routes:

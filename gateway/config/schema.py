@@ -309,10 +309,12 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A constant answer."""
+    """An answer of the gateway's own: a constant, or one that looks at the request."""
 
     status: Status = 200  # its status
-    body: Any = ""  # a mapping or list is sent as JSON, text as it stands
+    # a mapping or list is sent as JSON, text as it stands; `{$get: /pointer, $else: …}` and
+    # `{$if: [/pointer, ">", 1000], $then: …, $else: …}` in it are worked out for each request
+    body: Any = ""
     content_type: Line = ""  # default: application/json, or text/plain for text
 
 
@@ -321,7 +323,7 @@ class FallbackStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     backend: str = ""  # name of a backend
     route: str = ""  # name of a route, which is then followed as if it had been asked for
-    rule: Rule | None = None  # a constant answer
+    rule: Rule | None = None  # an answer of the gateway's own
 
 
 class WeightedBackend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,12 +11,15 @@ import ipaddress
 import re
 from collections.abc import Callable
 
+import orjson
+
 from gateway._fast import Operation, Route, Table
+from gateway.config.rules import evaluated
 from gateway.config.units import Duration
 from gateway.dataplane.answers import answer_key
 from gateway.dataplane.recording import RecordedParts
 from gateway.errors import OUTCOMES, Outcome
-from gateway.plan import CAPABILITIES, POLICIES, BackendPlan, Plan, RoutePlan
+from gateway.plan import CAPABILITIES, POLICIES, BackendPlan, FallbackPlan, Plan, RoutePlan
 from gateway.protocols import BY_NAME, WIRE_FORMATS
 from gateway.protocols.http import Http
 
@@ -89,6 +92,14 @@ class SlowPaths(RecordedParts):
         if other != protocol:
             return f"The model `{model}` is served by the protocol {other}, not by {protocol}."
         return f"The model `{model}` does not exist." if model else row.sentence
+
+    def rule_body(self, step: FallbackPlan, body: bytes | None) -> bytes:
+        """What a rule that looks at the request answers to this one."""
+        try:
+            request = orjson.loads(body or b"null")
+        except orjson.JSONDecodeError:
+            request = None
+        return orjson.dumps(evaluated(step.expression, request))
 
     def stream_error(self, protocol: str, outcome: int, kind: int) -> bytes:
         """The event that tells a client that its stream went wrong."""

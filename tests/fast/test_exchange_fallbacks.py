@@ -276,3 +276,14 @@ def test_a_spare_backend_takes_no_part_in_choosing() -> None:
     for _ in range(30):
         stage.client().ask(chat())
     assert stage.gauge("spare")["in_flight"] == 0
+
+
+@pytest.mark.parametrize("amount, label", [(1001, "review"), (3, "pass"), (None, "pass")])
+def test_a_rule_may_look_at_the_request(amount: int | None, label: str) -> None:
+    chosen = {"$if": ["/amount", ">", 1000], "$then": "review", "$else": "pass"}
+    stage = falling({"rule": {"body": {"label": chosen, "model": {"$get": "/model"}}}})
+    client = stage.client()
+    client.ask(chat(amount=amount))
+    stage.no_server()
+    assert client.answer().json == {"label": label, "model": "chat"}
+    assert client.answer().fields["x-gateway-fallback"] == "rule"
