@@ -46,7 +46,7 @@ cdef bint sound_line(
     cdef const char* end = line + length
     cdef const char* at
     cdef int digits = 0
-    if length < 2 or line[0] != c"{" or end[-1] != c"}" or has_controls(<const uint8_t*>line, length):
+    if length < 2 or line[0] != c"{" or (end - 1)[0] != c"}" or has_controls(<const uint8_t*>line, length):
         return False
     at = <const char*>memmem(line, length, TIME_NAMED, TIME_NAMED_BYTES)
     # Safety: what is compared and kept lies before the line's end.
@@ -82,7 +82,7 @@ def tally_lines(bytes data not None, bytes named not None):
     cdef char[TIME_BYTES] earliest
     cdef char[TIME_BYTES] latest
     cdef Sound line
-    if count == 0 or end[-1] != c"\n":
+    if count == 0 or (end - 1)[0] != c"\n":
         return None
     hashes = PyBytes_FromStringAndSize(NULL, count * <Py_ssize_t>sizeof(uint64_t))
     hash = <uint64_t*>PyBytes_AS_STRING(hashes)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from gateway.telemetry import set_up_logging
 from gateway.threads import in_thread
 
 LOOK_S = 0.5
+NICENESS = 5  # Why: where cores are short, requests come first; records wait on disk
 FLUSH_S = 5.0
 TEND_S = 60.0
 FAILED = 1
@@ -47,6 +49,7 @@ def shipper_main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Ship until told to end; the exit code."""
     post: ShipperPost = post_of(ShipperPost, arguments)
     settle_in(post.supervisor)
+    os.nice(NICENESS)
     set_up_logging(post.log_format, post.log_level)
     try:
         uvloop.run(ShipperProcess(post, environ).run())
