@@ -88,12 +88,12 @@ def _holds(condition: Any, request: Any) -> bool:
     pointer, word, wanted = condition
     found = _at(request, pointer)
     if word in {"==", "!="}:
-        return bool(found == wanted and isinstance(found, bool) == isinstance(wanted, bool)) == (
-            word == "=="
-        )
-    is_ordered = _is_number(found) and _is_number(wanted)
-    is_ordered = is_ordered or (isinstance(found, str) and isinstance(wanted, str))
-    return bool(is_ordered and _ORDERS[word](found, wanted))
+        # Why: to Python, true is 1.
+        is_equal = bool(found == wanted) and isinstance(found, bool) == isinstance(wanted, bool)
+        return is_equal == (word == "==")
+    are_numbers = _is_number(found) and _is_number(wanted)
+    are_texts = isinstance(found, str) and isinstance(wanted, str)
+    return (are_numbers or are_texts) and _ORDERS[word](found, wanted)
 
 
 def _is_number(value: Any) -> bool:
