@@ -90,7 +90,7 @@ def _holds(condition: Any, request: Any) -> bool:
     if word in {"==", "!="}:
         # Why: to Python, true is 1.
         is_equal = bool(found == wanted) and isinstance(found, bool) == isinstance(wanted, bool)
-        return is_equal == (word == "==")
+        return is_equal is bool(word == "==")
     are_numbers = _is_number(found) and _is_number(wanted)
     are_texts = isinstance(found, str) and isinstance(wanted, str)
     return (are_numbers or are_texts) and _ORDERS[word](found, wanted)
