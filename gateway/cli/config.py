@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +42,8 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """List the configurations that were applied or refused, newest first."""
-    entries = _history(config, state).latest(limit)
+    with _history(config, state) as past:
+        entries = past.latest(limit)
     if as_json:
         print(json.dumps([_as_row(entry) for entry in entries], indent=2))
         return
@@ -60,10 +63,10 @@ def diff(
     state: StateDirectory = None,
 ) -> None:
     """Show how two configurations differ; secrets in them are masked."""
-    past = _history(config, state)
-    old = past.get(a) if a else past.latest_good()
+    with _history(config, state) as past:
+        old = past.get(a) if a else past.latest_good()
+        new = past.get(b) if b else None
     old_name, old_text = (old.hash[:12], old.text) if old else ("(none)", "")
-    new = past.get(b) if b else None
     new_name, new_text = (new.hash[:12], new.text) if new else (str(config), _text_of(config))
     lines = list(
         difflib.unified_diff(
@@ -84,7 +87,8 @@ def rollback(
     state: StateDirectory = None,
 ) -> None:
     """Put an earlier configuration back into the file; the present file is kept beside it."""
-    entry = _history(config, state).get(hash_prefix)
+    with _history(config, state) as past:
+        entry = past.get(hash_prefix)
     try:
         document = parse(entry.text, os.environ)
     except ConfigError as error:
@@ -106,8 +110,8 @@ def show(
     state: StateDirectory = None,
 ) -> None:
     """Print a configuration of the history as it was written; secrets in it are masked."""
-    past = _history(config, state)
-    entry = past.get(hash_prefix) if hash_prefix else past.latest_good()
+    with _history(config, state) as past:
+        entry = past.get(hash_prefix) if hash_prefix else past.latest_good()
     if entry is None:
         raise StateError("no configuration was applied yet; `gateway check --show` shows a file")
     print(masked(entry.text), end="")
@@ -125,8 +129,13 @@ def hash_(config: ConfigFile = DEFAULT_FILE) -> None:
     print(load(config, os.environ).hash)
 
 
-def _history(config: Path, state: Path | None) -> ConfigHistory:
-    return ConfigHistory(look_into_database(state or state_directory(config, os.environ)))
+@contextlib.contextmanager
+def _history(config: Path, state: Path | None) -> Iterator[ConfigHistory]:
+    engine = look_into_database(state or state_directory(config, os.environ))
+    try:
+        yield ConfigHistory(engine)
+    finally:
+        engine.dispose()
 
 
 def _as_row(entry: Entry) -> dict[str, object]:

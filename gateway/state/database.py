@@ -47,6 +47,9 @@ def open_database(directory: Path) -> sa.Engine:
     except sa.exc.DBAPIError as error:
         engine.dispose()
         raise StateError(f"cannot use the state database {path}: {error.orig}") from None
+    except StateError:
+        engine.dispose()
+        raise
     return engine
 
 

@@ -110,8 +110,8 @@ async def test_backlog_is_as_configured() -> None:
 
 
 async def test_drain_with_nothing_under_way_is_over_at_once() -> None:
-    async with serving() as place:
-        async with asyncio.timeout(0.9):
+    async with serving(plan_of(drain={"lame_duck": "0s", "hard_stop": "60s"})) as place:
+        async with asyncio.timeout(5):
             await place.plane.drain()
         with pytest.raises((OSError, asyncio.IncompleteReadError)):
             async with asyncio.timeout(0.2):
