@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ backends:
 routes:
   chat: {backends: [a]}
 """
-ENVIRON = {"KEY": "secret"}
+ENVIRON = {"KEY": "hunter2"}
 BAD = TEXT.replace("[a]", "[nobody]")
 
 
@@ -70,8 +71,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.engine.dispose()
 
 
 async def test_changed_file_is_carried_kept_and_written_down(bench: Bench) -> None:
@@ -185,7 +188,7 @@ async def test_state_that_cannot_be_written_is_noted(bench: Bench) -> None:
 
 
 def test_texts_and_effective_values_are_masked(bench: Bench) -> None:
-    assert "secret" not in str(bench.reload.effective)
+    assert "hunter2" not in str(bench.reload.effective)
     assert "chat" in bench.reload.text(bench.reload.plan.hash)
 
 
