@@ -87,9 +87,7 @@ def assert_nothing_is_lost(campaign: Campaign, file: str) -> int:
 @pytest.fixture
 def seed() -> int:
     """Told where a test fails. Why no parameter: every process must collect the same tests."""
-    chosen = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {chosen}")
-    return chosen
+    return random.SystemRandom().randrange(1 << 32)
 
 
 def test_killing_writers_and_shippers_loses_nothing(tmp_path: Path, seed: int) -> None:
