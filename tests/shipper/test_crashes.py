@@ -86,7 +86,7 @@ def assert_nothing_is_lost(campaign: Campaign, file: str) -> int:
 
 @pytest.fixture
 def seed() -> int:
-    """Told where a test fails. Why no parameter: every process must collect the same tests."""
+    """Shown where a test fails. Why no parameter: every process must collect the same tests."""
     return random.SystemRandom().randrange(1 << 32)
 
 
