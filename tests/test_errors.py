@@ -7,7 +7,7 @@ from gateway.errors import OUTCOMES, ConfigError, GatewayError, Problem, Refused
 
 
 def leaves(root: type[GatewayError]) -> list[type[GatewayError]]:
-    below = root.__subclasses__()
+    below = [one for one in root.__subclasses__() if one.__module__.startswith("gateway.")]
     return [leaf for one in below for leaf in leaves(one)] if below else [root]
 
 

@@ -40,6 +40,7 @@ cdef class Caller(Turn):
     cdef int attempt_committed(self, Attempt attempt) except -1     # a stream has begun well
     cdef int attempt_piece(self, Attempt attempt, bytes piece) except -1
     cdef int attempt_ended(self, Attempt attempt) except -1         # its outcome is set
+    cdef int attempt_crashed(self, Attempt attempt) except -1       # attempt_ended raised: a defect
     cdef int attempt_upgraded(self, Attempt attempt) except -1
     cdef int attempt_writable(self, Attempt attempt, bint writable) except -1
 

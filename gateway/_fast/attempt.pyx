@@ -61,6 +61,9 @@ cdef class Caller(Turn):
     cdef int attempt_ended(self, Attempt attempt) except -1:
         raise NotImplementedError
 
+    cdef int attempt_crashed(self, Attempt attempt) except -1:
+        raise NotImplementedError
+
     cdef int attempt_upgraded(self, Attempt attempt) except -1:
         raise NotImplementedError
 
@@ -414,9 +417,13 @@ cdef class Attempt(Borrower):
         self.caller = None
         self.outcome = outcome
         self.settle(now_ns)
-        if caller is not None:
+        if caller is None:
+            return 0
+        try:
             return caller.attempt_ended(self)
-        return 0
+        except BaseException as error:
+            self.worker.failed(error)
+            return caller.attempt_crashed(self)
 
     cdef int cancel(self, uint64_t now_ns) except -1:
         """Nobody wants the answer any more. The caller hears nothing further."""

@@ -376,6 +376,18 @@ cdef class Exchange(Intake):
             self.keep_answer(attempt)
         return self.finish(attempt.outcome, now_ns)
 
+    cdef int attempt_crashed(self, Attempt attempt) except -1:
+        """A defect while its end was dealt with: nobody is left waiting for an answer."""
+        cdef Peer client = self.client
+        if self.state == EXCHANGE_DONE:
+            return 0
+        self.client = None
+        self.drop_attempts(attempt.ended_ns)
+        self.finish(OUTCOME_UPSTREAM_PROTOCOL, attempt.ended_ns)
+        if client is not None:
+            client.abort()
+        return 0
+
     cdef int end_relay(self, Attempt attempt, uint64_t now_ns) except -1:
         """A relayed answer is over: end it properly, or make sure that nobody takes it for whole."""
         if attempt is not self.attempt:

@@ -44,7 +44,7 @@ cdef class Upstream(Peer):
     cdef bytes begin_body(self, const Head* head, bytes data, uint32_t end, uint64_t now_ns)
     cdef bytes read_length(self, bytes data, uint64_t now_ns)
     cdef bytes read_chunks(self, bytes data, uint64_t now_ns)
-    cdef int crashed(self, object error) except -1
+    cdef int crashed(self, Attempt attempt, object error) except -1
     cdef int finish(self, bint proper, bytes rest, uint64_t now_ns) except -1
     cdef int lose(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int hear_end(self, bint clean) except -1

@@ -47,16 +47,19 @@ cdef class Upstream(Peer):
             self.abort()
 
     def data_received(self, bytes data):
+        # Why kept: by the time something raises, the connection may be free again already.
+        cdef Attempt attempt = self.attempt
         try:
             self.read(data, self.worker.now())
         except BaseException as error:
-            self.crashed(error)
+            self.crashed(attempt, error)
 
     def eof_received(self):
+        cdef Attempt attempt = self.attempt
         try:
             self.hear_end(True)
         except BaseException as error:
-            self.worker.failed(error)
+            self.crashed(attempt, error)
         return False
 
     def connection_lost(self, error):
@@ -73,11 +76,12 @@ cdef class Upstream(Peer):
         except BaseException as failure:
             self.worker.failed(failure)
 
-    cdef int crashed(self, object error) except -1:
+    cdef int crashed(self, Attempt attempt, object error) except -1:
         """A defect in what an answer sets off: its attempt is over, so that nobody waits for it."""
-        cdef Attempt attempt = self.attempt
         self.worker.failed(error)
-        self.abort()
+        # Why not always: a connection that was given back may serve another attempt by now.
+        if self.attempt is attempt:
+            self.abort()
         if attempt is None:
             return 0
         attempt.server = None

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.config.problems import meant
-from gateway.errors import Refused
+from gateway.errors import BodyTooLarge, Refused
 from gateway.feedback.signals import GivenSignal, Signal, WrongSignal, signal_of
 
 MAX_BODY_BYTES = 1 << 20
@@ -27,7 +27,7 @@ class FeedbackError(Refused):
     status, reason = 400, "bad_body"
 
 
-class TooMuchFeedback(FeedbackError):
+class TooMuchFeedback(FeedbackError, BodyTooLarge):
     """More than one body may hold."""
 
     status, reason = 413, "body_too_large"

@@ -106,9 +106,13 @@ class _RunAnswer(Struct, frozen=True):
 class ServerAway(RegistryError):
     """The server did not answer; it need not be asked for another model now."""
 
+    reason = "registry_away"
+
 
 class _NotThere(RegistryError):
     """The server knows no such thing."""
+
+    reason = "registry_unknown"
 
 
 def ask_mlflow(model: MlflowModel, timeout_s: float = TIMEOUT_S) -> Registration:

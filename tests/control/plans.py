@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.plan import BackendPlan, Plan, RoutePlan
+from gateway.plan import BackendPlan, LogPlan, Plan, RoutePlan
 
 Made = TypeVar("Made", bound=Struct)
 
@@ -24,6 +24,8 @@ def blank(kind: type[Made], /, **values: Any) -> Made:
 
 def _empty(hint: Any) -> Any:
     origin = typing.get_origin(hint) or hint
+    if origin is Any:
+        return None
     if origin in {typing.Union, types.UnionType}:
         return None
     if issubclass(origin, Struct):
@@ -62,4 +64,5 @@ def make_plan(
             )
         )
         row = rows[-1] + 1
-    return blank(Plan, hash=plan_hash, backends=backends, routes=tuple(made))
+    log = blank(LogPlan, enabled=True)
+    return blank(Plan, hash=plan_hash, backends=backends, routes=tuple(made), log=log)

@@ -385,7 +385,8 @@ class Stage:
     def assert_recorded(self) -> None:
         """One record for each request, one attempt in them for each attempt."""
         records = self.log.records()
-        assert [record.seq for record in records] == list(range(1, len(records) + 1))
+        dropped = self.log.stream.dropped  # by long series of tests on one stage
+        assert dropped or [each.seq for each in records] == list(range(1, len(records) + 1))
         assert len({record.id for record in records}) == len(records)
         if self.plans > 1:  # Why: rows of what a plan dropped are gone
             return
@@ -396,7 +397,9 @@ class Stage:
         )
         own = [self.board.read_row(route.row) for route in self.plan.routes]
         refused = sum(self.refusals().values())
-        assert len(records) + hops == sum(row["requests"] for row in own) + refused
+        assert len(records) + dropped + hops == sum(row["requests"] for row in own) + refused
+        if dropped:
+            return
         tried = Counter(each.backend for record in records for each in record.attempts)
         rows = {row for route in self.plan.routes for row in _attempt_rows(route)}
         counted = sum(self.board.read_row(row)["requests"] for row in rows)
