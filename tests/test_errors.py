@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway import errors
 from collections import Counter
 
+from gateway import errors
 from gateway.errors import OUTCOMES, ConfigError, GatewayError, Problem, Refused, UpstreamError
 
 
