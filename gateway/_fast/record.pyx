@@ -16,7 +16,7 @@ from gateway._fast.hashing cimport xxh3
 from gateway._fast.line cimport Line, base64_bound, text_bound, utf8_length
 from gateway._fast.members cimport bytes_of_string
 from gateway._fast.operation cimport SLOT_USER
-from gateway._fast.outcome cimport OUTCOME_CLIENT_CLOSED
+from gateway._fast.outcome cimport OUTCOME_CLIENT_CLOSED, OUTCOME_LOG_FULL
 from gateway._fast.policies cimport (
     Candidate, POLICY_BALANCED, POLICY_CHEAPEST, POLICY_CHEAPEST_WITHIN_SLO, POLICY_FASTEST,
     POLICY_LEAST_LOADED, POLICY_WEIGHTED, has,
@@ -59,6 +59,10 @@ cdef class Recorder:
         cdef Line line = self.line
         cdef uint64_t now_ns = exchange.ended_ns
         cdef uint64_t read_ns = exchange.read_ns or now_ns
+        if exchange.outcome == OUTCOME_LOG_FULL:
+            # Why: what is left is for requests that were let in; their answers must be recorded.
+            self.stream.skip()
+            return 0
         line.begin()
         self.make_room(HEAD_BYTES + PyBytes_GET_SIZE(self.origin))
         self.add_ids(exchange, now_ns)

@@ -43,6 +43,8 @@ cdef class Stream:                      # Stream(name, always_sync=False)
 
     # The line without its newline, which has the number seq + 1; False: dropped.
     cdef bint append(self, const char* line, size_t length, uint64_t now_ns) except -1
+    # A line that is not even tried: its number is used, and it counts as dropped.
+    cdef void skip(self) noexcept nogil
     cdef int roll(self) except -1
     # Whether what is under way may fill what is left before more room comes.
     cdef bint is_short(self) noexcept nogil

@@ -124,6 +124,10 @@ cdef class Stream:
             segment_sync(self.current.fd)
         return True
 
+    cdef void skip(self) noexcept nogil:
+        self.seq += 1
+        self.dropped += 1
+
     cdef int roll(self) except -1:
         """On to the spare segment; False: there is none."""
         if self.spare is None:

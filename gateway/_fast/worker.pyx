@@ -50,6 +50,10 @@ cdef class Worker:
         self.sheds = sheds
         self.counted[0] = self.counted[1] = self.counted[2] = 0
 
+    def shed(self, bint sheds):
+        """Whether requests without room for a record are refused, from the next one on."""
+        self.sheds = sheds and self.stream is not None
+
     def lame_duck(self):
         """Readiness off and every answer closes its connection; serve on."""
         self.draining = True

@@ -118,6 +118,7 @@ class DataPlane:
         self.plan = plan
         if self.log is not None:
             self.log.follow(plan.log)
+            self.worker.shed(plan.log.sheds)
         self._health.follow(table)
         if previous is not None:
             retire(previous, table)

@@ -11,6 +11,7 @@ import pytest
 from gateway._fast import hash_of
 from gateway.messages import Record
 from tests.support.messages import STREAM_HEAD, chat, chunk, post
+from tests.support.records import segment
 from tests.support.stage import Client, Stage, serving
 
 PLAIN: dict[str, Any] = {"redact": {"patterns": []}}
@@ -332,6 +333,25 @@ def test_a_redactor_that_fails_leaves_the_body_out(monkeypatch: pytest.MonkeyPat
     record = stage.log.records()[0]
     assert (record.request.type, record.request.bytes > 0) == ("", True)
     assert [str(error) for error in stage.loop.errors] == ["defect", "defect"]
+
+
+def test_refusals_for_want_of_room_take_none_of_it() -> None:
+    """What is left in a segment is for requests that were let in before."""
+    stage = Stage(serving("a"))
+    stage.log.stream.close()
+    stage.log.stream.attach(segment(2, 8192))
+    waiting, server = stage.asked()
+    stage.log.stream.add(b"x" * 6200, stage.now_ns)
+    stage.worker.record_with(stage.log.recorder, stage.log.stream, True)
+    for _ in range(50):
+        client = stage.client()
+        client.ask(chat())
+        assert client.answer().status == 503
+    server.answer(SAID)
+    assert waiting.answer().status == 200
+    last = json.loads(stage.log.lines()[-1])
+    assert (last["outcome"], last["seq"]) == ("ok", 52)
+    assert stage.log.stream.dropped == 50
 
 
 def test_without_room_for_records_requests_are_refused_where_that_is_wished() -> None:
