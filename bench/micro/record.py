@@ -65,7 +65,8 @@ def time_records(name: str, candidates: int, policy: str, **record: object) -> N
     module = compiled("bench_record", SOURCE)
     names = [f"backend-{number}" for number in range(candidates)]
     price = {"price": {"input": 0.15, "output": 0.6}}
-    stage = Stage(serving(*names, each=price, policy=policy, record=record))
+    settings = serving(*names, each=price, policy=policy, record=record)
+    stage = Stage(settings, rows=2 * candidates + 8, cells=candidates + 8)
     client, server = stage.client(), None
     client.ask(chat(user="u-123456", max_tokens=64))
     server = stage.server()

@@ -188,7 +188,7 @@ cdef class Table:
         self.has_cors = plan.cors is not None
         self.has_forwarded = plan.forwarded.x_forwarded or plan.forwarded.forwarded
         self.body_bytes = max([route.body_bytes for route in routes], default=0)
-        self.status_lines = [status_line(status) for status in range(600)]
+        self.status_lines = STATUS_LINES
 
     def __repr__(self):
         return f"<Table {self.hash[:12]} routes={len(self.routes_by_index)}>"
@@ -269,3 +269,7 @@ def status_line(int status):
     except ValueError:
         phrase = ""
     return f"HTTP/1.1 {status:03d} {phrase}\r\n".encode("ascii")
+
+
+# Cost: made once; looking 600 statuses up took longer than all else of a reload.
+cdef list STATUS_LINES = [status_line(status) for status in range(600)]

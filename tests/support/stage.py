@@ -42,7 +42,7 @@ from tests.support.records import TestLog
 
 START_NS = 10**15
 LOG_BYTES = 1 << 23
-ROWS, CELLS = 96, 80
+ROWS, CELLS = 32, 16
 STEP_NS = 1_000  # each event takes a microsecond
 OUTCOME = {outcome.name: number for number, outcome in enumerate(OUTCOMES)}
 Settings = dict[str, Any]
@@ -231,7 +231,9 @@ def _attempt_rows(route: RoutePlan) -> Iterator[int]:
 class Stage:
     """A worker, its table, and whoever is connected to it."""
 
-    def __init__(self, settings: Settings, *, seed: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, *, seed: int = 1, rows: int = ROWS, cells: int = CELLS
+    ) -> None:
         self.now_ns = START_NS
         self.loop = Loop()
         self.losing: list[Transport] = []
@@ -239,7 +241,7 @@ class Stage:
         self.clients: list[Client] = []
         self.servers: list[Server] = []
         self.is_holding = False  # nobody hears of a connection's end until it is False again
-        self.board = Board.create(1, ROWS, CELLS)
+        self.board = Board.create(1, rows, cells)
         self.worker = Worker(self.loop, self.board, 0, now_ns=START_NS, seed=seed)
         self.log = TestLog(size=LOG_BYTES)
         self.worker.record_with(self.log.recorder, self.log.stream, False)
