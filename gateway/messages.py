@@ -27,10 +27,41 @@ RECORD_VERSION = 1
 
 
 class Places(Struct, frozen=True):
-    """Where things are on the board."""
+    """Where things are on the board.
+
+    `shadow:NAME` is a backend as it is seen by copies of requests. A variant of a route has
+    rows of its own, under `ROUTE|ARM`.
+    """
 
     cells: dict[str, int] = {}  # by backend
     rows: dict[str, dict[str, int]] = {}  # by route, then backend; "" is the route's own row
+
+
+class HeaderMatch(Struct, frozen=True):
+    """A request header that leads to an arm."""
+
+    name: str  # lower case
+    value: str
+    arm: str
+
+
+class Standing(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a rollout stands: what workers need to know of it."""
+
+    spec: str  # hash of the rollout as declared; another one does not stand here
+    step: int = 0  # index into its steps
+    weights: dict[str, int] = {}  # by challenger: parts per million of its units
+    mirror_ppm: int = 0  # of the route's requests, copied to the first challenger
+    headers: tuple[HeaderMatch, ...] = ()
+
+
+class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What changes without the file: where rollouts stand, what people switched."""
+
+    specs: dict[str, str] = {}  # rollouts that are not in the file: YAML by name
+    rollouts: dict[str, Standing] = {}  # by name
+    off: tuple[str, ...] = ()  # kill switches: route.NAME, backend.NAME, feature.NAME; sorted
+    flags: dict[str, str] = {}  # by key: the variant that everybody gets, "" for off
 
 
 class Offer(Struct, frozen=True, kw_only=True, tag="offer"):
@@ -40,6 +71,7 @@ class Offer(Struct, frozen=True, kw_only=True, tag="offer"):
     text: str
     places: Places
     generation: int  # grows by one with each that was accepted
+    delivery: Delivery = Delivery()
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
@@ -135,10 +167,12 @@ class Assignment(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     layer: str
     salt: str
-    bucket: int  # parts per million
-    arm: str
+    bucket: int  # 0 … 999,999
+    arm: str  # "" none: holdout, denied, not among the targets, or beyond the rollout's part
     rollout: str = ""
     step: int = 0
+    unit: str = ""  # what was hashed: request, user, …; never its value
+    reason: str = ""  # "" drawn; header, allowed, denied, untargeted, holdout
 
 
 class Timing(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -183,6 +217,27 @@ class Payload(Struct, frozen=True, kw_only=True, omit_defaults=True):
     redacted: int = 0  # places that were taken out
 
 
+class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A shadow's answer beside the one that the client got. Differences: shadow minus client's."""
+
+    of: str  # id of the record with the client's answer
+    backend: str  # whose answer the client got
+    agrees: bool | None = None  # by label, number or text, as configured; None not comparable
+    outcome: str = ""  # of the client's answer
+    status: int = 0
+    latency_us: int = 0
+    first_byte_us: int = 0
+    cost_usd: float = 0.0
+    output_tokens: int = 0
+    schema: tuple[bool, bool] | None = None  # the client's answer is valid, the shadow's is
+    differences: tuple[str, ...] = ()  # JSON pointers, the first of them
+    difference_count: int = 0
+    number: float | None = None  # the compared number's difference
+    labels: tuple[str, str] | None = None  # the client's, the shadow's
+    similarity: float | None = None  # of texts, 0 to 1
+    judge: str = ""  # client, shadow, tie; "" not asked
+
+
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One exchange: what was asked, who could answer and who did, when, at what cost."""
 
@@ -216,6 +271,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     decisions: tuple[Decision, ...] = ()
     attempts: tuple[AttemptRecord, ...] = ()
     assignments: tuple[Assignment, ...] = ()
+    comparison: Comparison | None = None  # of a shadow
     fallback: str = ""  # backend, route, cached, rule, unavailable; "" none was used
     cache: str = ""  # verdict of the caches; "" not asked
     usage: TokenUsage | None = None

@@ -201,6 +201,93 @@ class RecordPlan(Struct, frozen=True, kw_only=True):
     is_encrypted: bool  # payloads are, with the log's key
 
 
+class DrawPlan(Struct, frozen=True, kw_only=True):
+    """How a unit's bucket is found."""
+
+    unit: str  # request, user, key, client, header:NAME, pointer:/json/pointer
+    salt: str
+    hash: str
+
+
+class ArmPlan(Struct, frozen=True, kw_only=True):
+    """One arm of one rollout, as one layer of a route sees it."""
+
+    rollout: str
+    arm: str  # "champion" or a challenger's name
+    step: int
+    start_ppm: int  # its buckets: [start, until)
+    until_ppm: int
+
+
+class TargetsPlan(Struct, frozen=True, kw_only=True):
+    """Who takes part in a rollout, where that is not everybody."""
+
+    rollout: str
+    headers: tuple[tuple[str, str, str], ...]  # name, value, and the arm they lead to
+    allow: frozenset[str]  # units
+    deny: frozenset[str]
+    segments: tuple[SegmentPlan, ...]  # any of these
+    where: tuple[ConditionPlan, ...]  # and all of these
+
+
+class LayerPlan(Struct, frozen=True, kw_only=True):
+    """One draw for each request; the arms are sorted and do not overlap.
+
+    Arm 0 is nobody's: the route as it is. Arms 1 … n are `arms`; arm n + i is the i-th of
+    `forced`, which is given by header or list, and whose requests are no evidence.
+    """
+
+    name: str
+    draw: DrawPlan
+    arms: tuple[ArmPlan, ...]
+    forced: tuple[ArmPlan, ...]
+    targets: tuple[TargetsPlan, ...]  # only of rollouts that do not take everybody
+    holdouts: tuple[tuple[int, int], ...]  # buckets, for the reason in the record
+
+
+class ConditionPlan(Struct, frozen=True, kw_only=True):
+    field: str
+    operator: str
+    values: tuple[str | float | bool, ...]
+
+
+class SegmentPlan(Struct, frozen=True, kw_only=True):
+    name: str
+    where: tuple[ConditionPlan, ...]
+    units: frozenset[str]
+    share_ppm: int
+
+
+class ComparePlan(Struct, frozen=True, kw_only=True):
+    ignore: tuple[str, ...]
+    label: str
+    number: str
+    tolerance: float
+    text: str
+    similarity: float  # 0.0: texts are not judged
+    schema: bytes  # JSON; b"" none
+    judge: int  # route index; -1 none
+    judge_prompt: str
+
+
+class ShadowPlan(Struct, frozen=True, kw_only=True):
+    """Copies of a route's requests to one backend."""
+
+    name: str  # of the backend as configured
+    backend: int  # index into Plan.backends: an entry of its own, `shadow:NAME`
+    row: int  # board row
+    sample_ppm: int  # of request ids
+    max_concurrency: int  # all workers together
+    max_bytes: int  # of one request or answer
+    memory_bytes: int  # held by copies, each worker
+    day_nano_usd: int  # 0 no limit
+    total_ns: int
+    rollout: str  # whose setMirrorRoute it is; "" the route's own
+    merge: bytes  # JSON laid over the body; b"" none
+    prompt: str
+    compare: ComparePlan
+
+
 class RoutePlan(Struct, frozen=True, kw_only=True):
     index: int
     name: str
@@ -236,6 +323,16 @@ class RoutePlan(Struct, frozen=True, kw_only=True):
     cache_bytes: int
     cache_ttl_ns: int
     record: RecordPlan
+    is_off: bool = False  # its kill switch: refused with `switched_off`
+    shadows: tuple[ShadowPlan, ...] = ()
+    layers: tuple[LayerPlan, ...] = ()
+    # What a request is served by that was given arm a of layer 0, b of layer 1, …: the variant
+    # at a + b * (arms of layer 0) + …, counting from 0. Number 0 is this route itself and is
+    # not repeated here, so that variant v is variants[v - 1]. They have no layers themselves.
+    variants: tuple[RoutePlan, ...] = ()
+    arm: str = ""  # of a variant: its arms, as `rollout:arm`, joined by `+`
+    merge: bytes = b""  # JSON laid over the request's body (RFC 7396)
+    prompt: str = ""  # the system prompt
 
 
 class LimitsPlan(Struct, frozen=True, kw_only=True):
@@ -270,6 +367,25 @@ class DrainPlan(Struct, frozen=True, kw_only=True):
     hard_stop_ns: int
 
 
+class SplitRulePlan(Struct, frozen=True, kw_only=True):
+    segments: tuple[SegmentPlan, ...]
+    where: tuple[ConditionPlan, ...]
+    variants: tuple[
+        tuple[str, int], ...
+    ]  # (variant, until ppm), sorted; the last ends at 1,000,000
+
+
+class FlagPlan(Struct, frozen=True, kw_only=True):
+    key: str
+    kind: str  # boolean, string, number, object
+    variants: tuple[tuple[str, bytes], ...]  # name and JSON
+    default: str
+    enabled: bool
+    forced: str  # everybody gets this variant; "" nobody is forced
+    draw: DrawPlan
+    rules: tuple[SplitRulePlan, ...]
+
+
 class LogPlan(Struct, frozen=True, kw_only=True):
     """How a process writes the prediction log."""
 
@@ -299,3 +415,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     drain: DrainPlan
     server_header: str
     log: LogPlan
+    flags: tuple[FlagPlan, ...] = ()
+    off: tuple[str, ...] = ()  # kill switches that are thrown

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from gateway.config import relations, source
 from gateway.config.problems import Problems
+from gateway.config.rollouts import Rollout
 from gateway.config.salvage import salvage
 from gateway.config.schema import Config
 from gateway.config.shape import build
@@ -77,6 +78,16 @@ def parse(text: str, environ: Mapping[str, str]) -> Document:
         warnings=tuple(found.warnings.found),
         literal_secrets=tuple(node.path for node in secrets),
     )
+
+
+def parse_rollout(text: str, path: str = "rollout") -> Rollout:
+    """The declaration of one rollout by itself; what it refers to is not looked for."""
+    problems = Problems()
+    root = source.read(text, {}, problems, path)
+    rollout: Rollout | None = build(Rollout, root, problems) if root is not None else None
+    if rollout is None or problems.found:
+        raise ConfigError(tuple(problems.found))
+    return rollout
 
 
 def _broken_relations(root: Node, problems: Problems) -> tuple[Problem, ...]:
@@ -155,6 +166,7 @@ def literal_secrets(root: Node) -> list[Node]:
     """Secrets that stand in the file itself."""
     members = _members(root)
     candidates = [_members(members.get("admin")).get("token"), *_log_secrets(members.get("log"))]
+    candidates += _notice_secrets(members.get("notices"))
     for backend in _members(members.get("backends")).values():
         candidates.append(_members(backend).get("api_key"))
         registry = _members(_members(backend).get("registry"))
@@ -172,6 +184,12 @@ def _log_secrets(log: Node | None) -> Iterator[Node | None]:
     yield from old_keys.value if old_keys and isinstance(old_keys.value, list) else ()
     yield _members(_members(members.get("kafka")).get("sasl")).get("password")
     yield from (objects.get("key"), objects.get("secret"))
+
+
+def _notice_secrets(notices: Node | None) -> Iterator[Node | None]:
+    webhooks = _members(notices).get("webhooks")
+    for webhook in webhooks.value if webhooks and isinstance(webhooks.value, list) else ():
+        yield _members(webhook).get("secret")
 
 
 def _is_literal(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from gateway.config.schema import Config
@@ -24,7 +25,10 @@ def plain(value: object) -> object:
     if isinstance(value, Duration | Size | Share):
         return str(value)
     if isinstance(value, Struct):
-        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        return {
+            field.encode_name: plain(getattr(value, field.name))
+            for field in msgspec.structs.fields(value)
+        }
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

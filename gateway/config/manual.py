@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.config import recording, schema
+from gateway.config import recording, rollouts, schema
 from gateway.config.effective import plain
 from gateway.config.units import Duration, Secret, Share, Size
 
@@ -75,7 +75,7 @@ def _row(
 ) -> str:
     kind = typing.get_type_hints(section, include_extras=True)[field.name]
     meaning = comments[section.__name__, field.name].replace("|", "\\|")
-    return f"| `{field.name}` | {_kind(kind)} | {_default(field)} | {meaning} |\n"
+    return f"| `{field.encode_name}` | {_kind(kind)} | {_default(field)} | {meaning} |\n"
 
 
 def _sections() -> dict[type[Struct], list[str]]:
@@ -86,8 +86,9 @@ def _sections() -> dict[type[Struct], list[str]]:
         names = found.pop(section, [])  # moved to the end: where it is said last, it is explained
         found[section] = [*names, name]
         hints = typing.get_type_hints(section, include_extras=True)
-        for key, kind in hints.items():
-            for suffix, inner in _inner_sections(kind, ""):
+        for field in msgspec.structs.fields(section):
+            key = field.encode_name
+            for suffix, inner in _inner_sections(hints[field.name], ""):
                 visit(inner, f"{prefix}{key}{suffix}", f"{prefix}{key}{suffix}.")
 
     visit(schema.Config, "gateway.yaml", "")
@@ -134,6 +135,8 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     if isinstance(value, Struct) or value in (None, "", (), {}):
         return ""
     if isinstance(value, tuple):
+        if isinstance(value[0], Struct):
+            return "see there"
         return f"`[{', '.join(map(str, value))}]`"
     shown = plain(value)
     return f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
@@ -141,7 +144,10 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 def _comments() -> dict[tuple[str, str], str]:
     """(section, key) -> the comment on the field's line, or on the lines above it."""
-    return comments_in(inspect.getsource(schema)) | comments_in(inspect.getsource(recording))
+    found: dict[tuple[str, str], str] = {}
+    for module in (schema, recording, rollouts):
+        found |= comments_in(inspect.getsource(module))
+    return found
 
 
 def comments_in(source: str) -> dict[tuple[str, str], str]:

@@ -9,16 +9,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from gateway.config.kinds import AtLeastOne, Line, Pointer
 from gateway.config.units import Duration, Secret, Share, Size
 
 MILLISECOND, SECOND, MINUTE, DAY = 10**6, 10**9, 60 * 10**9, 24 * 3600 * 10**9
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
-Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-AtLeastOne = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Days = Annotated[int, Meta(ge=1, le=36_500)]
-Line = Annotated[str, Meta(pattern=r"^[ -~]*\Z")]
-Pointer = Annotated[str, Meta(pattern=r"^(/[^\n]*)?\Z")]  # RFC 6901
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}\Z")]
 
 PayloadPolicy = Literal["full", "sampled", "digest", "none"]

@@ -278,10 +278,11 @@ def _check_route(name: str, route: Route, config: Config, found: Findings) -> No
     _check_fallback(route, config, path, found)
     _check_route_numbers(route, path, found)
     check_record(route.record, f"{path}.record", found)
-    if route.shadow is not None:
-        found.wrong(
-            "shadow copies are not available in this version; remove the key", f"{path}.shadow"
-        )
+    for index, shadow in enumerate(route.shadow):
+        if shadow.backend not in config.backends:
+            found.unknown(
+                "backend", shadow.backend, config.backends, f"{path}.shadow[{index}].backend"
+            )
 
 
 def _is_known(name: str, path: str, backends: Mapping[str, Backend], found: Findings) -> bool:

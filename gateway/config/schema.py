@@ -18,23 +18,19 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from gateway.config.kinds import AtLeastOne, Count, Line, Money, Pointer, PolicyName, Weight
 from gateway.config.recording import Log, Recording, Registry
+from gateway.config.rollouts import Flag, Notices, Rollout, Segment, Shadow
 from gateway.config.units import Duration, Secret, Share, Size
 
 SECOND, MINUTE = 10**9, 60 * 10**9
 KIB, MIB = 2**10, 2**20
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-AtLeastOne = Annotated[int, Meta(ge=1, le=1_000_000_000)]
-Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
 Status = Annotated[int, Meta(ge=200, le=599)]
 FailureStatus = Annotated[int, Meta(ge=400, le=599)]
 Level = Annotated[int, Meta(ge=0, le=7)]
-Money = Annotated[float, Meta(ge=0, le=1_000_000)]
 Factor = Annotated[float, Meta(ge=0, le=1000)]
-Line = Annotated[str, Meta(pattern=r"^[ -~]*\Z")]  # may stand in a header
-Pointer = Annotated[str, Meta(pattern=r"^(/[^\n]*)?\Z")]  # RFC 6901
 Path = Annotated[str, Meta(pattern=r"^/[!-~]*\Z")]
 PathOrNone = Annotated[str, Meta(pattern=r"^(/[!-~]*)?\Z")]
 
@@ -55,15 +51,6 @@ Capability = Literal[
     "moderations",
     "rerank",
     "reasoning",
-]
-PolicyName = Literal[
-    "ordered",
-    "weighted",
-    "least_loaded",
-    "cheapest",
-    "fastest",
-    "cheapest_within_slo",
-    "balanced",
 ]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Override = Literal["policy", "backend", "timeout", "priority", "capabilities"]
@@ -392,7 +379,7 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     match: tuple[Match, ...] = ()  # paths that lead here
     cache: Cache | None = None  # settings of the fallback `cached`
     record: Recording = Recording()  # what its records say
-    shadow: Any = None  # not available in this version: refused rather than ignored
+    shadow: tuple[Shadow, ...] = ()  # copies of requests, to backends that no client hears of
 
 
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -423,3 +410,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_route: str = ""  # route of requests that name no model
     backends: dict[str, Backend]  # by name
     routes: dict[str, Route]  # by public model name
+    rollouts: dict[str, Rollout] = {}  # by name
+    segments: dict[str, Segment] = {}  # kinds of callers, by name
+    flags: dict[str, Flag] = {}  # by key
+    notices: Notices = Notices()  # who is told what rollouts do

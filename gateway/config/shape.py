@@ -34,9 +34,10 @@ _SHOWN = 60  # characters of a wrong value that a message repeats
 class Field(Struct, frozen=True):
     """One key of a section."""
 
-    name: str
+    name: str  # as it is written in the file
     kind: Any
     is_required: bool
+    attribute: str
 
 
 @functools.cache
@@ -44,7 +45,9 @@ def fields_of(section: type[Struct]) -> dict[str, Field]:
     """The keys of a section with their resolved types."""
     hints = typing.get_type_hints(section, include_extras=True)
     return {
-        field.encode_name: Field(field.encode_name, hints[field.name], _is_required(field))
+        field.encode_name: Field(
+            field.encode_name, hints[field.name], _is_required(field), field.name
+        )
         for field in msgspec.structs.fields(section)
     }
 
@@ -104,7 +107,7 @@ def _build_section(section: type[Struct], node: Node, problems: Problems) -> Any
     for name in missing:
         problems.add(f"`{name}` is missing", node.path, node.line)
     values = {
-        name: build(field.kind, members[name], problems)
+        field.attribute: build(field.kind, members[name], problems)
         for name, field in fields.items()
         if name in members
     }

@@ -62,8 +62,8 @@ def join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def read(text: str, environ: Mapping[str, str], problems: Problems) -> Node | None:
-    """The tree of the text; None when there is nothing to build on."""
+def read(text: str, environ: Mapping[str, str], problems: Problems, at: str = "") -> Node | None:
+    """The tree of the text, which stands `at` a path; None when there is nothing to build on."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
         problems.add(f"the file is larger than {MAX_TEXT_BYTES >> 10} KiB")
         return None
@@ -82,7 +82,7 @@ def read(text: str, environ: Mapping[str, str], problems: Problems) -> Node | No
         kind = "is empty" if root is None or root.value == "" else "is not a mapping"
         problems.add(f"the file {kind}; expected keys such as `backends` and `routes`")
         return None
-    return _Tree(environ, problems).node(root, "")
+    return _Tree(environ, problems).node(root, at)
 
 
 def plain(node: Node) -> object:

@@ -107,9 +107,9 @@ def warnings_of(changes: dict[str, Any], /, **top: Any) -> dict[str, str]:
             "expected user, client, header:NAME or pointer:/json/pointer",
         ),
         (
-            {"routes.chat.shadow": [{"backend": "two"}]},
-            "routes.chat.shadow",
-            "shadow copies are not available in this version; remove the key",
+            {"routes.chat.shadow": [{"backend": "x9"}]},
+            "routes.chat.shadow[0].backend",
+            "no backend `x9`; known: one, two, score",
         ),
         (
             {"routes.chat.retry": {"backoff": "1s"}},
