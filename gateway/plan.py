@@ -226,7 +226,7 @@ class TargetsPlan(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str, str], ...]  # name, value, and the arm they lead to
     allow: frozenset[str]  # units
     deny: frozenset[str]
-    segments: tuple[SegmentPlan, ...]  # any of these
+    audiences: tuple[AudiencePlan, ...]  # any of these
     where: tuple[ConditionPlan, ...]  # and all of these
 
 
@@ -251,7 +251,7 @@ class ConditionPlan(Struct, frozen=True, kw_only=True):
     values: tuple[str | float | bool, ...]
 
 
-class SegmentPlan(Struct, frozen=True, kw_only=True):
+class AudiencePlan(Struct, frozen=True, kw_only=True):
     name: str
     where: tuple[ConditionPlan, ...]
     units: frozenset[str]
@@ -368,7 +368,7 @@ class DrainPlan(Struct, frozen=True, kw_only=True):
 
 
 class SplitRulePlan(Struct, frozen=True, kw_only=True):
-    segments: tuple[SegmentPlan, ...]
+    audiences: tuple[AudiencePlan, ...]
     where: tuple[ConditionPlan, ...]
     variants: tuple[
         tuple[str, int], ...

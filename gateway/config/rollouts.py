@@ -48,7 +48,7 @@ class Condition(
     values: tuple[Any, ...] = ()  # what with; any one of them will do
 
 
-class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Audience(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A named kind of callers."""
 
     where: tuple[Condition, ...] = ()  # all of these hold
@@ -59,7 +59,7 @@ class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Targets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who takes part in a rollout."""
 
-    segments: tuple[str, ...] = ()  # any of these; default: everybody
+    audiences: tuple[str, ...] = ()  # any of these; default: everybody
     where: tuple[Condition, ...] = ()  # and all of these hold
     allow: tuple[str, ...] = ()  # units that always get the first challenger, outside the evidence
     deny: tuple[str, ...] = ()  # units that never take part
@@ -217,7 +217,7 @@ class Rollout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SplitRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule of a flag; the first that applies decides."""
 
-    segments: tuple[str, ...] = ()  # any of these; default: everybody
+    audiences: tuple[str, ...] = ()  # any of these; default: everybody
     where: tuple[Condition, ...] = ()  # and all of these hold
     variant: str = ""  # what it serves
     split: dict[str, Weight] = {}  # or: variants with their weights, drawn by the unit

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from gateway.config.kinds import AtLeastOne, Count, Line, Money, Pointer, PolicyName, Weight
 from gateway.config.recording import Log, Recording, Registry
-from gateway.config.rollouts import Flag, Notices, Rollout, Segment, Shadow
+from gateway.config.rollouts import Audience, Flag, Notices, Rollout, Shadow
 from gateway.config.units import Duration, Secret, Share, Size
 
 SECOND, MINUTE = 10**9, 60 * 10**9
@@ -411,6 +411,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backends: dict[str, Backend]  # by name
     routes: dict[str, Route]  # by public model name
     rollouts: dict[str, Rollout] = {}  # by name
-    segments: dict[str, Segment] = {}  # kinds of callers, by name
+    audiences: dict[str, Audience] = {}  # kinds of callers, by name
     flags: dict[str, Flag] = {}  # by key
     notices: Notices = Notices()  # who is told what rollouts do
