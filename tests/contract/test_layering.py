@@ -43,10 +43,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"log", "payloads"},  # the local store: Parquet, searched with DuckDB
     "shipper": {"_fast", "log", "store", "threads"},  # from the log to the sinks
     "explanation": {"log", "store", "compiler", "state"},  # of one record, in words; decided again
-    "registry": {"threads"},  # where model versions come from
+    "registry": {"threads", "calls"},  # where model versions come from
     "production": {"state", "registry", "store", "compiler"},  # what runs, and ran
     "drift": {"_fast"},
-    "rollout": set(),  # no compiler needed
+    "calls": set(),  # to other servers, bounded
+    "notices": {"calls", "threads"},  # what rollouts do, told elsewhere
+    "rollout": {"notices"},  # no compiler needed
     "control": {
         "rollout",
         "drift",
@@ -57,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "explanation",
         "production",
         "feedback",
+        "notices",
         "threads",
     },
     "dataplane": {"_fast", "protocols", "govern", "threads", "log", "payloads", "feedback"},
@@ -71,6 +74,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "govern",
         "link",
         "log",
+        "notices",
         "offers",
         "payloads",
         "production",

@@ -1,0 +1,60 @@
+"""What can be told of a rollout.
+
+An event happened once, in the past tense; its severity is what it usually means to those
+who are told, and whoever tells may say another. The sentence is for people, the facts
+for programs.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from gateway.config.rollouts import Severity
+
+SEVERITIES: tuple[Severity, ...] = ("info", "warn", "error")
+
+# What each event usually means, and one sentence on when it happens.
+EVENTS: dict[str, tuple[Severity, str]] = {
+    "started": ("info", "A rollout began."),
+    "advanced": ("info", "The next step began: more traffic, or copies, or a pause."),
+    "held": ("warn", "It does not go on, and says what it waits for."),
+    "paused": ("info", "Somebody, or a step, paused it."),
+    "resumed": ("info", "It goes on after a pause or a hold."),
+    "needs_confirmation": ("warn", "A person has to say go on."),
+    "promoted": ("info", "The challenger has all the traffic."),
+    "rolled_back": ("error", "A guardrail failed: the champion has all the traffic."),
+    "aborted": ("warn", "Somebody, or the deadline, ended it: the champion has all the traffic."),
+    "retried": ("info", "It began again after it had been rolled back or aborted."),
+    "undone": ("warn", "A promotion was taken back."),
+    "confirmed": ("info", "A person said go on."),
+    "failed": ("error", "A decision could not be put in force; it is tried again."),
+}
+
+Fact = str | int | float | bool | None
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """One thing that happened."""
+
+    event: str  # one of EVENTS
+    rollout: str  # its name
+    sentence: str  # for people; holds no text of a request
+    at_ms: int  # since 1970
+    severity: Severity | None = None  # default: what the event usually means
+    route: str = ""
+    facts: dict[str, Fact] = {}  # step, weight, gate, requests …; few and short
+
+
+def severity_of(notice: Notice) -> Severity:
+    """How much it matters; of an event that is not known, `info`."""
+    if notice.severity is not None:
+        return notice.severity
+    return EVENTS[notice.event][0] if notice.event in EVENTS else "info"
+
+
+class Teller(Protocol):
+    """Takes notices; returns at once and never raises."""
+
+    def tell(self, notice: Notice) -> None: ...
