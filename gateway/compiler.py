@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from gateway.config import Config, Document
 from gateway.config.address import address_of
+from gateway.config.document import hash_of
 from gateway.config.recording import Log, Recording
 from gateway.config.relations import promises, weights
 from gateway.config.rules import is_expression
@@ -45,7 +46,7 @@ from gateway.config.schema import (
 )
 from gateway.config.schema import Breaker as BreakerSection
 from gateway.errors import ConfigError, Problem
-from gateway.messages import Places
+from gateway.messages import Delivery, Places
 from gateway.plan import (
     CAPABILITIES,
     AdaptivePlan,
@@ -68,6 +69,7 @@ from gateway.plan import (
     SloPlan,
     TlsPlan,
 )
+from gateway.variants import Experiments, Variant, experiments_of
 
 # Why fixed: the board is mapped once, before the first worker starts. An unused row
 # costs address space, not memory.
@@ -75,6 +77,7 @@ ROW_CAPACITY = 1024  # routes and (route, backend) pairs
 CELL_CAPACITY = 256  # backends
 
 NOWHERE = Places()
+AT_REST = Delivery()
 
 _QUANTILES = ("p50", "p90", "p95", "p99")  # the board's order
 _QUEUE_UNLIMITED = 512  # where the candidates' limits do not say
@@ -103,20 +106,23 @@ class _Numbers(Struct, frozen=True):
         return tuple(self.rows[route, name] for name in names)
 
 
-def compile_plan(document: Document, *, places: Places = NOWHERE) -> Plan:
-    """The plan of a document; names that have a place already keep it."""
+def compile_plan(
+    document: Document, *, places: Places = NOWHERE, delivery: Delivery = AT_REST
+) -> Plan:
+    """The plan of a document and where its rollouts stand; names that have a place keep it."""
     config = document.config
+    experiments = {name: experiments_of(name, config, delivery) for name in config.routes}
     rows = {(route, name): row for route, of in places.rows.items() for name, row in of.items()}
     numbers = _Numbers(
         backends={name: index for index, name in enumerate(config.backends)},
         routes={name: index for index, name in enumerate(config.routes)},
         cells=_numbered(config.backends, places.cells, CELL_CAPACITY, "backends"),
-        rows=_numbered(_row_keys(config), rows, ROW_CAPACITY, "routes"),
+        rows=_numbered(_row_keys(config, experiments), rows, ROW_CAPACITY, "routes"),
     )
     return Plan(
-        hash=document.hash,
+        hash=plan_hash(document.hash, delivery),
         backends=tuple(_backend(name, config.backends[name], numbers) for name in config.backends),
-        routes=tuple(_route(name, config, numbers) for name in config.routes),
+        routes=tuple(_family(name, config, numbers, experiments[name]) for name in config.routes),
         default_route=numbers.routes.get(config.default_route, -1),
         limits=_limits(config.limits),
         cors=_cors(config.cors) if config.cors else None,
@@ -133,12 +139,28 @@ def compile_plan(document: Document, *, places: Places = NOWHERE) -> Plan:
     )
 
 
+def plan_hash(document_hash: str, delivery: Delivery) -> str:
+    """What names a plan: its configuration's hash, and where rollouts and switches stand."""
+    if delivery == AT_REST:
+        return document_hash
+    return hash_of({"configuration": document_hash, "delivery": msgspec.to_builtins(delivery)})
+
+
 def places_of(plan: Plan) -> Places:
     """Where a plan has its cells and rows."""
     return Places(
         cells={backend.name: backend.cell for backend in plan.backends},
-        rows={route.name: _rows_of(plan, route) for route in plan.routes},
+        rows={
+            row_name(each.name, each.arm): _rows_of(plan, each)
+            for route in plan.routes
+            for each in (route, *route.variants)
+        },
     )
+
+
+def row_name(route: str, arm: str) -> str:
+    """The name under which a route, or one of its variants, has its rows."""
+    return f"{route}|{arm}" if arm else route
 
 
 def _rows_of(plan: Plan, route: RoutePlan) -> dict[str, int]:
@@ -166,13 +188,15 @@ def _numbered(
     return result | {key: next(free) for key in wanted if key not in result}
 
 
-def _row_keys(config: Config) -> list[RowKey]:
+def _row_keys(config: Config, experiments: Mapping[str, Experiments]) -> list[RowKey]:
     keys: dict[RowKey, None] = {}
     for name, route in config.routes.items():
-        keys[name, ""] = None
-        named = chain(_candidates(route), route.larger_context, route.content_filter)
-        steps = (_step_backend(step) for step in route.fallback)
-        keys |= {(name, backend): None for backend in chain(named, steps) if backend}
+        variants = ((row_name(name, each.arm), each.route) for each in experiments[name].variants)
+        for own, each in ((name, route), *variants):
+            keys[own, ""] = None
+            named = chain(_candidates(each), each.larger_context, each.content_filter)
+            steps = (_step_backend(step) for step in each.fallback)
+            keys |= {(own, backend): None for backend in chain(named, steps) if backend}
     return list(keys)
 
 
@@ -308,9 +332,26 @@ def _health(backend: Backend, base_path: str) -> HealthPlan | None:
     )
 
 
-def _route(name: str, config: Config, numbers: _Numbers) -> RoutePlan:
-    route = config.routes[name]
+def _family(name: str, config: Config, numbers: _Numbers, experiments: Experiments) -> RoutePlan:
+    """A route with its layers and variants."""
+    variants = tuple(
+        _route(name, each.route, config, numbers, each) for each in experiments.variants
+    )
+    own = _route(name, config.routes[name], config, numbers)
+    return msgspec.structs.replace(own, layers=experiments.layers, variants=variants)
+
+
+def _route(
+    name: str, route: Route, config: Config, numbers: _Numbers, variant: Variant | None = None
+) -> RoutePlan:
     candidates = _candidates(route)
+    arm = variant.arm if variant else ""
+    own = row_name(name, arm)
+    fallback = tuple(_fallback(step, own, numbers) for step in route.fallback)
+    if variant and variant.is_challenger:
+        # Why: whoever is given the challenger is answered, whatever becomes of it.
+        champion = FallbackPlan(kind="route", index=numbers.routes[name])
+        fallback = (champion, *fallback)
     keeps_answers = route.cache is not None or "cached" in route.fallback
     cache = (route.cache or Cache()) if keeps_answers else None
     return RoutePlan(
@@ -320,12 +361,12 @@ def _route(name: str, config: Config, numbers: _Numbers) -> RoutePlan:
         policy=route.policy,
         candidates=numbers.backends_of(candidates),
         weights=weights(route),
-        rows=numbers.rows_of(name, candidates),
-        row=numbers.rows[name, ""],
+        rows=numbers.rows_of(own, candidates),
+        row=numbers.rows[own, ""],
         larger_context=numbers.backends_of(route.larger_context),
-        larger_context_rows=numbers.rows_of(name, route.larger_context),
+        larger_context_rows=numbers.rows_of(own, route.larger_context),
         content_filter=numbers.backends_of(route.content_filter),
-        content_filter_rows=numbers.rows_of(name, route.content_filter),
+        content_filter_rows=numbers.rows_of(own, route.content_filter),
         slo=_slo(route.slo) if route.slo else None,
         balance=_balance(route.balance),
         exploration=float(route.exploration),
@@ -334,7 +375,7 @@ def _route(name: str, config: Config, numbers: _Numbers) -> RoutePlan:
         retry=_retry(route.retry),
         hedge=_hedge(route.hedge) if route.hedge else None,
         queue=_queue(route.queue, [config.backends[one] for one in candidates]),
-        fallback=tuple(_fallback(step, name, numbers) for step in route.fallback),
+        fallback=fallback,
         first_byte_ns=int(route.timeout.first_byte),
         total_ns=int(route.timeout.total),
         body_bytes=int(route.limits.body),
@@ -348,6 +389,9 @@ def _route(name: str, config: Config, numbers: _Numbers) -> RoutePlan:
         cache_bytes=int(cache.bytes) if cache else 0,
         cache_ttl_ns=int(cache.ttl) if cache else 0,
         record=_record(route.record, config.backends[candidates[0]].protocol, config.log),
+        arm=arm,
+        merge=variant.merge if variant else b"",
+        prompt=variant.prompt if variant else "",
     )
 
 

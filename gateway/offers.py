@@ -18,7 +18,7 @@ from gateway.compiler import compile_plan, places_of
 from gateway.config import Document, parse
 from gateway.config.file import write_private
 from gateway.errors import GatewayError
-from gateway.messages import Offer
+from gateway.messages import Delivery, Offer
 from gateway.plan import Plan
 
 FILE_NAME = "plan"
@@ -30,15 +30,21 @@ class OfferError(GatewayError):
     reason = "offer"
 
 
-def offer_of(document: Document, plan: Plan, generation: int) -> Offer:
+def offer_of(document: Document, plan: Plan, generation: int, delivery: Delivery) -> Offer:
     """What is sent and kept of a configuration: the text as written, never the environment."""
-    return Offer(hash=plan.hash, text=document.text, places=places_of(plan), generation=generation)
+    return Offer(
+        hash=plan.hash,
+        text=document.text,
+        places=places_of(plan),
+        generation=generation,
+        delivery=delivery,
+    )
 
 
 def plan_of(offer: Offer, environ: Mapping[str, str]) -> tuple[Document, Plan]:
     """The plan of an offer, everything where the offer says it is."""
     document = parse(offer.text, environ)
-    return document, compile_plan(document, places=offer.places)
+    return document, compile_plan(document, places=offer.places, delivery=offer.delivery)
 
 
 def keep_offer(path: Path, offer: Offer) -> None:

@@ -210,13 +210,12 @@ class DrawPlan(Struct, frozen=True, kw_only=True):
 
 
 class ArmPlan(Struct, frozen=True, kw_only=True):
-    """One arm of one rollout, as one layer of a route sees it."""
+    """One arm of one rollout."""
 
     rollout: str
     arm: str  # "champion" or a challenger's name
     step: int
-    start_ppm: int  # its buckets: [start, until)
-    until_ppm: int
+    share_ppm: int  # of all units of the layer
 
 
 class TargetsPlan(Struct, frozen=True, kw_only=True):
@@ -231,7 +230,7 @@ class TargetsPlan(Struct, frozen=True, kw_only=True):
 
 
 class LayerPlan(Struct, frozen=True, kw_only=True):
-    """One draw for each request; the arms are sorted and do not overlap.
+    """One draw for each request.
 
     Arm 0 is nobody's: the route as it is. Arms 1 … n are `arms`; arm n + i is the i-th of
     `forced`, which is given by header or list, and whose requests are no evidence.
@@ -240,6 +239,7 @@ class LayerPlan(Struct, frozen=True, kw_only=True):
     name: str
     draw: DrawPlan
     arms: tuple[ArmPlan, ...]
+    ranges: tuple[tuple[int, int], ...]  # (until bucket, arm), in order, of all buckets
     forced: tuple[ArmPlan, ...]
     targets: tuple[TargetsPlan, ...]  # only of rollouts that do not take everybody
     holdouts: tuple[tuple[int, int], ...]  # buckets, for the reason in the record

@@ -24,19 +24,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import sqlalchemy as sa
 
-from gateway.compiler import compile_plan, places_of
+from gateway.compiler import AT_REST, compile_plan, places_of, plan_hash
 from gateway.config import Config, Document, load, parse
 from gateway.config.effective import effective
 from gateway.config.file import replace_text
 from gateway.config.masking import masked
 from gateway.control.parts import Change, Version
 from gateway.errors import ConfigError, GatewayError, Problem
-from gateway.messages import Offer
+from gateway.messages import Delivery, Offer
 from gateway.offers import keep_offer, offer_of, plan_of
 from gateway.state.history import ConfigHistory, Entry
-from gateway.state.last_good import store_last_good
+from gateway.state.last_good import store_delivery, store_last_good
 from gateway.telemetry import RELOAD_RESULTS
 
 MOST_VERSIONS = 200
@@ -71,6 +72,7 @@ class Reload:
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self.document, self.plan = plan_of(offer, environ)
+        self.delivery = offer.delivery
         self.reloads: Counter[str] = Counter(dict.fromkeys(RELOAD_RESULTS, 0))
         self.failure: Version | None = None
         self.applied_at_s = now_s()
@@ -108,7 +110,9 @@ class Reload:
         """Write down what is in force, if the history does not say so."""
         latest = self._history.latest_good()
         if latest is None or latest.hash != self.plan.hash:
-            self._write_down(self.document.text, self.plan.hash, "start", APPLIED)
+            self._write_down(
+                self.document.text, self.plan.hash, "start", APPLIED, delivery=self.delivery
+            )
 
     async def reload(self, author: str) -> Change:
         """Put the file in force; what it says already is offered again on a signal."""
@@ -142,25 +146,41 @@ class Reload:
         """Put an earlier configuration in force and into the file."""
         return await self.replace(self._history.get(plan_hash).text, author)
 
+    async def deliver(self, change: Callable[[Delivery], Delivery], author: str) -> Change:
+        """Put another state of rollouts, switches and flags in force; the file stays as it is."""
+        async with self._lock:
+            return await self._apply(self.document, author, change(self.delivery))
+
     # -- how
 
-    async def _apply(self, document: Document, author: str, *, is_forced: bool = False) -> Change:
+    async def _apply(
+        self,
+        document: Document,
+        author: str,
+        delivery: Delivery | None = None,
+        *,
+        is_forced: bool = False,
+    ) -> Change:
         previous = self.plan.hash
-        if document.hash == previous and not is_forced:
+        delivery = self.delivery if delivery is None else delivery
+        is_changed = plan_hash(document.hash, delivery) != previous
+        if not is_changed and not is_forced:
             self.failure = None
             self.reloads[UNCHANGED] += 1
             return Change(hash=previous, previous=previous, is_changed=False)
         try:
-            plan = compile_plan(document, places=places_of(self.plan))
-            offer = offer_of(document, plan, self._offer.generation + 1)
+            plan = compile_plan(document, places=places_of(self.plan), delivery=delivery)
+            offer = offer_of(document, plan, self._offer.generation + 1, delivery)
+            started_s = time.monotonic()
             declined = await self._carried(offer)
+            propagation_s = time.monotonic() - started_s
         except ConfigError as error:
             self._refuse(document.text, author, error)
             raise
-        self.document, self.plan, self._offer = document, plan, offer
+        self.document, self.plan, self.delivery, self._offer = document, plan, delivery, offer
         notes = (*declined, *self._keep(offer), *fixed_notes(self._started_with, document.config))
-        self._settle(author, is_changed=document.hash != previous)
-        return Change(plan.hash, previous, document.hash != previous, notes)
+        self._settle(author, is_changed=is_changed)
+        return Change(plan.hash, previous, is_changed, notes, propagation_s)
 
     async def _carried(self, offer: Offer) -> tuple[str, ...]:
         """The workers' objections to what is in force now; ConfigError if it is not."""
@@ -174,6 +194,7 @@ class Reload:
         try:
             keep_offer(self._kept_at, offer)
             store_last_good(self._state, offer.text)
+            store_delivery(self._state, offer.delivery)
         except GatewayError as error:
             log.error("configuration in force, but not kept: %s", error)
             return (f"in force until a restart only: {error}",)
@@ -185,7 +206,9 @@ class Reload:
         self.reloads[APPLIED if is_changed else UNCHANGED] += 1
         log.info("configuration in force", extra={"plan": self.plan.hash, "author": author})
         if is_changed:
-            self._write_down(self.document.text, self.plan.hash, author, APPLIED)
+            self._write_down(
+                self.document.text, self.plan.hash, author, APPLIED, delivery=self.delivery
+            )
 
     def _refuse(self, text: str, author: str, error: ConfigError) -> None:
         self.reloads[REFUSED] += 1
@@ -195,7 +218,13 @@ class Reload:
         self.failure = version_of(self._write_down(text, name, author, REFUSED, str(error)))
 
     def _write_down(
-        self, text: str, name: str, author: str, outcome: str, detail: str = ""
+        self,
+        text: str,
+        name: str,
+        author: str,
+        outcome: str,
+        detail: str = "",
+        delivery: Delivery = AT_REST,
     ) -> Entry:
         entry = Entry(
             at_ms=int(self._now_s() * 1000),
@@ -204,6 +233,7 @@ class Reload:
             outcome="applied" if outcome == APPLIED else "refused",
             detail=detail,
             text=text,
+            delivery=None if delivery == AT_REST else msgspec.json.encode(delivery).decode(),
         )
         try:
             self._history.append(entry)
@@ -269,4 +299,4 @@ def fixed_notes(started_with: Config, wanted: Config) -> tuple[str, ...]:
 
 
 def _with_note(change: Change, note: str) -> Change:
-    return Change(change.hash, change.previous, change.is_changed, (*change.notes, note))
+    return msgspec.structs.replace(change, notes=(*change.notes, note))

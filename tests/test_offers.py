@@ -4,6 +4,7 @@ import pytest
 
 from gateway.compiler import compile_plan, places_of
 from gateway.config import parse
+from gateway.messages import Delivery
 from gateway.offers import OfferError, keep_offer, kept_offer, offer_of, plan_of
 
 TEXT = """
@@ -28,7 +29,7 @@ ENVIRON = {"KEY": "secret-of-the-environment"}
 def test_plan_of_an_offer_is_the_plan_it_was_made_of() -> None:
     document = parse(TEXT, ENVIRON)
     plan = compile_plan(document)
-    assert plan_of(offer_of(document, plan, 1), ENVIRON) == (document, plan)
+    assert plan_of(offer_of(document, plan, 1, Delivery()), ENVIRON) == (document, plan)
 
 
 def test_names_keep_their_places_in_a_process_that_never_saw_the_plan_before() -> None:
@@ -37,12 +38,12 @@ def test_names_keep_their_places_in_a_process_that_never_saw_the_plan_before() -
     document = parse(WITHOUT_A, ENVIRON)
     second = compile_plan(document, places=places_of(first))
     assert second != compile_plan(document)
-    assert plan_of(offer_of(document, second, 2), ENVIRON)[1] == second
+    assert plan_of(offer_of(document, second, 2, Delivery()), ENVIRON)[1] == second
 
 
 def test_offer_is_kept_for_its_owner_without_secrets_of_the_environment(tmp_path: Path) -> None:
     document = parse(TEXT, ENVIRON)
-    offer = offer_of(document, compile_plan(document), 7)
+    offer = offer_of(document, compile_plan(document), 7, Delivery())
     keep_offer(tmp_path / "plan", offer)
     assert kept_offer(tmp_path / "plan") == offer
     assert (tmp_path / "plan").stat().st_mode & 0o777 == 0o600
@@ -58,5 +59,5 @@ def test_damaged_or_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(OfferError, match="cannot write"):
         keep_offer(
             tmp_path / "no" / "folder",
-            offer_of(parse(TEXT, ENVIRON), compile_plan(parse(TEXT, ENVIRON)), 1),
+            offer_of(parse(TEXT, ENVIRON), compile_plan(parse(TEXT, ENVIRON)), 1, Delivery()),
         )

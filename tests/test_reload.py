@@ -2,18 +2,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from gateway.compiler import compile_plan
 from gateway.config import parse
 from gateway.errors import ConfigError
-from gateway.messages import Offer
+from gateway.messages import Delivery, Offer
 from gateway.offers import kept_offer, offer_of
 from gateway.reload import FileWatch, Reload
 from gateway.state.database import open_database
 from gateway.state.history import ConfigHistory
-from gateway.state.last_good import load_last_good
+from gateway.state.last_good import load_delivery, load_last_good
 
 TEXT = """
 state: STATE
@@ -54,7 +55,7 @@ class Bench:
         self.history = ConfigHistory(self.engine)
         document = parse(self.text, ENVIRON)
         self.reload = Reload(
-            offer_of(document, compile_plan(document), 1),
+            offer_of(document, compile_plan(document), 1, Delivery()),
             file=self.file,
             kept_at=self.kept,
             state=self.state,
@@ -216,3 +217,37 @@ def test_watch_notices_a_file_that_took_the_place_of_another(tmp_path: Path) -> 
     other.rename(file)
     assert not watch.look()
     assert watch.look()
+
+
+async def test_delivery_is_carried_kept_and_written_down(bench: Bench) -> None:
+    change = await bench.reload.deliver(
+        lambda delivery: msgspec.structs.replace(delivery, off=("backend.mini",)), "rollout:next"
+    )
+    assert change.is_changed
+    assert bench.reload.delivery.off == ("backend.mini",)
+    assert bench.carrier.carried[0].delivery == bench.reload.delivery
+    assert load_delivery(bench.state) == bench.reload.delivery
+    latest = bench.history.latest(1)[0]
+    assert (latest.author, latest.hash) == ("rollout:next", change.hash)
+    assert latest.text == bench.text
+    assert latest.delivery == '{"off":["backend.mini"]}'
+
+
+async def test_file_that_changes_keeps_the_delivery(bench: Bench) -> None:
+    await bench.reload.deliver(lambda _: Delivery(off=("backend.mini",)), "api")
+    bench.change("chat", "talk")
+    await bench.reload.reload("file")
+    assert bench.reload.delivery.off == ("backend.mini",)
+    assert bench.reload.plan.hash != bench.reload.document.hash
+
+
+async def test_delivery_that_changes_nothing_is_not_carried(bench: Bench) -> None:
+    assert not (await bench.reload.deliver(lambda delivery: delivery, "api")).is_changed
+    assert not bench.carrier.carried
+
+
+async def test_delivery_that_workers_decline_is_refused(bench: Bench) -> None:
+    bench.carrier.declines = "no such authority"
+    with pytest.raises(ConfigError, match="no such authority"):
+        await bench.reload.deliver(lambda _: Delivery(off=("backend.mini",)), "api")
+    assert bench.reload.delivery == Delivery()

@@ -54,6 +54,7 @@ class Change(Struct, frozen=True):
     previous: str
     is_changed: bool  # False: it was in force already
     notes: tuple[str, ...] = ()  # what needs a restart to take effect, for one
+    propagation_s: float = 0.0  # until the last worker said that it serves on it
 
 
 class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

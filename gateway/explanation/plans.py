@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from gateway.compiler import compile_plan
+from gateway.compiler import AT_REST, compile_plan
 from gateway.errors import ConfigError, StateError
 from gateway.explanation.placeholders import parse_without_environment, undecided
+from gateway.messages import Delivery
 from gateway.plan import Plan
 from gateway.state.database import look_into_database
 from gateway.state.history import MOST_ENTRIES, ConfigHistory, Entry
@@ -81,14 +83,15 @@ class Plans:
         return None
 
     def _compiled(self, plan_hash: str) -> FoundPlan:
-        text = self._text(plan_hash)
-        if text is None:
+        kept = self._kept(plan_hash)
+        if kept is None:
             return FoundPlan(
                 hash=plan_hash,
                 missing=f"The configuration {plan_hash[:12]} is no longer in the history.",
             )
         try:
-            plan = compile_plan(parse_without_environment(text))
+            text, delivery = kept
+            plan = compile_plan(parse_without_environment(text), delivery=delivery)
         except ConfigError as error:
             return FoundPlan(
                 hash=plan_hash,
@@ -97,12 +100,13 @@ class Plans:
             )
         return FoundPlan(hash=plan_hash, plan=plan, undecided=undecided(text))
 
-    def _text(self, plan_hash: str) -> str | None:
+    def _kept(self, plan_hash: str) -> tuple[str, Delivery] | None:
         # What is not there, or no hash at all, may still be the last good one.
         with suppress(StateError), self._history() as history:
-            return history.get(plan_hash).text
+            entry = history.get(plan_hash)
+            return entry.text, delivery_of(entry)
         text = load_last_good(self._state)
-        return text if text is not None and _hash_of(text) == plan_hash else None
+        return (text, AT_REST) if text is not None and _hash_of(text) == plan_hash else None
 
     def _applied(self) -> list[Entry]:
         """What was put in force, the newest first."""
@@ -117,6 +121,13 @@ class Plans:
             yield ConfigHistory(engine)
         finally:
             engine.dispose()
+
+
+def delivery_of(entry: Entry) -> Delivery:
+    """Where rollouts and switches stood under this entry."""
+    if entry.delivery is None:
+        return AT_REST
+    return msgspec.json.decode(entry.delivery, type=Delivery)
 
 
 def _hash_of(text: str) -> str:

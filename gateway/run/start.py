@@ -30,12 +30,13 @@ from gateway.config import Config, Document, load, parse
 from gateway.config.document import state_directory
 from gateway.errors import ConfigError, StateError
 from gateway.log.names import DIRECTORY as LOG_DIRECTORY
-from gateway.messages import Offer
+from gateway.messages import Delivery, Offer
 from gateway.offers import FILE_NAME, keep_offer, offer_of
+from gateway.plan import Plan
 from gateway.run.child import RETIRE, ControllerPost, ShipperPost, WorkerPost, command, seats_of
 from gateway.sockets import address_of, tcp_sockets, unix_socket
 from gateway.state.database import prepared
-from gateway.state.last_good import load_last_good, store_last_good
+from gateway.state.last_good import load_delivery, load_last_good, store_delivery, store_last_good
 from gateway.supervisor import Post, Supervisor, notify_systemd
 from gateway.telemetry import set_up_logging
 
@@ -98,14 +99,15 @@ def document_of(wish: Wish, environ: Mapping[str, str]) -> Document:
 
 @contextlib.contextmanager
 def _ground(wish: Wish, document: Document) -> Iterator[Ground]:
-    config, plan = document.config, compile_plan(document)
+    config = document.config
+    delivery, plan = delivered(document)
     if config.listen.tls:
         server_context(config.listen.tls)
     workers = config.workers or cores()
     with contextlib.ExitStack() as stack:
         run = _run_directory(Path(config.state), stack)
         data, shared, admin = _sockets(config, workers, stack)
-        offer = offer_of(document, plan, generation=1)
+        offer = offer_of(document, plan, 1, delivery)
         _keep(run, Path(config.state), offer)
         yield Ground(
             wish=wish,
@@ -121,6 +123,20 @@ def _ground(wish: Wish, document: Document) -> Iterator[Ground]:
             control=_socket_path(run, stack),
             data_url=_url_of(data[0], is_secure=config.listen.tls is not None),
         )
+
+
+def delivered(document: Document) -> tuple[Delivery, Plan]:
+    """Where rollouts and switches stood when the gateway ended, and the plan that this makes.
+
+    What cannot stand any more with this configuration is left, loudly: champions serve.
+    """
+    delivery = load_delivery(Path(document.config.state))
+    try:
+        return delivery, compile_plan(document, delivery=delivery)
+    except ConfigError as error:
+        log.error("starting with no rollout under way: %s", "; ".join(map(str, error.problems)))
+    rest = msgspec.structs.replace(delivery, specs={}, rollouts={})
+    return rest, compile_plan(document, delivery=rest)
 
 
 def cores() -> int:
@@ -149,6 +165,7 @@ def _run_directory(state: Path, stack: contextlib.ExitStack) -> Path:
 def _keep(run: Path, state: Path, offer: Offer) -> None:
     keep_offer(run / FILE_NAME, offer)
     store_last_good(state, offer.text)
+    store_delivery(state, offer.delivery)
 
 
 def _sockets(

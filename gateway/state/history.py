@@ -32,6 +32,7 @@ _history = sa.Table(
     sa.Column("outcome", sa.Text),
     sa.Column("detail", sa.Text),
     sa.Column("text", sa.Text),
+    sa.Column("delivery", sa.Text),
 )
 
 
@@ -45,6 +46,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     outcome: Result
     detail: str = ""  # why it was refused
     text: str
+    delivery: str | None = None  # JSON of messages.Delivery: where rollouts and switches stood
 
 
 class ConfigHistory:

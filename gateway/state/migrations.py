@@ -29,4 +29,8 @@ def _create_config_history(connection: sa.Connection) -> None:
     ).create(connection)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_config_history,)
+def _add_delivery(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE config_history ADD COLUMN delivery TEXT")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_config_history, _add_delivery)

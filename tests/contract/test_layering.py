@@ -26,7 +26,8 @@ GROUND_EXCEPTIONS = {
 MAY_IMPORT: dict[str, set[str]] = {
     "_fast": set(),
     "threads": set(),
-    "compiler": set(),
+    "variants": set(),
+    "compiler": {"variants"},
     "summary": set(),
     "state": set(),
     "protocols": {"_fast"},

@@ -18,6 +18,7 @@ import pytest
 from gateway.compiler import compile_plan
 from gateway.config import parse
 from gateway.log.figures import FILE_NAME, LogFigures, SinkFigures, read_figures
+from gateway.messages import Delivery
 from gateway.offers import keep_offer, offer_of
 from gateway.run.child import ShipperPost, command
 from tests.shipper.segments import SegmentWriter
@@ -50,7 +51,7 @@ class Rig:
         }
         document = parse(json.dumps(settings), {})
         plan = compile_plan(document)
-        keep_offer(self.plan, offer_of(document, plan, self.generation))
+        keep_offer(self.plan, offer_of(document, plan, self.generation, Delivery()))
 
     def start(self) -> subprocess.Popen[bytes]:
         post = ShipperPost(

@@ -50,7 +50,7 @@ def test_opening_again_changes_nothing(engine: sa.Engine, tmp_path: Path) -> Non
 def test_newer_schema_is_left_alone(engine: sa.Engine, tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO schema_version VALUES (99)")
-    with pytest.raises(StateError, match=r"newer version \(schema 99, known 1\)"):
+    with pytest.raises(StateError, match=r"newer version \(schema 99, known \d+\)"):
         open_database(tmp_path / "state")
     assert version(engine) == 99
 
