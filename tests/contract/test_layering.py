@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drift": {"_fast"},
     "calls": set(),  # to other servers, bounded
     "notices": {"calls", "threads"},  # what rollouts do, told elsewhere
-    "rollout": {"notices"},  # no compiler needed
+    "statistics": set(),  # numbers in, numbers out
+    "rollout": {"notices", "statistics"},  # no compiler needed
     "control": {
         "rollout",
         "drift",
