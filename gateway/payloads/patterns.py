@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-import re2  # type: ignore[import-untyped]  # no stubs exist; all its uses are in this module
+import re2  # type: ignore[import-untyped]  # no stubs exist
 
 SEPARATOR = b"\xff"
 _MOST_MEMORY_BYTES = 16 << 20  # of one compiled automaton
