@@ -28,7 +28,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "threads": set(),
     "variants": set(),
     "compiler": {"variants"},
-    "compiler": set(),
     "bucketing": {"_fast"},
     "targeting": {"bucketing"},
     "flags": {"bucketing", "targeting"},
