@@ -34,7 +34,7 @@ _WORD = 0xFFFFFFFF
 _SHARDS = 10_000
 _PPM_OF_A_SHARD = PPM // _SHARDS
 _SHA1_DIGITS = 15  # 60 bits
-_SHA1_MOST = 16**_SHA1_DIGITS - 1
+_SHA1_MOST = (1 << 4 * _SHA1_DIGITS) - 1
 
 
 def bucket_of(unit: bytes, salt: str, hash: str = "xxh3") -> int:  # noqa: A002  the schema's word
@@ -68,8 +68,7 @@ def part_at(parts: Sequence[tuple[str, int]], bucket: int) -> str:
 
 
 def _xxh3(unit: bytes, salt: bytes) -> int:
-    word: int = hash_of(unit, hash_of(salt))
-    return word * PPM >> 64
+    return hash_of(unit, hash_of(salt)) * PPM >> 64
 
 
 def _murmur3_flagd(unit: bytes, salt: bytes) -> int:
