@@ -221,3 +221,15 @@ class ControlError(GatewayError):
 
 class StaleVersion(ControlError):
     status, reason = 409, "stale_version"
+
+
+class UnknownRollout(ControlError):
+    """There is no rollout of this name."""
+
+    status, reason = 404, "unknown_rollout"
+
+
+class IllegalTransition(ControlError):
+    """The rollout is not in a phase that allows this."""
+
+    status, reason = 409, "illegal_transition"
