@@ -4,8 +4,8 @@ Three questions: the version (by alias or number), the model's other aliases, an
 that trained it with its metrics, parameters and datasets. A run that cannot be read costs
 its part only: a version may outlive its run.
 
-Rule 1: everything is bounded: the whole exchange in time, each answer in size, each list in
-        length, each text in characters.
+Rule 1: everything is bounded: the whole exchange in time, each answer in size (by `calls`),
+        each list in length, each text in characters.
 Rule 2: redirects are not followed, so the token goes to the configured server only.
 Rule 3: no sentence holds the token, the URL beyond host and port, or text of an answer.
 """
@@ -15,23 +15,20 @@ from __future__ import annotations
 import contextlib
 import http.client
 import math
-import socket
-import ssl
-import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode
 
 import msgspec
 from msgspec import Struct
 
+from gateway.calls import AnswerTooLong, Call, CallError, place_of
 from gateway.config.recording import MlflowModel
 from gateway.registry.registration import Registration, RegistryError
 
 TIMEOUT_S = 3.0
-MAX_ANSWER_BYTES = 1 << 20
 MOST_NAMES = 64  # of metrics, parameters, aliases, datasets
 MOST_CHARACTERS = 256
 _API = "/api/2.0/mlflow/"
@@ -185,28 +182,20 @@ def _moment(at_ms: int) -> str:
 
 
 class _Server:
-    """One connection, for the questions of one model, closed when the time is up.
-
-    Why a timer: the timeouts of sockets are for each read; a server that sends a byte a
-    second would never run into one.
-    """
+    """One connection, for the questions of one model."""
 
     def __init__(self, model: MlflowModel, timeout_s: float) -> None:
         self._place = _place(model.url)
-        self._timeout_s = timeout_s
-        self._is_late = False
         self._headers = {"accept": "application/json", "user-agent": "inference-gateway"}
         if model.token:
             self._headers["authorization"] = f"Bearer {model.token.reveal()}"
-        self._connection = _connection(self._place, timeout_s)
-        self._timer = threading.Timer(timeout_s, self._give_up)
-        self._timer.daemon = True
+        self._call = Call(self._place, timeout_s, server=str(self))
 
     def __str__(self) -> str:
         return f"the MLflow server at {self._place.netloc}"
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        self._call.__enter__()
         return self
 
     def __exit__(
@@ -215,50 +204,25 @@ class _Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        self._connection.close()
+        self._call.__exit__(kind, error, trace)
 
     def get(self, path: str, answer: type[T], **query: str) -> T:
         """The decoded answer; RegistryError says why there is none."""
+        target = f"{self._place.path.rstrip('/')}{_API}{path}?{urlencode(query)}"
         try:
-            status, content = self._exchange(f"{path}?{urlencode(query)}")
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-            # Why the last two: what http.client says when its socket is shut under its hands.
-            raise ServerAway(self._why(error)) from None
-        if status == http.client.NOT_FOUND or _is_unknown(content):
+            got = self._call.exchange("GET", target, self._headers)
+        except AnswerTooLong as error:
+            raise RegistryError(str(error)) from None
+        except CallError as error:
+            raise ServerAway(str(error)) from None
+        if got.status == http.client.NOT_FOUND or _is_unknown(got.content):
             raise _NotThere(f"{self} has nothing at {path}")
-        if status != http.client.OK:
-            raise RegistryError(self._refusal(status))
+        if got.status != http.client.OK:
+            raise RegistryError(self._refusal(got.status))
         try:
-            return msgspec.json.decode(content, type=answer, strict=False)
+            return msgspec.json.decode(got.content, type=answer, strict=False)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             raise RegistryError(f"what answers at {self._place.netloc} is no MLflow") from None
-
-    def _exchange(self, target: str) -> tuple[int, bytes]:
-        base = self._place.path.rstrip("/")
-        self._connection.request("GET", f"{base}{_API}{target}", headers=self._headers)
-        response = self._connection.getresponse()
-        content = response.read(MAX_ANSWER_BYTES + 1)
-        if len(content) > MAX_ANSWER_BYTES:
-            raise RegistryError(f"{self} answered with more than {MAX_ANSWER_BYTES >> 20} MiB")
-        if response.length:  # Why: a read of so many bytes does not tell that it was cut short
-            raise http.client.IncompleteRead(content, response.length)
-        return response.status, content
-
-    def _give_up(self) -> None:
-        self._is_late = True
-        if (opened := self._connection.sock) is not None:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(opened, socket.SHUT_RDWR)  # Why not its own: TLS would talk
-
-    def _why(self, error: Exception) -> str:
-        if self._is_late or isinstance(error, TimeoutError):
-            return f"{self} did not answer within {self._timeout_s:g} s"
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"the certificate of {self} cannot be verified"
-        said = error.strerror if isinstance(error, OSError) else None
-        return f"{self} does not answer ({said or type(error).__name__})"
 
     def _refusal(self, status: int) -> str:
         if status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
@@ -274,21 +238,9 @@ def _is_unknown(content: bytes) -> bool:
 
 
 def _place(url: str) -> SplitResult:
-    try:
-        place = urlsplit(url)
-        is_good = place.scheme in {"http", "https"} and place.hostname and place.port != 0
-    except ValueError:
-        place, is_good = urlsplit(""), False
-    if not is_good:
+    place = place_of(url)
+    if place is None:
         raise RegistryError("the `url` of `mlflow` is no URL such as http://mlflow:5000")
     if "@" in place.netloc:
         raise RegistryError("credentials do not belong into the `url` of `mlflow`; use `token`")
     return place
-
-
-def _connection(place: SplitResult, timeout_s: float) -> http.client.HTTPConnection:
-    host = place.hostname or ""
-    if place.scheme == "https":
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, place.port, timeout=timeout_s, context=context)
-    return http.client.HTTPConnection(host, place.port, timeout=timeout_s)

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from gateway.calls import MAX_ANSWER_BYTES
 from gateway.config.recording import MlflowModel
 from gateway.config.units import Secret
-from gateway.registry.mlflow import MAX_ANSWER_BYTES, ServerAway, ask_mlflow
+from gateway.registry.mlflow import ServerAway, ask_mlflow
 from gateway.registry.registration import Registration, RegistryError
 from tests.registry.mlflow_stand_in import VERSION, StandIn
 
