@@ -190,6 +190,7 @@ def _notice_secrets(notices: Node | None) -> Iterator[Node | None]:
     webhooks = _members(notices).get("webhooks")
     for webhook in webhooks.value if webhooks and isinstance(webhooks.value, list) else ():
         yield _members(webhook).get("secret")
+        yield _members(webhook).get("url")
 
 
 def _is_literal(node: Node) -> bool:

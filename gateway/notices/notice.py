@@ -11,25 +11,24 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from gateway.config.notice_relations import SEVERITY_OF
 from gateway.config.rollouts import Severity
 
-SEVERITIES: tuple[Severity, ...] = ("info", "warn", "error")
-
-# What each event usually means, and one sentence on when it happens.
-EVENTS: dict[str, tuple[Severity, str]] = {
-    "started": ("info", "A rollout began."),
-    "advanced": ("info", "The next step began: more traffic, or copies, or a pause."),
-    "held": ("warn", "It does not go on, and says what it waits for."),
-    "paused": ("info", "Somebody, or a step, paused it."),
-    "resumed": ("info", "It goes on after a pause or a hold."),
-    "needs_confirmation": ("warn", "A person has to say go on."),
-    "promoted": ("info", "The challenger has all the traffic."),
-    "rolled_back": ("error", "A guardrail failed: the champion has all the traffic."),
-    "aborted": ("warn", "Somebody, or the deadline, ended it: the champion has all the traffic."),
-    "retried": ("info", "It began again after it had been rolled back or aborted."),
-    "undone": ("warn", "A promotion was taken back."),
-    "confirmed": ("info", "A person said go on."),
-    "failed": ("error", "A decision could not be put in force; it is tried again."),
+# Each event, and one sentence on when it happens.
+EVENTS = {
+    "started": "A rollout began.",
+    "advanced": "The next step began: more traffic, or copies, or a pause.",
+    "held": "It does not go on, and says what it waits for.",
+    "paused": "Somebody, or a step, paused it.",
+    "resumed": "It goes on after a pause or a hold.",
+    "needs_confirmation": "A person has to say go on.",
+    "confirmed": "A person said go on.",
+    "promoted": "The challenger has all the traffic.",
+    "rolled_back": "A guardrail failed: the champion has all the traffic.",
+    "aborted": "Somebody, or the deadline, ended it: the champion has all the traffic.",
+    "retried": "It began again after it had been rolled back or aborted.",
+    "undone": "A promotion was taken back.",
+    "failed": "A decision could not be put in force; it is tried again.",
 }
 
 Fact = str | int | float | bool | None
@@ -49,9 +48,7 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 def severity_of(notice: Notice) -> Severity:
     """How much it matters; of an event that is not known, `info`."""
-    if notice.severity is not None:
-        return notice.severity
-    return EVENTS[notice.event][0] if notice.event in EVENTS else "info"
+    return notice.severity or SEVERITY_OF.get(notice.event, "info")
 
 
 class Teller(Protocol):

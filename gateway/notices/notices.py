@@ -3,8 +3,8 @@
 `tell` looks at the configuration each time, so a reload needs no call of its own: a webhook
 that stayed as it was keeps its queue, one that is gone loses it.
 
-Rule: what is not told within `LAST_S` of the end of the process is not told by it; the
-decision log has everything that was decided.
+Rule: what is not told within `LAST_S` of the end of the process is not told by it, and a
+      webhook that fails is not waited for; the decision log has everything that was decided.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Notices:
 
     async def _finish(self) -> None:
         deadline_s = asyncio.get_running_loop().time() + LAST_S
-        while any(not receiver.is_idle for receiver in self._tasks):
+        while any(not (each.is_idle or each.is_failing) for each in self._tasks):
             if asyncio.get_running_loop().time() > deadline_s:
                 break
             await asyncio.sleep(LOOK_S)

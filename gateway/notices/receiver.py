@@ -24,9 +24,10 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gateway.calls import Call, CallError, place_of
+from gateway.config.notice_relations import SEVERITIES
 from gateway.config.rollouts import Webhook
 from gateway.notices.bodies import body_of
-from gateway.notices.notice import SEVERITIES, Notice, severity_of
+from gateway.notices.notice import Notice, severity_of
 from gateway.notices.signature import HEADER, signature
 from gateway.telemetry import NANO
 from gateway.threads import in_thread
@@ -82,6 +83,10 @@ class Receiver:
     @property
     def is_idle(self) -> bool:
         return not self._queue and not self._is_busy
+
+    @property
+    def is_failing(self) -> bool:
+        return bool(self._error)
 
     def tell(self, notice: Notice) -> None:
         """Queue it, if this webhook wants to know."""

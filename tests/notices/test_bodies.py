@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway.config.notice_relations import SEVERITIES, SEVERITY_OF
 from gateway.notices.bodies import LONGEST_SENTENCE, MOST_FACTS, body_of
-from gateway.notices.notice import EVENTS, SEVERITIES, severity_of
+from gateway.notices.notice import EVENTS, severity_of
 from tests.notices.webhooks import make_notice
 
 
@@ -65,6 +66,10 @@ def test_facts_are_optional() -> None:
     section, context = body["attachments"][0]["blocks"]
     assert "fields" not in section
     assert context["elements"][0]["text"] == "2025-11-21T16:00:00Z"
+
+
+def test_what_can_be_told_is_what_can_be_configured() -> None:
+    assert list(EVENTS) == list(SEVERITY_OF)
 
 
 @pytest.mark.parametrize("event", EVENTS)
