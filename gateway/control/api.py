@@ -1,6 +1,6 @@
-"""Every route of the admin port, as one table, and the functions behind them.
+"""Every route of the admin port, as one table, and the functions behind most of them.
 
-An Endpoint declares method, path, role, what it takes and what it answers; `app` turns
+An `endpoint.Endpoint` declares method, path, role, what it takes and answers; `app` turns
 the table into routes and `openapi` into a document. A function gets what was decoded and
 returns a Struct; it calls one method of a part, or of the overview, and decides nothing.
 
@@ -10,7 +10,7 @@ Rule: what is neither here nor among the pages of `app` is not served.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -20,46 +20,15 @@ from starlette.responses import Response
 from gateway.config.problems import meant
 from gateway.control import exposition, feedback, production, records, records_search
 from gateway.control.access import Role
+from gateway.control.endpoint import API, Call, Endpoint, read
 from gateway.control.faults import Fault
 from gateway.control.log import LogView, log_view
-from gateway.control.overview import Overview
 from gateway.control.parts import Change, Explanation, Parts, Question, Version, Worker
 from gateway.control.views import BackendView, RouteView, Status
 from gateway.explanation.explanation import RecordExplanation
 from gateway.feedback import Accepted, GivenSignal
 from gateway.production.answer import Production
 from gateway.store.stats import Stats
-
-API = "/api/v1"
-MAX_BODY_BYTES = 4 << 20
-
-
-class Call(Struct, frozen=True):
-    """One request, decoded."""
-
-    parts: Parts
-    overview: Overview
-    path: Mapping[str, str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: Any = None  # of the type that the endpoint takes
-
-
-class Endpoint(Struct, frozen=True, kw_only=True):
-    """One route of the admin port."""
-
-    method: str
-    path: str
-    role: Role
-    call: Callable[[Call], Awaitable[Any]]
-    says: str  # one sentence, for the documentation
-    takes: Any = None  # type of the body
-    answers: Any = None  # type of the body; None: not JSON
-    status: int = 200
-    media_types: tuple[str, ...] = ("application/json",)  # of the body
-    is_raw: bool = False  # the function gets the body's bytes; `takes` is for the documentation
-    query: Mapping[str, str] = {}  # parameters and what they mean
-    find: Callable[[Parts, Mapping[str, str]], None] | None = None  # Fault if the path names none
 
 
 class Health(Struct, frozen=True):
@@ -247,22 +216,16 @@ def _predecessor(history: Sequence[Version], plan_hash: str) -> str:
     return older[0] if older else ""
 
 
-def _read(path: str, call: Callable[[Call], Awaitable[Any]], answers: Any, says: str) -> Endpoint:
-    return Endpoint(
-        method="GET", path=f"{API}{path}", role=Role.READ, call=call, answers=answers, says=says
-    )
-
-
 ENDPOINTS: tuple[Endpoint, ...] = (
-    _read("/status", show_status, Status, "Everything at a glance; what the status page shows."),
-    _read("/plan", show_plan, PlanView, "The plan in force and its configuration, masked."),
-    _read(
+    read("/status", show_status, Status, "Everything at a glance; what the status page shows."),
+    read("/plan", show_plan, PlanView, "The plan in force and its configuration, masked."),
+    read(
         "/backends",
         list_backends,
         tuple[BackendView, ...],
         "Every backend: state, breaker, limits, latency, cost.",
     ),
-    _read(
+    read(
         "/routes",
         list_routes,
         tuple[RouteView, ...],
@@ -278,14 +241,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=Question,
         answers=Explanation,
     ),
-    _read("/workers", list_workers, tuple[Worker, ...], "Every worker process and its plan."),
-    _read(
+    read("/workers", list_workers, tuple[Worker, ...], "Every worker process and its plan."),
+    read(
         "/log",
         show_log,
         LogView,
         "How the prediction log is: each sink's balance, its lag, its last error.",
     ),
-    _read("/config", show_config, ConfigText, "The configuration in force, as written, masked."),
+    read("/config", show_config, ConfigText, "The configuration in force, as written, masked."),
     Endpoint(
         method="PUT",
         path=f"{API}/config",
@@ -295,9 +258,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=NewConfig,
         answers=Change,
     ),
-    _read("/config/history", list_history, tuple[Version, ...], "What was offered, newest first."),
+    read("/config/history", list_history, tuple[Version, ...], "What was offered, newest first."),
     replace(
-        _read("/config/diff", compare_configs, Difference, "How two configurations differ."),
+        read("/config/diff", compare_configs, Difference, "How two configurations differ."),
         query={
             "from": "hash of the older; default: the one applied before the other",
             "to": "hash of the newer; default: the one in force",
@@ -322,7 +285,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=Change,
     ),
     replace(
-        _read(
+        read(
             "/production",
             show_production,
             Production,
@@ -346,7 +309,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         is_raw=True,
     ),
     replace(
-        _read(
+        read(
             "/records",
             search_records,
             records_search.FoundRecords,
@@ -355,7 +318,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         query=records_search.SEARCH_QUERY,
     ),
     replace(
-        _read(
+        read(
             "/records/stats",
             count_records,
             Stats,
@@ -364,7 +327,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         query=records_search.STATS_QUERY,
     ),
     replace(
-        _read(
+        read(
             "/records/{id}",
             show_record,
             records.LoggedRecord,
@@ -372,7 +335,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ),
         query={"payload": "`true`: with the bodies, as far as they are kept"},
     ),
-    _read(
+    read(
         "/records/{id}/explanation",
         explain_record,
         RecordExplanation,

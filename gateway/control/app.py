@@ -23,7 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.control.access import Access, Role, Walls
-from gateway.control.api import API, ENDPOINTS, MAX_BODY_BYTES, Call, Endpoint
+from gateway.control.api import ENDPOINTS
+from gateway.control.endpoint import API, MAX_BODY_BYTES, Call, Endpoint
 from gateway.control.faults import Fault, on_error
 from gateway.control.openapi import document
 from gateway.control.overview import Overview

@@ -16,7 +16,8 @@ import msgspec
 
 import gateway
 from gateway.control.access import Role
-from gateway.control.api import ENDPOINTS, Endpoint
+from gateway.control.api import ENDPOINTS
+from gateway.control.endpoint import Endpoint
 from gateway.control.faults import ErrorBody
 
 REFERENCE = "#/components/schemas/{name}"

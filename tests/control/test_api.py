@@ -5,7 +5,7 @@ import logging
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.control.api import MAX_BODY_BYTES
+from gateway.control.endpoint import MAX_BODY_BYTES
 from gateway.control.parts import Version
 from gateway.errors import GatewayError, StaleVersion
 from tests.control.parts import FakeGateway
