@@ -133,23 +133,28 @@ class Evidence(Struct, kw_only=True, omit_defaults=True):
     arms: dict[str, ArmCounts] = {}  # `champion` and the challengers
     pairs: dict[str, PairCounts] = {}  # by challenger
     open_breakers: tuple[str, ...] = ()  # arms none of whose backends takes requests
+    # Of a reading, feedback comes by the step that its requests were in, then by arm and signal:
+    # it may be later than the step. `evidence.Account` gives it to the segment it belongs to.
+    late: dict[int, dict[str, dict[str, SignalCounts]]] = {}
+    # Of a reading: who counted. Another one counts from nothing.
+    board: str = ""
+    log: str = ""
 
     def plus(self, other: Evidence) -> Evidence:
         """The later of the two says when it was and which breakers are open."""
         later = max(self, other, key=lambda one: one.at_ms)
-        return Evidence(
-            at_ms=later.at_ms,
-            arms=_added(self.arms, other.arms, 1),
-            pairs=_added(self.pairs, other.pairs, 1),
-            open_breakers=later.open_breakers,
-        )
+        return self._combined(other, 1, later)
 
     def minus(self, earlier: Evidence) -> Evidence:
+        return self._combined(earlier, -1, self)
+
+    def _combined(self, other: Evidence, sign: int, named: Evidence) -> Evidence:
         return Evidence(
-            at_ms=self.at_ms,
-            arms=_added(self.arms, earlier.arms, -1),
-            pairs=_added(self.pairs, earlier.pairs, -1),
-            open_breakers=self.open_breakers,
+            at_ms=named.at_ms,
+            arms=_added(self.arms, other.arms, sign),
+            pairs=_added(self.pairs, other.pairs, sign),
+            late=_added(self.late, other.late, sign),
+            open_breakers=named.open_breakers,
         )
 
     def arm(self, name: str) -> ArmCounts:
@@ -218,6 +223,12 @@ def lower_edge(bucket: int) -> int:
     """The smallest value that counts in a bucket."""
     exponent = max((bucket >> _FINE_SHIFT) - 1, 0)
     return (bucket - (exponent << _FINE_SHIFT)) << exponent
+
+
+def bucket_from(value: float) -> int:
+    """The first bucket whose values are all at least so large."""
+    bucket = bucket_of(int(value))
+    return bucket if lower_edge(bucket) >= value else min(bucket + 1, _LAST_BUCKET)
 
 
 def _added(one: Any, other: Any, sign: int) -> Any:
