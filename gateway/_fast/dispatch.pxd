@@ -1,14 +1,12 @@
 # The side of an exchange that faces the backends: a request rewritten for one of them, and sent.
 #
-# Rule 1: the body goes as it came, but for the spliced edits a backend needs.
-# Rule 2: an upload is relayed at the backend's pace; the client is paused meanwhile.
+# Rule: an upload is relayed at the backend's pace; the client is paused meanwhile.
 
 from libc.stdint cimport uint8_t, uint64_t
 from gateway._fast.attempt cimport Attempt
 from gateway._fast.backend cimport Backend
 from gateway._fast.reply cimport Reply
 from gateway._fast.routes cimport Wish
-from gateway._fast.splice cimport Edit
 
 cdef class Dispatch(Reply):
     cdef Wish wish                      # what is asked of a backend, and who was tried
@@ -19,10 +17,4 @@ cdef class Dispatch(Reply):
 
     cdef int upload(self, bytes piece, bint last) except -1
     cdef Attempt new_attempt(self, int position, Backend backend)
-    cdef int model_edit(self, Backend backend, Edit* edits) except -1
-    cdef int write_request_head(self, Attempt attempt, uint64_t length) except -1
-    cdef bytes other_fields(self, Backend backend)
-    cdef bytes client_fields(self, Backend backend)
-    cdef int write_target(self, Backend backend) except -1
-    cdef int write_traceparent(self) except -1
     cdef int send_upload(self, Attempt attempt, bytes body) except -1

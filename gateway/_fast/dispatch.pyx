@@ -1,24 +1,14 @@
 """The side of an exchange that faces the backends: see dispatch.pxd for the rules."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from cpython.bytes cimport PyBytes_GET_SIZE
+from libc.stdint cimport uint64_t
 from gateway._fast.attempt cimport Attempt
 from gateway._fast.backend cimport Backend
-from gateway._fast.hashing cimport random_next
-from gateway._fast.operation cimport Operation
+from gateway._fast.errand cimport Errand
 from gateway._fast.reply cimport Reply
-from gateway._fast.request cimport EDITS_MAX, Request
+from gateway._fast.request cimport Request
 from gateway._fast.scratch cimport Scratch
-from gateway._fast.scan cimport JSON_MISSING, Member, SCAN_OK
-from gateway._fast.splice cimport (
-    Edit, apply_edits_into, edited_length, member_inserted, object_at, value_replaced,
-)
 from gateway._fast.table cimport Route
-
-cdef enum:
-    NS_PER_MS = 1_000_000
-    JOIN_BYTES = 65536                  # bodies up to this are copied behind their head: one write
 
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 
@@ -41,150 +31,42 @@ cdef class Dispatch(Reply):
         return 0
 
     cdef Attempt new_attempt(self, int position, Backend backend):
-        cdef Attempt attempt = Attempt.__new__(Attempt)
         cdef Route route = self.route
-        cdef Request request = self.request
-        self.attempts += 1
-        if self.first_attempt is None:
-            self.first_attempt = attempt
-        elif self.later_attempts is None:
-            self.later_attempts = [attempt]
-        else:
-            self.later_attempts.append(attempt)
+        cdef Attempt attempt = self.attempt_at(backend, route.rows[position])
         if position < 64:
             self.wish.tried |= <uint64_t>1 << position
-        attempt.worker = self.worker
-        attempt.caller = self
-        attempt.backend = backend
-        attempt.operation = self.operation
-        attempt.row = route.rows[position]
         attempt.position = position
-        attempt.number = self.attempts
-        attempt.first_byte_limit_ns = route.first_byte_ns or backend.first_byte_ns
-        attempt.idle_limit_ns = backend.idle_ns
-        attempt.cooldown_max_ns = route.retry_after_max_ns
-        attempt.is_head = request.is_head
-        attempt.may_stream = True
-        attempt.withholds_usage = (
-            request.wants_stream and self.operation.adds_usage and not request.wants_usage
-        )
-        attempt.may_upgrade = request.websocket
-        attempt.choices = request.choices
+        if route.first_byte_ns:
+            attempt.first_byte_limit_ns = route.first_byte_ns
+        attempt.may_upgrade = self.request.websocket
         attempt.hold_bytes = route.hold_bytes
         return attempt
 
     cdef int attempt_lent(self, Attempt attempt) except -1:
-        """A connection is there: rewrite the head, splice the model's name, send."""
+        """A connection is there: send what is asked, or as much of it as has come."""
+        if not self.uploading:
+            return self.write_request(attempt)
+        self.write_request_head(attempt, 0)
+        return self.send_upload(attempt, self.request.body)
+
+    cdef int write_framing(self, uint64_t length) except -1:
         cdef Request request = self.request
         cdef Scratch scratch = self.worker.scratch
-        cdef Edit[EDITS_MAX] edits
-        cdef int count
-        cdef int64_t length
-        cdef bytes body = request.body
-        count = request.edits_for(self.operation, attempt.backend.model_json, edits)
-        if attempt.backend.model_pointer is not None:
-            count = self.model_edit(attempt.backend, edits)
-        length = edited_length(PyBytes_GET_SIZE(body), edits, <uint32_t>count)
-        self.write_request_head(attempt, <uint64_t>length)
-        if self.uploading:
-            return self.send_upload(attempt, body)
-        attempt.request_bytes = <uint64_t>length
-        if count == 0 and length > JOIN_BYTES:
-            attempt.server.send(scratch.built())
-            return attempt.send(body, True)
-        return attempt.send(joined(scratch, body, edits, count, length), True)
-
-    cdef int model_edit(self, Backend backend, Edit* edits) except -1:
-        """Write the model's name where an `http` backend reads it; a body that is no JSON stays."""
-        cdef bytes body = self.request.body
-        cdef const char* at = PyBytes_AS_STRING(body)
-        cdef Member member
-        if backend.model_pointer.find(at, PyBytes_GET_SIZE(body), &member) != SCAN_OK:
-            return 0
-        if member.kind != JSON_MISSING:
-            edits[0] = value_replaced(
-                &member, PyBytes_AS_STRING(backend.model_json), <uint32_t>PyBytes_GET_SIZE(backend.model_json)
-            )
-            return 1
-        if backend.model_member is None or at[object_at(at)] != c"{":
-            return 0
-        edits[0] = member_inserted(
-            at, object_at(at), PyBytes_AS_STRING(backend.model_member),
-            <uint32_t>PyBytes_GET_SIZE(backend.model_member),
-        )
-        return 1
-
-    cdef int write_request_head(self, Attempt attempt, uint64_t length) except -1:
-        cdef Request request = self.request
-        cdef Backend backend = attempt.backend
-        cdef Scratch scratch = self.worker.scratch
-        scratch.begin()
-        scratch.add_bytes(request.method_name)
-        scratch.add(b" ", 1)
-        self.write_target(backend)
-        scratch.add(b" HTTP/1.1\r\n", 11)
-        scratch.add_bytes(backend.fields)
-        scratch.add_bytes(request.fields if backend.own_names is None else self.other_fields(backend))
-        scratch.add(b"x-request-id: ", 14)
-        scratch.add(request.id, request.id_length)
-        scratch.add(b"\r\n", 2)
-        if not request.has_traceparent:
-            self.write_traceparent()
-        scratch.add(b"x-request-timeout-ms: ", 22)
-        scratch.add_number((self.total_deadline_ns - min(self.total_deadline_ns, self.wish.now_ns)) // NS_PER_MS)
-        scratch.add(b"\r\n", 2)
-        if self.table.has_forwarded or backend.forward or backend.passes_encoding:
-            scratch.add_bytes(self.client_fields(backend))
-        if self.uploading:
-            length = 0 if request.content_length < 0 else <uint64_t>request.content_length
         if self.uploading and self.upload_chunked:
             scratch.add(b"transfer-encoding: chunked\r\n", 28)
-        elif length or has_body(request):
-            scratch.add(b"content-length: ", 16)
-            scratch.add_number(length)
-            scratch.add(b"\r\n", 2)
+        elif self.uploading:
+            Errand.write_framing(self, <uint64_t>max(0, request.content_length))
+        else:
+            Errand.write_framing(self, length)
         if request.websocket:
             scratch.add(b"connection: upgrade\r\nupgrade: websocket\r\n", 41)
-        scratch.add(b"\r\n", 2)
         return 0
 
-    cdef bytes other_fields(self, Backend backend):
-        """The client's fields but those that the configuration sets itself."""
-        return self.table.slow.without(self.request.fields, backend.own_names)
+    cdef str client_address(self):
+        return self.client.address()
 
-    cdef bytes client_fields(self, Backend backend):
-        """What only some backends or plans let through: credentials, encodings, addresses."""
-        cdef bytes head = self.request.data[:self.request.head_bytes]
-        return self.table.slow.client_fields(backend.plan, head, self.client.address())
-
-    cdef int write_target(self, Backend backend) except -1:
-        cdef Scratch scratch = self.worker.scratch
-        cdef Operation operation = self.operation
-        scratch.add_bytes(backend.base_path)
-        if PyBytes_GET_SIZE(backend.path):
-            scratch.add_bytes(backend.path)
-        elif operation.has_path_model:
-            scratch.add_bytes(operation.before)
-            scratch.add_bytes(backend.model_path)
-            scratch.add_bytes(operation.after)
-        else:
-            scratch.add_bytes(operation.before)
-        scratch.add_bytes(self.request.query)
-        return 0
-
-    cdef int write_traceparent(self) except -1:
-        """No trace came along: begin one, with the request id's digits as its own."""
-        cdef Scratch scratch = self.worker.scratch
-        scratch.add(b"traceparent: 00-", 16)
-        if self.request.id_length == 36 and is_uuid(self.request.id):
-            add_digits(scratch, self.request.id)
-        else:
-            scratch.add_hex(random_next(&self.worker.random))
-            scratch.add_hex(random_next(&self.worker.random))
-        scratch.add(b"-", 1)
-        scratch.add_hex(random_next(&self.worker.random) | 1)
-        scratch.add(b"-01\r\n", 5)
-        return 0
+    cdef uint64_t left_ns(self) noexcept:
+        return self.total_deadline_ns - min(self.total_deadline_ns, self.wish.now_ns)
 
     cdef int send_upload(self, Attempt attempt, bytes body) except -1:
         attempt.server.send(self.worker.scratch.built())
@@ -203,39 +85,3 @@ cdef class Dispatch(Reply):
             else:
                 self.client.pause()
         return 0
-
-
-cdef bint has_body(Request request) noexcept:
-    return request.chunked or request.content_length >= 0
-
-
-cdef bytes joined(Scratch scratch, bytes body, const Edit* edits, int count, int64_t length):
-    """Head from the scratch and edited body, in one object. Cost: one allocation, one copy."""
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, scratch.used + length)
-    cdef char* at = PyBytes_AS_STRING(whole)
-    # Safety: `whole` is new and long enough for both parts.
-    memcpy(at, scratch.data, scratch.used)
-    apply_edits_into(
-        at + scratch.used, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), edits, <uint32_t>count
-    )
-    return whole
-
-
-cdef bint is_uuid(const char* id) noexcept nogil:
-    cdef int i
-    for i in range(36):
-        if i == 8 or i == 13 or i == 18 or i == 23:
-            if id[i] != c"-":
-                return False
-        elif not (48 <= id[i] <= 57 or 97 <= id[i] <= 102):
-            return False
-    return True
-
-
-cdef void add_digits(Scratch scratch, const char* uuid) noexcept:
-    """The digits of a UUID's text without its dashes."""
-    scratch.add(uuid, 8)
-    scratch.add(uuid + 9, 4)
-    scratch.add(uuid + 14, 4)
-    scratch.add(uuid + 19, 4)
-    scratch.add(uuid + 24, 12)

@@ -12,6 +12,7 @@ from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport Row
 from gateway._fast.breaker cimport breaker_admit
 from gateway._fast.budget cimport budget_deposit
+from gateway._fast.errand cimport JOIN_BYTES
 from gateway._fast.hashing cimport bucket_ppm, xxh3
 from gateway._fast.histogram cimport fine_add
 from gateway._fast.intake cimport Intake
@@ -31,9 +32,6 @@ from gateway._fast.scratch cimport Scratch
 from gateway._fast.scan cimport JSON_ARRAY, Member
 from gateway._fast.table cimport PAYLOAD_FULL, PAYLOAD_SAMPLED, Route
 from gateway._fast.worker cimport Worker
-
-cdef enum:
-    JOIN_BYTES = 65536                  # bodies up to this are copied behind their head: one write
 
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 

@@ -1,6 +1,6 @@
 # The side of an exchange that takes its request in: head, body, and what needs no backend.
 #
-# Reply <- Dispatch <- Recovery <- Intake <- Exchange.
+# Errand <- Reply <- Dispatch <- Recovery <- Intake <- Exchange.
 #
 # Rule 1: what never will be answered is refused by its head, before its body comes.
 # Rule 2: a body is held up to the route's bound and the worker's; a longer one is relayed.

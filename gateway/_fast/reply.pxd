@@ -1,49 +1,30 @@
 # The side of an exchange that faces its client: the answer's head, and how its bytes are framed.
 #
-# Reply <- Dispatch <- Recovery <- Intake <- Exchange: five storeys of one object, one concern each.
+# Errand <- Reply <- Dispatch <- Recovery <- Intake <- Exchange: six storeys of one object, one
+# concern each.
 #
 # Rule 1: nothing here decides what is answered; Exchange and Recovery do.
 # Rule 2: an answer that cannot be finished never looks finished to the client.
 
-from libc.stdint cimport uint8_t, uint16_t, uint64_t
-from gateway._fast.attempt cimport Attempt, Caller
-from gateway._fast.operation cimport Operation
+from libc.stdint cimport uint8_t, uint64_t
+from gateway._fast.attempt cimport Attempt
+from gateway._fast.errand cimport Errand
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer
-from gateway._fast.request cimport Request
-from gateway._fast.table cimport Route, Table
-from gateway._fast.worker cimport Worker
 
-cdef class Reply(Caller):
-    cdef Worker worker
-    cdef Table table                    # the plan it began with
+cdef class Reply(Errand):
     cdef Peer client                    # None once the client has gone
-    cdef Request request                # None when the head was no request
-    cdef Operation operation
-    cdef Route route
-    cdef Attempt attempt                # under way, or the last one
     cdef str fallback                   # what answered in the end; None: a candidate
     cdef bytes cors                     # fields for a cross-origin caller; None
-    cdef Attempt first_attempt          # in the order in which they were begun …
-    cdef list later_attempts            # … the others; None
     cdef bytes said                     # an answer of the gateway's own
     cdef list teed                      # pieces of a relayed answer, for the record; None
     cdef uint64_t teed_bytes
     cdef bytes last_piece               # held until the record is written; None
-    cdef uint64_t begun_ns              # the head was read
-    cdef uint64_t ended_ns              # settled
-    cdef uint64_t read_ns               # when the whole request was read
-    cdef uint64_t queued_ns             # spent in queues
-    cdef uint64_t upstream_ns           # spent in attempts
-    cdef uint16_t status                # sent downstream; 0 none
-    cdef uint8_t attempts               # begun
     cdef uint8_t committed              # bytes went downstream
     cdef uint8_t chunked                # the answer's framing downstream
     cdef uint8_t must_close
-    cdef uint8_t keeps_bodies           # for its record
     cdef uint8_t is_settled
     cdef uint8_t is_silent              # has no record: an answer of the gateway about itself
-    cdef readonly uint8_t outcome       # Outcome, once settled
 
     cdef bytes framed(self, bytes piece)
     cdef int tee(self, bytes piece) except -1

@@ -4,8 +4,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.math cimport isnan
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
-from gateway._fast.attempt cimport Attempt, Caller
+from gateway._fast.attempt cimport Attempt
 from gateway._fast.backend cimport Backend
+from gateway._fast.errand cimport Errand
 from gateway._fast.head cimport is_token
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.request cimport Request
@@ -15,7 +16,7 @@ cdef enum:
     NS_PER_S = 1_000_000_000
 
 
-cdef class Reply(Caller):
+cdef class Reply(Errand):
 
     cdef bytes framed(self, bytes piece):
         """A piece as it goes downstream. Cost: one copy when the answer is chunked."""
