@@ -67,6 +67,6 @@ def test_buckets_are_those_of_the_board(value: int) -> None:
 
 
 def test_a_quantile_leaves_its_part_above() -> None:
-    times = {bucket: 1 for bucket in range(100)}
+    times = dict.fromkeys(range(100), 1)
     assert bucket_at(times, 0.99) == 98
     assert above(times, bucket_at(times, 0.99) + 1) == 1
