@@ -1,18 +1,40 @@
-"""signatures; being written"""
+"""Several questions at once: which answers stand, and what they say together.
 
+e-BH (Wang & Ramdas, JRSS-B 2022) keeps the expected share of false rejections below alpha
+whatever the e-values have to do with each other, as metrics of the same requests do.
+"""
+
+import math
 from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import logsumexp
 
 
 def e_bh(log_e: Sequence[float], alpha: float) -> list[bool]:
-    """Which are rejected, by e-BH."""
-    raise NotImplementedError
+    """Which are rejected: the k largest, k the greatest with e_(k) >= K / (k alpha)."""
+    count = len(log_e)
+    order = sorted(range(count), key=lambda at: -log_e[at])
+    rejected = 0
+    for k, at in enumerate(order, start=1):
+        if log_e[at] >= math.log(count / (k * alpha)):
+            rejected = k
+    chosen = set(order[:rejected])
+    return [at in chosen for at in range(count)]
 
 
 def log_mean(log_e: Sequence[float]) -> float:
-    """Average of e-values that may depend on each other: evidence against all nulls together."""
-    raise NotImplementedError
+    """The average of e-values that may depend on each other; 0 of none.
+
+    Evidence against all their nulls together, and two-sided evidence from both sides.
+    """
+    if not log_e:
+        return 0.0
+    if max(log_e) == math.inf:
+        return math.inf
+    return float(logsumexp(np.asarray(log_e))) - math.log(len(log_e))
 
 
 def p_value(log_e: float) -> float:
     """Anytime-valid: min(1, 1/e)."""
-    raise NotImplementedError
+    return math.exp(-max(log_e, 0.0))

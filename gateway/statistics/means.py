@@ -1,27 +1,53 @@
-"""signatures; being written"""
+"""Means and ratios of sums, of two arms, from sums that add up.
 
+What is kept of an arm is a count, a sum and a sum of squares (with two quantities: their
+products, too); any number of workers, seconds and segments are added. The tests are the
+asymptotic sequences of `sequences`. A ratio of sums, such as cost per accepted answer, has
+the delta method's variance (Var S - 2 R Cov(S, N) + R² Var N) / (K N̄²).
+
+Rule: units are independent. Where users stay on one side, the unit is the user.
+"""
+
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from gateway.statistics.sequences import Direction, Interval
+from gateway.statistics.sequences import Direction, Estimate, Interval, contrast, difference, ratio
 
 
 class Moments(NamedTuple):
-    """Count, sum and sum of squares; they add up (a.plus(b), a.minus(b))."""
+    """Count, sum and sum of squares."""
 
     n: int
     total: float
     squares: float
 
     def plus(self, other: "Moments") -> "Moments":
-        raise NotImplementedError
+        """Both together."""
+        return Moments(self.n + other.n, self.total + other.total, self.squares + other.squares)
 
     def minus(self, other: "Moments") -> "Moments":
-        raise NotImplementedError
+        """What came since."""
+        return Moments(self.n - other.n, self.total - other.total, self.squares - other.squares)
+
+    @property
+    def mean(self) -> float:
+        """Of nothing, nan."""
+        return self.total / self.n if self.n else math.nan
+
+    @property
+    def variance(self) -> float:
+        """Of one value; nan of less than two. Never negative, whatever rounding says."""
+        return _covariance(self.squares, self.total, self.total, self.n, floor=0.0)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean, to be compared."""
+        return Estimate(self.mean, self.variance / self.n if self.n else math.nan, self.n)
 
 
 class Joint(NamedTuple):
-    """Sums of two quantities of the same units, for their ratio: cost and accepts."""
+    """Sums of two quantities of the same units, for the ratio of their totals."""
 
     n: int
     top: float
@@ -30,8 +56,42 @@ class Joint(NamedTuple):
     bottom_squares: float
     products: float
 
+    def plus(self, other: "Joint") -> "Joint":
+        """Both together."""
+        return Joint(self.n + other.n, *(a + b for a, b in zip(self[1:], other[1:], strict=True)))
 
-Pair = tuple[Moments, Moments]  # champion, challenger: of one segment
+    def minus(self, other: "Joint") -> "Joint":
+        """What came since."""
+        return Joint(self.n - other.n, *(a - b for a, b in zip(self[1:], other[1:], strict=True)))
+
+    @property
+    def estimate(self) -> Estimate:
+        """The ratio, to be compared; not known while the lower sum is 0."""
+        if self.n < 2 or self.bottom <= 0:
+            return Estimate(math.nan, math.nan, self.n)
+        found = self.top / self.bottom
+        spread = (
+            _covariance(self.top_squares, self.top, self.top, self.n)
+            - 2 * found * _covariance(self.products, self.top, self.bottom, self.n)
+            + found**2 * _covariance(self.bottom_squares, self.bottom, self.bottom, self.n)
+        )
+        return Estimate(found, max(spread, 0.0) * self.n / self.bottom**2, self.n)
+
+
+def quotient(top: Moments, bottom: Moments) -> Estimate:
+    """A ratio of means whose products nobody summed, taken as independent of each other.
+
+    Cost per request over accepts per rated answer: conservative if dear answers please more.
+    """
+    if top.n < 2 or bottom.n < 2 or bottom.total <= 0:
+        return Estimate(math.nan, math.nan, min(top.n, bottom.n))
+    found = top.mean / bottom.mean
+    variance = top.variance / top.n + found**2 * bottom.variance / bottom.n
+    return Estimate(found, variance / bottom.mean**2, min(top.n, bottom.n))
+
+
+Pair: TypeAlias = tuple[Moments, Moments]  # champion, challenger: of one segment
+JointPair: TypeAlias = tuple[Joint, Joint]
 
 
 def mean_difference(
@@ -42,11 +102,9 @@ def mean_difference(
     direction: Direction = "either",
     planned: float = 5000,
 ) -> Interval:
-    """Challenger's mean minus champion's; null: at most (least, with `lower`) `margin`, absolute.
-
-    Segments are compared each within itself, so that a change over time does no harm.
-    """
-    raise NotImplementedError
+    """Challenger's mean less champion's; null: at most (least, with `lower`) `margin`, absolute."""
+    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    return difference(found, alpha, margin=margin, direction=direction, planned=planned)
 
 
 def mean_ratio(
@@ -57,28 +115,37 @@ def mean_ratio(
     direction: Direction = "either",
     planned: float = 5000,
 ) -> Interval:
-    """Challenger's mean divided by champion's; null: at most (least) 1 + margin. For gates."""
-    raise NotImplementedError
-
-
-def quotient_ratio(
-    segments: Sequence[tuple[Joint, Joint]],
-    alpha: float,
-    *,
-    margin: float = 0.0,
-    direction: Direction = "either",
-    planned: float = 5000,
-) -> Interval:
-    """The same for ratios of sums, such as cost per accepted answer (delta method)."""
-    raise NotImplementedError
+    """Challenger's mean over champion's; null: at most (least, with `lower`) 1 + margin."""
+    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
 
 
 def quotient_difference(
-    segments: Sequence[tuple[Joint, Joint]],
+    segments: Sequence[JointPair],
     alpha: float,
     *,
     margin: float = 0.0,
     direction: Direction = "either",
     planned: float = 5000,
 ) -> Interval:
-    raise NotImplementedError
+    """The same as `mean_difference` for ratios of sums."""
+    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    return difference(found, alpha, margin=margin, direction=direction, planned=planned)
+
+
+def quotient_ratio(
+    segments: Sequence[JointPair],
+    alpha: float,
+    *,
+    margin: float = 0.0,
+    direction: Direction = "either",
+    planned: float = 5000,
+) -> Interval:
+    """The same as `mean_ratio` for ratios of sums."""
+    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
+
+
+def _covariance(products: float, a: float, b: float, n: int, *, floor: float = -math.inf) -> float:
+    """Of n pairs, from the sums of their products and of each; nan of less than two."""
+    return max((products - a * (b / n)) / (n - 1), floor) if n > 1 else math.nan
