@@ -24,7 +24,7 @@ Knows nothing of requests, rollouts and flags.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from gateway._fast import hash_of
 
@@ -45,26 +45,6 @@ def bucket_of(unit: bytes, salt: str, hash: str = "xxh3") -> int:  # noqa: A002 
 def range_of(start_ppm: int, until_ppm: int, weight_ppm: int) -> tuple[int, int]:
     """The first `weight_ppm` of a part of the buckets, as (first, one past the last)."""
     return start_ppm, start_ppm + (until_ppm - start_ppm) * weight_ppm // PPM
-
-
-def split_of(weights: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    """Where each part of all buckets ends, by weight; parts of nothing are left out.
-
-    Rounded as a whole, so that the last part ends at a million exactly.
-    """
-    total = sum(weight for _name, weight in weights)
-    parts, sum_so_far = [], 0
-    for name, weight in weights:
-        sum_so_far += weight
-        if weight:
-            # Why rounded up: bucket < ⌈k·10⁶/n⌉ holds exactly where bucket/10⁶ < k/n does.
-            parts.append((name, -(-sum_so_far * PPM // total)))
-    return tuple(parts)
-
-
-def part_at(parts: Sequence[tuple[str, int]], bucket: int) -> str:
-    """The part that a bucket belongs to; `parts` as `split_of` makes them."""
-    return next(name for name, until in parts if bucket < until)
 
 
 def _xxh3(unit: bytes, salt: bytes) -> int:

@@ -46,6 +46,7 @@ from gateway.config.schema import (
 )
 from gateway.config.schema import Breaker as BreakerSection
 from gateway.errors import ConfigError, Problem
+from gateway.flags.plans import flag_plans
 from gateway.messages import Delivery, Places
 from gateway.plan import (
     CAPABILITIES,
@@ -69,6 +70,7 @@ from gateway.plan import (
     SloPlan,
     TlsPlan,
 )
+from gateway.switches import switched
 from gateway.variants import Experiments, Variant, experiments_of
 
 # Why fixed: the board is mapped once, before the first worker starts. An unused row
@@ -119,7 +121,7 @@ def compile_plan(
         cells=_numbered(config.backends, places.cells, CELL_CAPACITY, "backends"),
         rows=_numbered(_row_keys(config, experiments), rows, ROW_CAPACITY, "routes"),
     )
-    return Plan(
+    plan = Plan(
         hash=plan_hash(document.hash, delivery),
         backends=tuple(_backend(name, config.backends[name], numbers) for name in config.backends),
         routes=tuple(_family(name, config, numbers, experiments[name]) for name in config.routes),
@@ -136,7 +138,9 @@ def compile_plan(
         ),
         server_header=config.server_header,
         log=_log(config),
+        flags=flag_plans(config, delivery),
     )
+    return switched(plan, delivery.off)
 
 
 def plan_hash(document_hash: str, delivery: Delivery) -> str:

@@ -140,6 +140,7 @@ class BackendPlan(Struct, frozen=True, kw_only=True):
     output_tokens_pointer: str
     confidence_pointer: str
     version_pointer: str
+    is_off: bool = False  # its kill switch: `disabled` wherever it is a candidate
 
 
 class RetryPlan(Struct, frozen=True, kw_only=True):

@@ -142,15 +142,6 @@ def _is_found(text: str, pattern: str) -> bool:
     return _compiled(pattern).search(sound) is not None
 
 
-def pattern_fault(pattern: str) -> str:
-    """What is wrong with a pattern, in RE2's words; "" if nothing is."""
-    try:
-        _compiled(pattern)
-    except re2.error as error:
-        return str(error.args[0] if error.args else error)
-    return ""
-
-
 _FITS: dict[str, Callable[[object, Value], bool]] = {
     "in": _equal,
     "prefix": _of_texts(str.startswith),

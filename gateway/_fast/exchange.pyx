@@ -67,6 +67,8 @@ cdef class Exchange(Intake):
             outcome = self.admit()
         if self.is_feedback and outcome == OUTCOME_OK:
             return self.take_feedback(now_ns)
+        if self.asks_flags and outcome == OUTCOME_OK:
+            return self.answer_flags(now_ns)
         if outcome == OUTCOME_OK:
             outcome = self.look_up()
         if outcome == OUTCOME_OK:
@@ -121,6 +123,8 @@ cdef class Exchange(Intake):
         self.route.row.requests += 1
         self.route.row.in_flight += 1
         self.route.row.request_bytes += request.body_bytes
+        if self.route.is_off:
+            return OUTCOME_SWITCHED_OFF
         self.fill_wish()
         self.keeps_bodies = self.keeps_payload()
         self.wish.now_ns = now_ns

@@ -1,7 +1,8 @@
 """The side of an exchange that takes its request in: see intake.pxd for the rules."""
 
-from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport strncmp
 from gateway._fast.head cimport (
     Head, METHOD_CONNECT, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_POST, METHOD_TRACE,
 )
@@ -16,8 +17,11 @@ from gateway._fast.table cimport Route
 
 cdef enum:
     FEEDBACK_BYTES = 1 << 20            # of a body of signals
+    FLAGS_BYTES = 1 << 16               # of a context that flags are evaluated for
+    FLAGS_LENGTH = 7                    # of FLAGS_PATH
 
 cdef bytes FEEDBACK_PATH = b"/v1/feedback"
+cdef const char* FLAGS_PATH = b"/ofrep/"
 
 
 cdef class Intake(Recovery):
@@ -42,6 +46,9 @@ cdef class Intake(Recovery):
             return 0
         if request.method == METHOD_POST and request.path == FEEDBACK_PATH:
             return self.begin_feedback(head, now_ns)
+        # Safety: bytes end with a zero, so that a shorter path differs before its end.
+        if strncmp(PyBytes_AS_STRING(request.path), FLAGS_PATH, FLAGS_LENGTH) == 0:
+            return self.begin_flags(head, now_ns)
         found = self.table.find(request.method, request.method_name, request.path)
         if found is None:
             return self.refuse(OUTCOME_NO_PATH, now_ns)
@@ -104,6 +111,29 @@ cdef class Intake(Recovery):
         )
         outcome = OUTCOME_OK if status < 400 else OUTCOME_BAD_BODY
         self.say(status, content_type, body, outcome, now_ns)
+        return self.finish(outcome, now_ns)
+
+    cdef int begin_flags(self, const Head* head, uint64_t now_ns) except -1:
+        """Flags are evaluated here, by this worker's own plan: no other process is asked."""
+        self.asks_flags = True
+        self.is_silent = True
+        self.body_limit = FLAGS_BYTES
+        if head.content_length > <int64_t>self.body_limit:
+            return self.refuse(OUTCOME_BODY_TOO_LARGE, now_ns)
+        return 0
+
+    cdef int answer_flags(self, uint64_t now_ns) except -1:
+        cdef Request request = self.request
+        cdef Outcome outcome
+        status, fields, body = self.table.slow.flags(
+            self.worker, request.method_name, request.path, request.body, request.field(b"if-none-match")
+        )
+        outcome = OUTCOME_OK if status < 400 else OUTCOME_BAD_BODY
+        if self.client is not None:
+            self.begin_answer(status)
+            self.worker.scratch.add_date()
+            self.worker.scratch.add_bytes(fields)
+            self.send_answer(body, outcome, now_ns)
         return self.finish(outcome, now_ns)
 
     cdef int body_piece(self, bytes piece, uint64_t now_ns) except -1:

@@ -54,4 +54,5 @@ cdef enum Outcome:
     OUTCOME_CANCELLED = 41          # a hedge that lost, or a request whose client left
     OUTCOME_TOTAL_TIMEOUT = 42      # 504 the backend took longer than it may in all
     OUTCOME_LOG_FULL = 43           # 503 the prediction log has no room
-    OUTCOME_COUNT = 44
+    OUTCOME_SWITCHED_OFF = 44       # 503 the route's kill switch is thrown
+    OUTCOME_COUNT = 45

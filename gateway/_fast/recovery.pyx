@@ -244,7 +244,7 @@ cdef class Recovery(Dispatch):
         for position, candidate in enumerate(self.route.backends):
             backend = <Backend>candidate
             if backend.index == index and not self.wish.tried >> position & 1:
-                if not breaker_admit(backend.cell, &backend.terms.breaker, now_ns):
+                if backend.plan.is_off or not breaker_admit(backend.cell, &backend.terms.breaker, now_ns):
                     break
                 self.route.row.fallbacks += 1
                 self.fallback = "backend"
@@ -255,7 +255,7 @@ cdef class Recovery(Dispatch):
     cdef bint fall_back_to_route(self, int index, uint64_t now_ns) except -1:
         """The whole of another route, its own chain included, within this one's deadline."""
         cdef Route route = <Route>self.table.routes_by_index[index]
-        if self.uploading:
+        if self.uploading or route.is_off:
             return False
         self.route.row.fallbacks += 1
         self.route.row.in_flight -= 1

@@ -182,7 +182,7 @@ cdef class Reply(Errand):
         return self.send_answer(body, outcome, now_ns)
 
     cdef int send_answer(self, bytes body, Outcome outcome, uint64_t now_ns) except -1:
-        if self.status != 204:
+        if self.status != 204 and self.status != 304:
             self.write_length(<uint64_t>PyBytes_GET_SIZE(body))
         self.end_head()
         if self.request is not None and self.request.is_head:

@@ -158,6 +158,8 @@ cdef class Candidates:
         self.roster.weights[position] = weight
         if weight <= 0:
             self.weightless |= bit(position)
+        if plan.is_off:
+            self.disabled |= bit(position)
         return 0
 
     def __len__(self):

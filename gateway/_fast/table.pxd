@@ -56,6 +56,7 @@ cdef class Route:
     cdef uint64_t hold_bytes
     cdef int priority
     cdef bint websocket
+    cdef bint is_off                    # refused, by its kill switch
     cdef readonly tuple fallback        # of FallbackPlan
     cdef readonly tuple larger_context  # places in `backends`
     cdef readonly tuple content_filter

@@ -128,6 +128,7 @@ cdef class Route:
         self.hold_bytes = plan.hold_bytes
         self.priority = plan.priority
         self.websocket = plan.websocket
+        self.is_off = plan.is_off
         self.overrides = frozenset(name.encode("ascii") for name in plan.overrides)
         self.sticky, _, detail = plan.sticky.partition(":")
         if self.sticky == "header":
@@ -156,10 +157,12 @@ cdef class Route:
         self.larger_context = tuple([
             self.place_of(<Backend>backends[index], board.row(slot, row))
             for index, row in zip(plan.larger_context, plan.larger_context_rows, strict=True)
+            if not (<Backend>backends[index]).plan.is_off
         ])
         self.content_filter = tuple([
             self.place_of(<Backend>backends[index], board.row(slot, row))
             for index, row in zip(plan.content_filter, plan.content_filter_rows, strict=True)
+            if not (<Backend>backends[index]).plan.is_off
         ])
         self.fallback = plan.fallback
         for step in plan.fallback:

@@ -13,12 +13,14 @@ from collections.abc import Callable
 
 import orjson
 
-from gateway._fast import Operation, Route, Table
+from gateway._fast import Operation, Route, Table, Worker
 from gateway.config.rules import evaluated
 from gateway.config.units import Duration
 from gateway.dataplane.answers import answer_key
 from gateway.dataplane.recording import RecordedParts
 from gateway.errors import OUTCOMES, Outcome
+from gateway.flags.evaluation import Flags
+from gateway.flags.ofrep import answer as answer_flags
 from gateway.plan import CAPABILITIES, POLICIES, BackendPlan, FallbackPlan, Plan, RoutePlan
 from gateway.protocols import BY_NAME, WIRE_FORMATS
 from gateway.protocols.http import Http
@@ -34,6 +36,7 @@ _UNAVAILABLE = Outcome(
     fault="upstream",
     retryable=False,
 )
+_NO_FLAGS = b'{"errorDetails":"Flags cannot be evaluated now."}'
 _CREDENTIALS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie")
 
 
@@ -52,6 +55,7 @@ class SlowPaths(RecordedParts):
             for match in route.matches
         ]
         self._protocols = {route.name: route.protocol for route in plan.routes}
+        self._flags = Flags(plan.flags, plan.off)
         self._trusted = [ipaddress.ip_network(network) for network in plan.forwarded.trusted]
 
     def resolve(self, table: Table, method: bytes, path: bytes) -> Found | None:
@@ -93,6 +97,28 @@ class SlowPaths(RecordedParts):
             return f"The model `{model}` is served by the protocol {other}, not by {protocol}."
         return f"The model `{model}` does not exist." if model else row.sentence
 
+    def flags(
+        self,
+        worker: Worker,
+        method: bytes,
+        path: bytes,
+        body: bytes | None,
+        if_none_match: bytes | None,
+    ) -> tuple[int, bytes, bytes]:
+        """Status, header fields and body for a client of OpenFeature's remote evaluation."""
+        try:
+            found = answer_flags(
+                self._flags,
+                method.decode("latin-1"),
+                path.decode("latin-1"),
+                body or b"",
+                (if_none_match or b"").decode("latin-1"),
+            )
+        except Exception as error:  # noqa: BLE001  Why: an application has its own defaults
+            worker.report(error)
+            return 500, b"content-type: application/json\r\n", _NO_FLAGS
+        return found.status, found.fields(), found.body
+
     def rule_body(self, step: FallbackPlan, body: bytes | None) -> bytes:
         """What a rule that looks at the request answers to this one."""
         try:
@@ -117,7 +143,7 @@ class SlowPaths(RecordedParts):
             f"access-control-allow-headers: {cors.headers}",
             f"access-control-max-age: {cors.max_age_s}",
             "access-control-expose-headers: x-request-id, x-gateway-backend, x-gateway-attempts, "
-            "x-gateway-cost-usd, x-gateway-fallback, server-timing, retry-after",
+            "x-gateway-cost-usd, x-gateway-fallback, server-timing, retry-after, etag",
             "vary: origin",
         )
         return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
