@@ -31,7 +31,7 @@ def switches_of(plan: Plan) -> Iterator[str]:
 
 
 def switched(plan: Plan, off: Iterable[str]) -> Plan:
-    """The plan with these switches thrown; `feature.rollouts` and `.flags` are seen to elsewhere."""
+    """The plan with these thrown; those of rollouts and flags work where these are made."""
     thrown = frozenset(off)
     if not thrown:
         return plan

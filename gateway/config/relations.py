@@ -19,6 +19,7 @@ import msgspec
 
 from gateway.config.address import address_of, is_loopback
 from gateway.config.notice_relations import check_notices
+from gateway.config.flag_relations import check_flags
 from gateway.config.problems import Problems, meant
 from gateway.config.recording_relations import check_log, check_mlflow, check_record
 from gateway.config.rules import faults
@@ -144,6 +145,7 @@ def check(config: Config, root: Node, gone: Collection[str] = ()) -> Findings:
     _check_route_loops(config, found)
     check_log(config.log, [route.record for route in config.routes.values()], found)
     check_notices(config.notices, found)
+    check_flags(config, found)
     if config.default_route and config.default_route not in config.routes:
         found.unknown("route", config.default_route, config.routes, "default_route")
     for name in config.backends.keys() - set(_used_backends(config)):

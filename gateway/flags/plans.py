@@ -5,11 +5,10 @@ Rule: pure; a variant that somebody forced and that is no longer there forces no
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from gateway.config import Config
+from gateway.config.flag_relations import kind_of
 from gateway.config.rollouts import Flag, SplitRule
 from gateway.flags.splits import PPM, Parts, split_of
 from gateway.messages import Delivery
@@ -22,17 +21,6 @@ def flag_plans(config: Config, delivery: Delivery) -> tuple[FlagPlan, ...]:
     return tuple(
         _flag(key, flag, config, delivery.flags.get(key)) for key, flag in config.flags.items()
     )
-
-
-def kind_of(value: Any) -> str:
-    """Of a variant's value: boolean, string, number, object; "" is none that a flag may have."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, dict | list | tuple) else ""
 
 
 def _flag(key: str, flag: Flag, config: Config, forced: str | None) -> FlagPlan:
