@@ -106,6 +106,7 @@ def backend(index: int) -> SimpleNamespace:
         quality=0.5 + index / 200,
         breaker=breaker(),
         adaptive=None,
+        is_off=False,
     )
 
 

@@ -86,7 +86,7 @@ def _fault_of(operator: str, value: Any) -> str:
         return f"`{operator}` compares texts; write it in quotes"
     if operator in _OF_NUMBERS and (isinstance(value, str | bool)):
         return f"`{operator}` compares numbers"
-    return pattern_fault(value) if operator == "matches" else ""
+    return pattern_fault(str(value)) if operator == "matches" else ""
 
 
 def pattern_fault(pattern: str) -> str:

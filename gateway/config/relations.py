@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.config.address import address_of, is_loopback
-from gateway.config.notice_relations import check_notices
 from gateway.config.flag_relations import check_flags
+from gateway.config.notice_relations import check_notices
 from gateway.config.problems import Problems, meant
 from gateway.config.recording_relations import check_log, check_mlflow, check_record
 from gateway.config.rules import faults

@@ -68,7 +68,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         "notices",
         "threads",
     },
-    "dataplane": {"flags", "_fast", "protocols", "govern", "threads", "log", "payloads", "feedback"},
+    "dataplane": {
+        "flags",
+        "_fast",
+        "protocols",
+        "govern",
+        "threads",
+        "log",
+        "payloads",
+        "feedback",
+    },
     "run": {
         "flags",
         "_fast",

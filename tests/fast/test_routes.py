@@ -48,6 +48,7 @@ def make_facts(offer: Offer, index: int) -> Any:
         request_usd=offer.request_usd,
         breaker=BREAKER,
         adaptive=None,
+        is_off=False,
     )
 
 

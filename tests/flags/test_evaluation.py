@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bucketing import PPM, bucket_of
-from gateway.config.rollouts import Hash
+from gateway.bucketing import HASHES, PPM, bucket_of
 from gateway.flags.evaluation import Flags
 from gateway.messages import Delivery
 from tests.flags.declared import FLAGS, compiled
@@ -73,7 +72,7 @@ def test_number_draws_like_the_text_that_is_written_like_it() -> None:
     assert told(flags, "limit", targetingKey=7) == told(flags, "limit", targetingKey="7")
 
 
-@pytest.mark.parametrize("hash_name", Hash.__args__)
+@pytest.mark.parametrize("hash_name", HASHES)
 def test_every_hash_draws_with_the_salt_and_unit_of_the_flag(hash_name: str) -> None:
     carried = compiled(
         carried={

@@ -23,11 +23,11 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway._fast import Backend, Board, Downstream, Table, Upstream, Worker
-from gateway.compiler import NOWHERE, compile_plan, places_of
+from gateway.compiler import AT_REST, NOWHERE, compile_plan, places_of
 from gateway.config import parse
 from gateway.dataplane.table import build_table, retire
 from gateway.errors import OUTCOMES
-from gateway.messages import Feedback
+from gateway.messages import Delivery, Feedback
 from gateway.plan import Plan, RoutePlan
 from tests.support.messages import (
     STREAM_HEAD,
@@ -220,7 +220,12 @@ class Loop:
 @functools.cache
 def _plan(text: str, previous: Plan | None) -> Plan:
     """Why cached: tests set thousands of stages up, by a few configurations."""
-    return compile_plan(parse(text, {}), places=places_of(previous) if previous else NOWHERE)
+    return _delivered(text, previous, AT_REST)
+
+
+def _delivered(text: str, previous: Plan | None, delivery: Delivery) -> Plan:
+    places = places_of(previous) if previous else NOWHERE
+    return compile_plan(parse(text, {}), places=places, delivery=delivery)
 
 
 def _attempt_rows(route: RoutePlan) -> Iterator[int]:
@@ -268,11 +273,14 @@ class Stage:
         self.log.stream.close()
         self.worker.record_with(self.log.recorder, self.log.stream, True)
 
-    def apply(self, settings: Settings) -> None:
+    def apply(self, settings: Settings, delivery: Delivery = AT_REST) -> None:
         previous: Table | None = self.worker.table
         text = json.dumps({"workers": 1, **settings})
         self.plans += 1
-        self.plan: Plan = _plan(text, self.plan if previous else None)
+        before = self.plan if previous else None
+        # Why apart: a Delivery holds dicts, which a cache cannot look up.
+        is_at_rest = delivery is AT_REST
+        self.plan: Plan = _plan(text, before) if is_at_rest else _delivered(text, before, delivery)
         table = build_table(
             self.plan, board=self.board, slot=0, dial=self.dials.append, previous=previous
         )
