@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.config.problems import meant
-from gateway.control import exposition, feedback, production, records, records_search
+from gateway.control import exposition, feedback, production, records, records_search, rollouts
 from gateway.control.access import Role
 from gateway.control.endpoint import API, Call, Endpoint, read
 from gateway.control.faults import Fault
@@ -296,6 +296,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "at": "a time, such as 2026-01-31T12:00:00Z or 3d; default: now",
         },
     ),
+    *rollouts.ENDPOINTS,
     Endpoint(
         method="POST",
         path=f"{API}/feedback",

@@ -24,6 +24,7 @@ from gateway.control.figures import RowFigures, attempt_rows, rows_of
 from gateway.control.log import log_view
 from gateway.control.parts import Parts, Version, Worker
 from gateway.control.recent import SHORT_NS, WINDOW_NS, Moment, Recent
+from gateway.control.rollout_views import views as rollout_views
 from gateway.control.views import (
     BackendView,
     CandidateView,
@@ -79,6 +80,7 @@ class Overview:
             failure=configuration.failure,
             data_url=parts.data_url,
             log=log_view(parts),
+            rollouts=rollout_views(parts),
         )
 
     def routes(

@@ -18,8 +18,11 @@ from gateway.control.figures import BoardView
 from gateway.explanation.explanation import RecordExplanation
 from gateway.log.figures import LogFigures
 from gateway.messages import Feedback
+from gateway.notices.receiver import ReceiverFigures
 from gateway.plan import Plan
 from gateway.production.answer import Production
+from gateway.rollout.decisions import Decision, Entry
+from gateway.rollout.desk import View
 from gateway.store.filters import Filter
 from gateway.store.search import Found
 from gateway.store.stats import Stats
@@ -158,6 +161,23 @@ class Searches(Protocol):
     async def stats(self, wanted: Filter, by: tuple[str, ...], *, with_feedback: bool) -> Stats: ...
 
 
+class Rollouts(Protocol):
+    """What the desk shows and is told; UnknownRollout and IllegalTransition say no."""
+
+    def rollouts(self) -> Sequence[View]: ...
+    def view(self, name: str) -> View: ...
+    def history(self, name: str) -> Sequence[Decision]: ...  # the oldest first
+    def decisions(self, after: int = ..., limit: int = ...) -> Sequence[Entry]: ...
+    async def start(self, name: str, actor: str, text: str = ...) -> View: ...
+    async def promote(self, name: str, actor: str, *, full: bool = ...) -> View: ...
+    async def pause(self, name: str, actor: str) -> View: ...
+    async def resume(self, name: str, actor: str) -> View: ...
+    async def abort(self, name: str, actor: str, reason: str = ...) -> View: ...
+    async def retry(self, name: str, actor: str) -> View: ...
+    async def undo(self, name: str, actor: str) -> View: ...
+    async def confirm(self, name: str, actor: str) -> View: ...
+
+
 class Parts(Struct, frozen=True, kw_only=True):
     """Everything the control plane works with."""
 
@@ -177,3 +197,5 @@ class Parts(Struct, frozen=True, kw_only=True):
     log_figures: Callable[[], LogFigures | None] = lambda: None  # the shipper's; None: it is away
     records: Records | None = None  # None: the local store is off
     searches: Searches | None = None  # the same
+    rollouts: Rollouts | None = None  # None: nobody looks after rollouts
+    webhooks: Callable[[], tuple[ReceiverFigures, ...]] = tuple  # how each is doing

@@ -13,6 +13,7 @@ from msgspec import Struct
 from gateway.control.backends import BackendFigures, Latency
 from gateway.control.log import LogView
 from gateway.control.parts import Version, Worker
+from gateway.control.rollout_views import RolloutView
 
 
 class Totals(Struct, frozen=True):
@@ -120,3 +121,4 @@ class Status(Struct, frozen=True):
     failure: Version | None  # the last configuration offered, if it was refused
     data_url: str  # where clients send requests
     log: LogView
+    rollouts: tuple[RolloutView, ...]

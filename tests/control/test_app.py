@@ -1,6 +1,7 @@
 """The application as a whole: its pages, and the sampling that runs beside it."""
 
 import re
+from typing import get_args
 
 import pytest
 
@@ -8,6 +9,8 @@ from gateway.control.app import PAGES, STATIC
 from gateway.control.backends import state_of
 from gateway.control.figures import BackendRaw
 from gateway.plan import BackendPlan
+from gateway.rollout.machine import Phase
+from gateway.rollout.verdict import Value
 from tests.control.parts import FakeGateway
 from tests.control.plans import blank
 
@@ -47,6 +50,11 @@ def test_page_keeps_to_its_own_content_security_policy() -> None:
 def test_script_finds_every_element_it_names() -> None:
     ids = set(re.findall(r'id="([\w-]+)"', MARKUP))
     assert set(re.findall(r'\bat\("([\w-]+)"\)', SCRIPT)) <= ids
+
+
+def test_script_has_a_word_for_every_phase_and_verdict() -> None:
+    for word in (*get_args(Phase), *get_args(Value)):
+        assert re.search(rf"\b{word}: \[", SCRIPT), word
 
 
 def test_script_has_a_word_for_every_state() -> None:

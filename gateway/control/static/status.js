@@ -10,6 +10,15 @@ const STATES = {
   cooling_down: "Cooling down", open: "Breaker open", unhealthy: "Unhealthy",
 };
 const HEALTH = { ok: "All good", degraded: "Degraded", down: "Down", draining: "Draining" };
+const PHASES = {
+  pending: ["unknown", "Pending"], running: ["up", "Running"], paused: ["stale", "Paused"],
+  confirming: ["stale", "Needs a person"], promoted: ["up", "Promoted"],
+  rolled_back: ["down", "Rolled back"], aborted: ["down", "Aborted"],
+};
+const VERDICTS = {
+  pass: ["up", "Pass"], fail: ["down", "Fail"], inconclusive: ["stale", "Inconclusive"],
+  not_enough_data: ["unknown", "Not enough data"],
+};
 const COLOURS = 6;
 
 const at = (id) => document.getElementById(id);
@@ -252,6 +261,99 @@ function changeItem() {
   return item;
 }
 
+// A rollout: where it is, who gets how much, what each gate says.
+
+function stepPip() {
+  const element = make("li");
+  element.update = (step) => {
+    element.dataset.state = step.state;
+    say(element, step.words);
+  };
+  return element;
+}
+
+function armRow() {
+  const name = make("td", "name");
+  const [weight, requests, errors, latency, cost] = ["Weight", "Requests", "Errors", "p50 / p99",
+    "Cost a request"].map((label) => cell(label, "n"));
+  const row = make("tr", "", [name, weight, requests, errors, latency, cost]);
+  row.update = (arm) => {
+    say(name, arm.is_out ? `${arm.name} (left)` : arm.name);
+    figure(weight, `${number(arm.weight, arm.weight % 1 ? 2 : 0)} %`);
+    figure(requests, number(arm.assigned));
+    figure(errors, share(arm.error_share));
+    figure(latency, arm.p50_s === null ? NONE : `${seconds(arm.p50_s)} / ${seconds(arm.p99_s)}`);
+    figure(cost, arm.cost_per_request_usd ? `$${arm.cost_per_request_usd.toPrecision(2)}` : NONE);
+  };
+  return row;
+}
+
+function gateRow() {
+  const state = badge();
+  const name = make("span", "name");
+  const kind = make("span", "under");
+  const said = cell("", "said");
+  const evidence = cell("e-value", "n");
+  const row = make("tr", "", [make("td", "", [name, kind]), make("td", "", [state]), evidence, said]);
+  row.update = (gate) => {
+    say(name, gate.gate);
+    say(kind, `${gate.kind}, ${gate.arm}`);
+    state.update(...(VERDICTS[gate.verdict] ?? ["unknown", gate.verdict]));
+    figure(evidence, gate.e_value >= 1000 ? ">999" : gate.e_value.toPrecision(2));
+    say(said, gate.sentence);
+  };
+  return row;
+}
+
+function table(head, body) {
+  const cells = head.map(([label, classes]) => {
+    const th = make("th", classes ?? "");
+    th.scope = "col";
+    say(th, label);
+    return th;
+  });
+  return make("table", "plain", [make("thead", "", [make("tr", "", cells)]), body]);
+}
+
+function rolloutItem() {
+  const [name, route, since] = [make("h3"), make("span", "faint"), make("span", "faint")];
+  const state = badge();
+  const [sentence, needs, wrong] = [make("p"), make("p", "faint"), make("p", "is-bad")];
+  const steps = make("ol", "steps");
+  const [arms, gates] = [make("tbody"), make("tbody")];
+  const armTable = table([["Arm"], ["Weight", "n"], ["Requests", "n"], ["Errors", "n"], ["p50 / p99", "n"],
+    ["Cost a request", "n"]], arms);
+  const gateTable = table([["Gate"], ["Verdict"], ["e-value", "n"], ["Says"]], gates);
+  const item = make("article", "rollout", [
+    make("header", "", [name, state, route, since]), steps, sentence, needs, wrong, armTable, gateTable,
+  ]);
+  item.update = ({ rollout, now }) => {
+    say(name, rollout.name);
+    state.update(...(PHASES[rollout.phase] ?? ["unknown", rollout.phase]));
+    say(route, `route ${rollout.route}${rollout.is_dry_run ? ", dry run" : ""}`);
+    say(since, rollout.since ? `since ${ago(rollout.since, now)}`.replace(" ago", "") : "");
+    say(sentence, rollout.sentence);
+    say(needs, rollout.is_ended || rollout.needs === rollout.sentence ? "" : rollout.needs);
+    const failed = rollout.shares.filter((one) => one.verdict === "fail" && !rollout.is_ended)
+      .map((one) => one.sentence);
+    say(wrong, own([rollout.failure || null, ...failed]).join(" "));
+    for (const line of [sentence, needs, wrong]) line.hidden = !line.textContent;
+    keep(steps, rollout.steps.map((step, index) => ({ ...step, index })), (step) => step.index, stepPip);
+    keep(arms, rollout.arms, (arm) => arm.name, armRow);
+    keep(gates, rollout.gates, (gate) => `${gate.gate} ${gate.arm}`, gateRow);
+    gateTable.hidden = rollout.gates.length === 0;
+  };
+  return item;
+}
+
+function showRollouts(status) {
+  const items = status.rollouts.map((rollout) => ({ rollout, now: status.at }));
+  const going = status.rollouts.filter((rollout) => !rollout.is_ended).length;
+  at("rollouts-panel").hidden = items.length === 0;
+  say(at("rollouts-sum"), going ? `${going} under way` : "none under way");
+  keep(at("rollouts"), items, ({ rollout }) => rollout.name, rolloutItem);
+}
+
 // The page.
 
 function total(routes) {
@@ -304,6 +406,7 @@ function show(status) {
   showTop(status);
   showTiles(status);
   showQuiet(status);
+  showRollouts(status);
   const up = status.backends.filter((backend) => backend.now.is_up).length;
   say(at("backends-sum"), status.backends.length ? `${up} of ${status.backends.length} take requests` : "");
   say(at("routes-sum"), status.routes.length ? count(status.routes.length, "route") : "");
