@@ -22,6 +22,7 @@ from gateway.config.flag_relations import check_flags
 from gateway.config.notice_relations import check_notices
 from gateway.config.problems import Problems, meant
 from gateway.config.recording_relations import check_log, check_mlflow, check_record
+from gateway.config.rollout_relations import check_rollouts, used_backends
 from gateway.config.rules import faults
 from gateway.config.schema import (
     Backend,
@@ -146,6 +147,7 @@ def check(config: Config, root: Node, gone: Collection[str] = ()) -> Findings:
     check_log(config.log, [route.record for route in config.routes.values()], found)
     check_notices(config.notices, found)
     check_flags(config, found)
+    check_rollouts(config, found)
     if config.default_route and config.default_route not in config.routes:
         found.unknown("route", config.default_route, config.routes, "default_route")
     for name in config.backends.keys() - set(_used_backends(config)):
@@ -321,6 +323,7 @@ def _used_backends(config: Config) -> Iterator[str]:
     for route in config.routes.values():
         for name, _ in _references(route, ""):
             yield name
+    yield from used_backends(config)
 
 
 def _check_policy(route: Route, config: Config, path: str, found: Findings) -> None:
