@@ -1,4 +1,4 @@
-"""The decision log: what was decided, by whom, on what evidence; chained by hashes.
+r"""The decision log: what was decided, by whom, on what evidence; chained by hashes.
 
 An entry is one JSON text with sorted keys; its hash is SHA-256 over the hash before it and
 that text, so that an entry that was changed, taken out or put in shows. Entries are
@@ -13,11 +13,28 @@ Knows nothing of where entries are kept; `state.rollouts` keeps them.
 
 from __future__ import annotations
 
-from msgspec import Struct
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.errors import GatewayError
 from gateway.rollout.counts import Segment
 from gateway.rollout.machine import Event, Phase
 from gateway.rollout.verdict import Judgement
+
+NOTHING = "0" * 64  # the hash before the first entry
+_LARGEST = sys.float_info.max
+
+
+class DecisionsError(GatewayError):
+    """The decision log is not as it was written."""
+
+    reason = "decisions"
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,3 +71,80 @@ class Entry(Struct, frozen=True, kw_only=True):
     event: str
     text: str
     hash: str
+
+
+def sealed(decision: Decision, n: int, prev: str) -> Entry:
+    """The decision as entry number `n`, behind the one whose hash is given."""
+    text = _canonical(replace(decision, n=n))
+    return Entry(
+        n=n,
+        rollout=decision.rollout,
+        at_ms=decision.at_ms,
+        event=decision.event,
+        text=text,
+        hash=_hash(prev, text),
+    )
+
+
+def opened(entry: Entry) -> Decision:
+    """The decision of an entry; DecisionsError where it is none of this program."""
+    try:
+        return msgspec.json.decode(entry.text, type=Decision)
+    except msgspec.DecodeError as error:
+        raise DecisionsError(
+            f"entry {entry.n} of the decision log is unreadable: {error}"
+        ) from None
+
+
+def verify(entries: Iterable[Entry], n: int = 0, prev: str = NOTHING) -> tuple[int, str]:
+    """Number and hash of the last entry; DecisionsError at the first that does not fit.
+
+    `n` and `prev` are of the entry before the first; by default the log is whole.
+    """
+    for entry in entries:
+        if entry.n != n + 1:
+            raise DecisionsError(f"the decision log has no entry {n + 1}: it was taken out")
+        if entry.hash != _hash(prev, entry.text):
+            raise DecisionsError(f"entry {entry.n} of the decision log was changed")
+        said = opened(entry)
+        if (said.n, said.rollout, said.at_ms, said.event) != (
+            entry.n,
+            entry.rollout,
+            entry.at_ms,
+            entry.event,
+        ):
+            raise DecisionsError(f"entry {entry.n} of the decision log is filed under another name")
+        n, prev = entry.n, entry.hash
+    return n, prev
+
+
+def exported(entries: Iterable[Entry]) -> Iterator[str]:
+    """Lines of JSON; `imported` reads them back, byte for byte."""
+    for entry in entries:
+        yield msgspec.json.encode(entry).decode() + "\n"
+
+
+def imported(lines: Iterable[str | bytes]) -> Iterator[Entry]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield msgspec.json.decode(line, type=Entry)
+        except msgspec.DecodeError as error:
+            raise DecisionsError(f"line {number} is no entry of a decision log: {error}") from None
+
+
+def _canonical(decision: Decision) -> str:
+    return msgspec.json.encode(_finite(msgspec.to_builtins(decision)), order="sorted").decode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return max(-_LARGEST, min(value, _LARGEST)) if value == value else 0.0  # noqa: PLR0124  NaN
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _hash(prev: str, text: str) -> str:
+    return hashlib.sha256(f"{prev}\n{text}".encode()).hexdigest()

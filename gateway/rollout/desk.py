@@ -22,11 +22,10 @@ from gateway.messages import Delivery
 from gateway.plan import Plan
 from gateway.rollout.counts import ArmCounts, Evidence, Segment
 from gateway.rollout.decisions import Decision, Entry
-from gateway.rollout.machine import Phase, Wait
+from gateway.rollout.machine import Phase, Verb, Wait
 from gateway.rollout.verdict import Judgement, RatioVerdict, Verdict
 
 Source = Literal["file", "hand"]
-Verb = Literal["start", "promote", "pause", "resume", "abort", "retry", "undo", "confirm"]
 
 
 class ArmView(Struct, frozen=True, kw_only=True):

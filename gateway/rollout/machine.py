@@ -24,12 +24,32 @@ Knows nothing of Delivery's transport, of the board and of the database.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from gateway.config.rollouts import Analysis, Pause, Rollout
+from gateway.errors import IllegalTransition
 from gateway.messages import HeaderMatch
+from gateway.rollout.counts import CHAMPION
+from gateway.rollout.steps import (
+    NS_PER_MS,
+    PPM,
+    PPM_PER_PERCENT,
+    SECOND_NS,
+    headers_of,
+    percent,
+    span,
+    spans,
+    step_in_words,
+    weights_at,
+)
 from gateway.rollout.verdict import Verdict
+
+SILENCE_NS = 60 * SECOND_NS  # without a single request, until that is told
+MOST_TOLD = 32  # holds of one step that are remembered
 
 Phase = Literal["pending", "running", "paused", "confirming", "promoted", "rolled_back", "aborted"]
 # What a decision is about; notices have the same names.
@@ -65,9 +85,22 @@ Wait = Literal[
     "switched_off",
 ]
 
+Verb = Literal["start", "promote", "pause", "resume", "abort", "retry", "undo", "confirm"]
+
 LIVE: frozenset[Phase] = frozenset({"running", "paused", "confirming"})  # challengers may serve
 ENDED: frozenset[Phase] = frozenset({"promoted", "rolled_back", "aborted"})
 BEFORE_FIRST = -1
+_OPEN = "none of its backends takes requests, their breakers are open."
+_WAIT_OF: dict[Phase, Wait] = {"paused": "pause", "confirming": "confirmation"}
+_POSSIBLE: dict[Phase, tuple[Verb, ...]] = {
+    "pending": ("start", "abort"),
+    "running": ("promote", "pause", "abort"),
+    "paused": ("promote", "resume", "abort"),
+    "confirming": ("confirm", "promote", "pause", "abort"),
+    "promoted": ("undo",),
+    "rolled_back": ("retry",),
+    "aborted": ("retry",),
+}
 
 
 class State(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -117,3 +150,475 @@ class Move(Struct, frozen=True, kw_only=True):
     event: Event = ""
     sentence: str = ""
     wait: Wait = ""  # what is waited for now, with its sentence, where nothing happens
+
+
+# -- what people and the file say
+
+
+def declared(name: str, spec_hash: str, now_ms: int, *, revision: int = 1) -> State:
+    """A rollout that nobody has begun yet."""
+    return State(
+        name=name, spec_hash=spec_hash, revision=revision, since_ms=now_ms, step_since_ms=now_ms
+    )
+
+
+def start(state: State, now_ms: int, actor: str) -> Move:
+    """Begin: the first step is taken by the next look."""
+    _allowed(state, "start", "pending", remedy="`retry` begins one again that has ended")
+    return _moved(_begun(state, now_ms), "started", f"Started by {actor}.")
+
+
+def promote(
+    state: State,
+    rollout: Rollout,
+    now_ms: int,
+    actor: str,
+    *,
+    full: bool = False,
+    verdicts: Sequence[Verdict] = (),
+) -> Move:
+    """Pass by the present step; in full: by all of them, by windows and gates too."""
+    _allowed(state, "promote", *LIVE, remedy="`start` or `retry` begins it")
+    if full:
+        winner = _best(_left(state, rollout), verdicts)
+        return _promoted(state, winner, now_ms, f"Promoted in full by {actor}.")
+    passed = replace(
+        _in_phase(state, "running", now_ms, f"{actor} passed by {_step_name(state, rollout)}."),
+        skip=state.step,
+        approved=state.step + 1,
+        progress_ms=now_ms,
+        paused_by="",
+    )
+    return _moved(passed, "skipped", passed.reason)
+
+
+def pause(state: State, now_ms: int, actor: str) -> Move:
+    _allowed(state, "pause", "running", "confirming", remedy="only one that runs can be paused")
+    paused = _in_phase(state, "paused", now_ms, f"Paused by {actor}.")
+    return _moved(replace(paused, paused_by="person"), "paused", paused.reason)
+
+
+def resume(state: State, now_ms: int, actor: str) -> Move:
+    """Go on; where a step paused it, past that step."""
+    _allowed(state, "resume", "paused", remedy="only one that is paused can be resumed")
+    resumed = replace(
+        _in_phase(state, "running", now_ms, f"Resumed by {actor}."),
+        progress_ms=now_ms,
+        skip=state.step if state.paused_by == "step" else state.skip,
+        paused_by="",
+    )
+    return _moved(resumed, "resumed", resumed.reason)
+
+
+def confirm(state: State, now_ms: int, actor: str) -> Move:
+    _allowed(state, "confirm", "confirming", remedy="it asks for no confirmation now")
+    confirmed = replace(
+        _in_phase(state, "running", now_ms, f"Confirmed by {actor}."),
+        approved=state.step + 1,
+        progress_ms=now_ms,
+    )
+    return _moved(confirmed, "confirmed", confirmed.reason)
+
+
+def abort(state: State, now_ms: int, sentence: str) -> Move:
+    """End it: the champion serves all."""
+    _allowed(state, "abort", "pending", *LIVE, remedy="`undo` takes a promotion back")
+    return _moved(_withdrawn(state, "aborted", now_ms, sentence), "aborted", sentence)
+
+
+def retry(state: State, now_ms: int, actor: str) -> Move:
+    """Begin again from the first step, as a new revision."""
+    _allowed(
+        state, "retry", "rolled_back", "aborted", remedy="only one that was ended can be retried"
+    )
+    fresh = declared(state.name, state.spec_hash, now_ms, revision=state.revision + 1)
+    return _moved(_begun(fresh, now_ms), "retried", f"Begun again by {actor}.")
+
+
+def undo(state: State, now_ms: int, actor: str) -> Move:
+    """Switch back at once."""
+    _allowed(state, "undo", "promoted", remedy="`abort` ends one that is under way")
+    sentence = f"The promotion was taken back by {actor}."
+    return _moved(_withdrawn(state, "rolled_back", now_ms, sentence), "undone", sentence)
+
+
+def possible(state: State) -> tuple[Verb, ...]:
+    """What people may say now."""
+    return _POSSIBLE[state.phase]
+
+
+# -- what a look leads to
+
+
+def look(state: State, rollout: Rollout, seen: Seen) -> Move:
+    """What follows from what is seen now; at most one thing."""
+    if state.phase not in LIVE:
+        return Move(state=state, sentence=state.reason)
+    for bad in (_broken, _worse):
+        if move := bad(state, rollout, seen):
+            return move
+    if seen.is_off:
+        return _waits(state, "switched_off", "All rollouts are switched off by feature.rollouts.")
+    if seen.srm and (move := _misdrawn(state, rollout, seen)):
+        return move
+    if state.phase != "running":
+        return Move(state=state, sentence=state.reason, wait=_WAIT_OF[state.phase])
+    return _on_step(state, rollout, seen)
+
+
+def _broken(state: State, rollout: Rollout, seen: Seen) -> Move | None:
+    """No backend of a challenger takes requests: no statistics are needed."""
+    if CHAMPION in seen.open_arms:
+        return None  # Why: then it is not the challenger's fault, and nobody is better
+    arms = [arm for arm in _left(state, rollout) if arm in seen.open_arms and state.weights[arm]]
+    return _without(state, rollout, arms[0], seen, _OPEN) if arms else None
+
+
+def _worse(state: State, rollout: Rollout, seen: Seen) -> Move | None:
+    for verdict in seen.fails:
+        if verdict.kind == "guardrail" and verdict.arm in _left(state, rollout):
+            return _without(state, rollout, verdict.arm, seen, _told(verdict))
+    return None
+
+
+def _without(state: State, rollout: Rollout, arm: str, seen: Seen, why: str) -> Move:
+    """The arm leaves and the champion gets its part; the last one takes the rollout along."""
+    if _left(state, rollout) == (arm,):
+        sentence = f"Rolled back: {arm}: {why}"
+        gone = _withdrawn(state, "rolled_back", seen.now_ms, sentence)
+        return _moved(replace(gone, out=(*state.out, arm)), "rolled_back", sentence)
+    is_mirrored = arm == next(iter(rollout.arms))  # copies go to the first challenger
+    left = replace(
+        state,
+        out=(*state.out, arm),
+        weights={**state.weights, arm: 0},
+        mirror_ppm=0 if is_mirrored else state.mirror_ppm,
+        headers=tuple(match for match in state.headers if match.arm != arm),
+    )
+    return _moved(left, "arm_left", f"{arm} left, its part is the champion's again: {why}")
+
+
+def _misdrawn(state: State, rollout: Rollout, seen: Seen) -> Move | None:
+    """The shares are not as drawn, so that no other figure can be trusted."""
+    if rollout.on_srm == "rollback":
+        sentence = f"Rolled back: {seen.srm}"
+        return _moved(
+            _withdrawn(state, "rolled_back", seen.now_ms, sentence), "rolled_back", sentence
+        )
+    if rollout.on_srm == "hold" and state.skip != state.step:
+        if state.phase != "running":
+            return None
+        return _late(state, rollout, seen) or _holds(state, "srm", "srm", seen.srm)
+    move = _holds(state, "srm", "srm", seen.srm)
+    return replace(move, state=replace(move.state, wait=state.wait)) if move.event else None
+
+
+def _on_step(state: State, rollout: Rollout, seen: Seen) -> Move:
+    """The step that was taken last: over, and what is next; or what it waits for."""
+    if state.skip != state.step:
+        waiting = _unfinished(state, rollout, seen)
+        if waiting is not None:
+            return _late(state, rollout, seen) or waiting
+    following = state.step + 1
+    if following < len(rollout.steps):
+        return _next_step(state, rollout, seen, following)
+    return _past_last(state, rollout, seen)
+
+
+def _unfinished(state: State, rollout: Rollout, seen: Seen) -> Move | None:
+    """What the present step still waits for; None: nothing."""
+    if state.step == BEFORE_FIRST:
+        return None
+    step = rollout.steps[state.step]
+    if step.set_weight:
+        return _weighing(state, rollout, seen)
+    if step.pause is not None:
+        return _pausing(state, step.pause, seen)
+    if step.analysis is not None:
+        return _analysing(state, rollout, step.analysis, seen)
+    return None
+
+
+def _weighing(state: State, rollout: Rollout, seen: Seen) -> Move | None:
+    """The minimum of time and samples, and no gate that objects."""
+    minimum, at = rollout.minimum, percent(sum(state.weights.values()))
+    if (lasted := _lasted(state, seen)) < int(minimum.time):
+        return _waits(state, "time", f"At {at}: {spans(lasted, int(minimum.time))}.")
+    if rollout.dry_run:
+        return None  # Why: nothing is moved, so nothing can be counted
+    left = _left(state, rollout)
+    answered = min(seen.answered.get(arm, 0) for arm in left)
+    if answered < minimum.samples:
+        if not any(seen.assigned.values()) and lasted >= SILENCE_NS:
+            sentence = f"No request has come to route {rollout.route} at this step."
+            return _holds(state, "no_traffic", "no_traffic", sentence)
+        return _waits(
+            state, "samples", f"At {at}: {answered:,} of {minimum.samples:,} answers have come."
+        )
+    return _objection(state, rollout, seen)
+
+
+def _objection(state: State, rollout: Rollout, seen: Seen) -> Move | None:
+    """A gate that keeps every challenger from more weight."""
+    if _is_champion_idle(state, rollout):
+        bad: tuple[str, ...] = ("fail",)  # Why: there is nothing to compare with any more
+    else:
+        bad = ("fail", "not_enough_data")
+    objections = [
+        next((one for one in seen.verdicts if one.arm == arm and one.verdict in bad), None)
+        for arm in _left(state, rollout)
+    ]
+    return _held_by(state, objections, told=bad)
+
+
+def _held_by(
+    state: State, objections: Sequence[Verdict | None], told: Sequence[str] = ("fail",)
+) -> Move | None:
+    """Held, unless there is an arm to which nothing objects; which verdicts people are told."""
+    if not objections or None in objections:
+        return None
+    verdict = next(one for one in objections if one is not None)
+    if verdict.verdict not in told:
+        return _waits(state, "gate", _told(verdict))
+    return _holds(state, "gate", f"gate:{verdict.gate}:{verdict.verdict}", _told(verdict))
+
+
+def _pausing(state: State, step: Pause, seen: Seen) -> Move | None:
+    if not step.duration:  # entered as a pause; whoever resumes it passes it by
+        return None
+    if (lasted := _lasted(state, seen)) < int(step.duration):
+        return _waits(state, "pause", f"Pauses: {spans(lasted, int(step.duration))}.")
+    return None
+
+
+def _analysing(state: State, rollout: Rollout, step: Analysis, seen: Seen) -> Move | None:
+    if (lasted := _lasted(state, seen)) < int(step.duration):
+        return _waits(state, "time", f"Analyses: {spans(lasted, int(step.duration))}.")
+    if rollout.dry_run:
+        return None
+    return _held_by(state, [_short_of(seen, arm, step.gates) for arm in _left(state, rollout)])
+
+
+def _short_of(seen: Seen, arm: str, gates: Sequence[str] = ()) -> Verdict | None:
+    """The first of these gates that does not pass for the arm; None: they all do."""
+    wanted = [one for one in seen.verdicts if one.arm == arm and (not gates or one.gate in gates)]
+    missing = [name for name in gates if name not in {one.gate for one in wanted}]
+    if missing:
+        return Verdict(gate=missing[0], arm=arm, metric="", sentence="There is no verdict yet.")
+    return next((one for one in wanted if one.verdict != "pass"), None)
+
+
+def _next_step(state: State, rollout: Rollout, seen: Seen, following: int) -> Move:
+    step = rollout.steps[following]
+    if step.set_weight is None:
+        return _taken(state, rollout, seen, following, {})
+    weights = weights_at(rollout, step.set_weight, state.out)
+    is_rising = sum(weights.values()) > sum(state.weights.values())
+    if is_rising and (blocked := _barred(state, rollout, seen, following, weights)):
+        return (_late(state, rollout, seen) if blocked.wait == "gate" else None) or blocked
+    return _taken(state, rollout, seen, following, {"weights": weights})
+
+
+def _barred(
+    state: State, rollout: Rollout, seen: Seen, following: int, weights: Mapping[str, int]
+) -> Move | None:
+    """What keeps weight from rising, though the step before is over."""
+    after = replace(state, weights=dict(weights))
+    is_last_comparison = state.is_compared and _is_champion_idle(after, rollout)
+    if is_last_comparison and not rollout.dry_run and state.skip != state.step:
+        short = [_short_of(seen, arm) for arm in _left(state, rollout)]
+        if held := _held_by(state, short):
+            return held
+    if not seen.is_in_window:
+        return _holds(state, "window", "window", seen.window or "Outside of its windows.")
+    if rollout.confirm == "every_step" and 0 < following > state.approved:
+        return _asks(state, seen, f"Asks to go on to {percent(sum(weights.values()))}.")
+    return None
+
+
+def _taken(
+    state: State, rollout: Rollout, seen: Seen, index: int, changes: Mapping[str, Any]
+) -> Move:
+    """The step is taken: what it changes holds from now on."""
+    step = rollout.steps[index]
+    now = seen.now_ms
+    new = replace(
+        state,
+        step=index,
+        step_since_ms=now,
+        progress_ms=now,
+        wait="",
+        told=(),
+        skip=-2,
+        reason="",
+        **changes,
+    )
+    if step.set_mirror_route is not None:
+        is_there = next(iter(rollout.arms)) not in state.out
+        ppm = round(step.set_mirror_route.percentage * PPM_PER_PERCENT)
+        new = replace(new, mirror_ppm=ppm if is_there else 0)
+    if step.set_header_route is not None:
+        new = replace(new, headers=headers_of(step.set_header_route, rollout, state.out))
+    if step.pause is not None and not step.pause.duration:
+        sentence = "Pauses until somebody promotes or resumes it."
+        paused = _in_phase(new, "paused", now, sentence)
+        return _moved(replace(paused, paused_by="step"), "paused", sentence)
+    new = replace(new, is_compared=new.is_compared or _is_comparing(new, rollout))
+    sentence = f"Step {index + 1} of {len(rollout.steps)}: {step_in_words(step)}."
+    return _moved(new, "advanced", sentence)
+
+
+def _past_last(state: State, rollout: Rollout, seen: Seen) -> Move:
+    """Every step is over: who is promoted, or why nobody is yet."""
+    left = _left(state, rollout)
+    passing = left if state.skip == state.step else _promotable(state, rollout, seen)
+    if not passing:
+        told = ("fail",) if rollout.standing else ("fail", "inconclusive", "not_enough_data")
+        held = _held_by(state, [_missing(rollout, seen, arm) for arm in left], told)
+        return _late(state, rollout, seen) or held or Move(state=state)
+    winner = _best(passing, seen.verdicts)
+    is_rising = state.weights.get(winner, 0) < PPM
+    if is_rising and not seen.is_in_window:
+        return _holds(state, "window", "window", seen.window or "Outside of its windows.")
+    if rollout.confirm != "never" and state.approved <= state.step:
+        return _asks(state, seen, f"Asks to promote {winner}.")
+    return _promoted(state, winner, seen.now_ms, f"Promoted: {winner} has all the traffic.")
+
+
+def _promotable(state: State, rollout: Rollout, seen: Seen) -> tuple[str, ...]:
+    """The challengers that may have everything."""
+    left = _left(state, rollout)
+    if rollout.dry_run:
+        return left
+    if _is_champion_idle(state, rollout) and not rollout.standing:
+        failing = {one.arm for one in seen.verdicts if one.verdict == "fail"}
+        return tuple(arm for arm in left if arm not in failing)
+    return tuple(arm for arm in left if _missing(rollout, seen, arm) is None)
+
+
+def _missing(rollout: Rollout, seen: Seen, arm: str) -> Verdict | None:
+    """The gate that the arm still lacks for a promotion."""
+    short = _short_of(seen, arm)
+    if short is not None or not rollout.standing:
+        return short
+    better = {gate.name or gate.metric for gate in rollout.gates if gate.needs == "better"}
+    if any(one.gate in better for one in seen.verdicts if one.arm == arm):
+        return None  # they all pass
+    return Verdict(gate="", arm=arm, metric="", sentence="No gate asks for `needs: better`.")
+
+
+def _late(state: State, rollout: Rollout, seen: Seen) -> Move | None:
+    """Aborted, where it has not got on for too long; a pause that was asked for is no delay."""
+    step = rollout.steps[state.step] if state.step >= 0 else None
+    if not rollout.deadline or (step is not None and step.pause is not None):
+        return None
+    if _since(state.progress_ms, seen.now_ms) < int(rollout.deadline):
+        return None
+    sentence = f"Aborted: no progress for {span(int(rollout.deadline))}, its deadline."
+    return _moved(_withdrawn(state, "aborted", seen.now_ms, sentence), "aborted", sentence)
+
+
+def _asks(state: State, seen: Seen, sentence: str) -> Move:
+    return _moved(
+        _in_phase(state, "confirming", seen.now_ms, sentence), "needs_confirmation", sentence
+    )
+
+
+# -- states and moves
+
+
+def _left(state: State, rollout: Rollout) -> tuple[str, ...]:
+    return tuple(arm for arm in rollout.arms if arm not in state.out)
+
+
+def _best(arms: Sequence[str], verdicts: Sequence[Verdict]) -> str:
+    """The arm with the most evidence for it; the first where they are alike."""
+
+    def merit(arm: str) -> float:
+        mine = [one for one in verdicts if one.arm == arm]
+        return sum(one.log_e_better if one.kind == "signal" else -one.log_e for one in mine)
+
+    return max(arms, key=merit)
+
+
+def _is_champion_idle(state: State, rollout: Rollout) -> bool:
+    return sum(state.weights.values()) > PPM - len(rollout.arms)
+
+
+def _is_comparing(state: State, rollout: Rollout) -> bool:
+    is_serving = any(state.weights.values()) or state.mirror_ppm > 0
+    return is_serving and not _is_champion_idle(state, rollout)
+
+
+def _begun(state: State, now_ms: int) -> State:
+    return replace(
+        _in_phase(state, "running", now_ms, ""), step_since_ms=now_ms, progress_ms=now_ms
+    )
+
+
+def _in_phase(state: State, phase: Phase, now_ms: int, reason: str) -> State:
+    return replace(state, phase=phase, since_ms=now_ms, reason=reason, wait=_WAIT_OF.get(phase, ""))
+
+
+def _withdrawn(state: State, phase: Phase, now_ms: int, reason: str) -> State:
+    """Nothing goes to a challenger any more."""
+    bare = replace(state, weights=dict.fromkeys(state.weights, 0), mirror_ppm=0, headers=())
+    return replace(_in_phase(bare, phase, now_ms, reason), paused_by="", skip=-2)
+
+
+def _promoted(state: State, winner: str, now_ms: int, sentence: str) -> Move:
+    weights = dict.fromkeys(state.weights, 0) | {winner: PPM}
+    everything = replace(
+        _in_phase(state, "promoted", now_ms, sentence),
+        weights=weights,
+        winner=winner,
+        mirror_ppm=0,
+        headers=(),
+        paused_by="",
+        skip=-2,
+    )
+    return _moved(everything, "promoted", sentence)
+
+
+def _moved(state: State, event: Event, sentence: str) -> Move:
+    return Move(state=state, event=event, sentence=sentence, wait=state.wait)
+
+
+def _waits(state: State, wait: Wait, sentence: str) -> Move:
+    """An ordinary wait: shown, not told."""
+    return Move(
+        state=replace(state, wait="") if state.wait else state, sentence=sentence, wait=wait
+    )
+
+
+def _holds(state: State, wait: Wait, token: str, sentence: str) -> Move:
+    """A wait that people should know of: told once a step."""
+    held = replace(state, wait=wait) if state.wait != wait else state
+    if token in state.told:
+        return Move(state=held, sentence=sentence, wait=wait)
+    told = replace(held, told=(*state.told, token)[-MOST_TOLD:])
+    return Move(state=told, event="held", sentence=f"Held: {sentence}", wait=wait)
+
+
+def _allowed(state: State, verb: str, *phases: Phase, remedy: str) -> None:
+    if state.phase not in phases:
+        phase = state.phase.replace("_", " ")
+        raise IllegalTransition(f"Rollout {state.name} is {phase}: it cannot {verb}; {remedy}.")
+
+
+def _lasted(state: State, seen: Seen) -> int:
+    return _since(state.step_since_ms, seen.now_ms)
+
+
+def _since(then_ms: int, now_ms: int) -> int:
+    return max(0, now_ms - then_ms) * NS_PER_MS
+
+
+def _told(verdict: Verdict) -> str:
+    return verdict.sentence or f"{verdict.gate} says {verdict.verdict.replace('_', ' ')}."
+
+
+def _step_name(state: State, rollout: Rollout) -> str:
+    if state.step == BEFORE_FIRST:
+        return "the beginning"
+    return f"step {state.step + 1}, {step_in_words(rollout.steps[state.step])}"

@@ -33,4 +33,26 @@ def _add_delivery(connection: sa.Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE config_history ADD COLUMN delivery TEXT")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_config_history, _add_delivery)
+def _create_rollouts(connection: sa.Connection) -> None:
+    metadata = sa.MetaData()
+    sa.Table(
+        "rollout_states",
+        metadata,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+    )
+    sa.Table(
+        "rollout_decisions",
+        metadata,
+        sa.Column("n", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("rollout", sa.Text, nullable=False, index=True),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("event", sa.Text, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("hash", sa.Text, nullable=False),
+    )
+    metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_config_history, _add_delivery, _create_rollouts)
