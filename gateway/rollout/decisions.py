@@ -26,6 +26,7 @@ from gateway.errors import GatewayError
 from gateway.rollout.counts import Segment
 from gateway.rollout.machine import Event, Phase
 from gateway.rollout.verdict import Judgement
+from gateway.state.rollouts import KeptDecision
 
 NOTHING = "0" * 64  # the hash before the first entry
 _LARGEST = sys.float_info.max
@@ -62,15 +63,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     propagation_ms: float | None = None  # from the verdict to the last worker's word
 
 
-class Entry(Struct, frozen=True, kw_only=True):
-    """A decision as it is kept."""
-
-    n: int
-    rollout: str
-    at_ms: int
-    event: str
-    text: str
-    hash: str
+Entry = KeptDecision  # a decision as it is kept
 
 
 def sealed(decision: Decision, n: int, prev: str) -> Entry:

@@ -1,160 +1,586 @@
 """The desk: looks at every rollout twice a second, and does what follows.
 
-    read evidence → judge → machine → write down → deliver → tell
+    declared → read evidence → judge → machine → write down → deliver → tell
 
-Rule 1: state and decision are in one transaction, before anything is delivered; what is
-        delivered is worked out of the state, so that it can be delivered again.
-Rule 2: a defect in one rollout's look is logged and leaves the others alone.
+Rule 1: states and decisions are one transaction, before anything is delivered; what is
+        delivered is worked out of the states, so that a controller that starts anywhere in
+        between delivers it again, and decides nothing twice.
+Rule 2: what is counted while weights change is evidence for nobody.
+Rule 3: a defect in one rollout's look is logged and leaves the others alone.
+Rule 4: a decision that cannot be put in force is offered again and again, and shown.
 
-Knows nothing of HTTP, of SQL and of workers: its parts are the protocols below.
+Knows nothing of HTTP, of SQL and of workers: its `parts` are protocols.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import get_args
 
-from msgspec import Struct
+import msgspec
+from msgspec.structs import replace
 
 from gateway.config import Document
+from gateway.config.document import parse_rollout
 from gateway.config.rollouts import Rollout
+from gateway.errors import ConfigError, GatewayError, IllegalTransition, Problem, UnknownRollout
 from gateway.messages import Delivery
-from gateway.plan import Plan
-from gateway.rollout.counts import ArmCounts, Evidence, Segment
-from gateway.rollout.decisions import Decision, Entry
-from gateway.rollout.machine import Phase, Verb, Wait
-from gateway.rollout.verdict import Judgement, RatioVerdict, Verdict
+from gateway.rollout import machine
+from gateway.rollout.cases import Case, Kept
+from gateway.rollout.clock import NS_PER_MS, Clock
+from gateway.rollout.decisions import NOTHING, Decision, Entry, opened, sealed
+from gateway.rollout.machine import Event, Move, State
+from gateway.rollout.parts import Changed, Figures, Gateway, Judge, Store, Witness
+from gateway.rollout.standing import delivery_of, is_moved, spec_hash, spec_text
+from gateway.rollout.views import ArmView as ArmView
+from gateway.rollout.views import View as View
+from gateway.rollout.views import view_of
+from gateway.rollout.windows import Window, is_open, opening, parsed
+from gateway.state.rollouts import KeptState
 
-Source = Literal["file", "hand"]
+LOOK_S = 0.5
+SETTLE_LOOK_S = 0.02
+SAVE_MS = 5_000  # a board that is lost with its gateway takes so much evidence along
+SETTLE_MS = 30_000  # longer than that nobody waits for the requests drawn by old weights
+FIRST_PAUSE_NS, LONGEST_PAUSE_NS = 5 * 10**8, 10 * 10**9
+MOST_BY_HAND = 100
+MOST_HISTORY = 10_000
+OFF = "feature.rollouts"
+DESK, FILE = "desk", "file"
 
-
-class ArmView(Struct, frozen=True, kw_only=True):
-    """One arm, as it is shown; counts are of this revision."""
-
-    name: str
-    weight: float  # percent of the rollout's units
-    is_out: bool = False
-    counts: ArmCounts
-
-
-class View(Struct, frozen=True, kw_only=True):
-    """One rollout, as it is shown."""
-
-    name: str
-    route: str
-    source: Source
-    phase: Phase
-    revision: int
-    step: int  # index of the step that was taken last; -1 none yet
-    steps: tuple[str, ...]  # each in words: `setWeight 5`
-    weight: float  # percent of the units that get a challenger
-    mirror: float  # percent of the requests that are copied
-    since_ms: int  # of the phase
-    step_since_ms: int
-    sentence: str  # what it waits for, or why it ended
-    wait: Wait = ""
-    needs: str = ""  # what its gates still need, as a sentence
-    arms: tuple[ArmView, ...] = ()  # the champion first
-    verdicts: tuple[Verdict, ...] = ()
-    srm: tuple[RatioVerdict, ...] = ()
-    winner: str = ""
-    edit: str = ""  # of a promoted one: what to write into the file to make it permanent
-    failure: str = ""  # why what was decided is not in force yet
-    verbs: tuple[Verb, ...] = ()  # that are possible now
-    is_dry_run: bool = False
-    spec_hash: str = ""
-    spec: str = ""  # as declared, with defaults, JSON
-    propagation_ms: float | None = None  # of the last decision that moved something
-
-
-class Changed(Protocol):
-    """What became of a delivery."""
-
-    @property
-    def hash(self) -> str: ...
-    @property
-    def previous(self) -> str: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-
-class Gateway(Protocol):
-    """The configuration in force and the way to another delivery: `reload.Reload`."""
-
-    @property
-    def document(self) -> Document: ...
-    @property
-    def plan(self) -> Plan: ...
-    @property
-    def delivery(self) -> Delivery: ...
-    async def deliver(self, change: Callable[[Delivery], Delivery], author: str) -> Changed: ...
-
-
-class Witness(Protocol):
-    """Who counts: the board and the log."""
-
-    @property
-    def board(self) -> str: ...  # names this board; another one counts from nothing
-    def read(self, name: str, rollout: Rollout) -> Evidence: ...  # all since the board was made
-
-
-class Judge(Protocol):
-    """`gates.judge`."""
-
-    def __call__(self, rollout: Rollout, segments: Sequence[Segment], now_ms: int) -> Judgement: ...
+log = logging.getLogger(__name__)
 
 
 class Desk:
     """Every rollout of one gateway."""
 
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        store: Store,
+        witness: Witness,
+        judge: Judge,
+        clock: Clock,
+        tell: Callable[[Decision, Rollout], None] | None = None,
+        check: Callable[[str, Rollout, Document], Sequence[Problem]] | None = None,
+        versions: Callable[[Rollout, Document], dict[str, str]] | None = None,
+    ) -> None:
+        """`check` finds what is wrong with one that is started by hand."""
+        self._gateway, self._store, self._witness = gateway, store, witness
+        self._judge, self._clock, self._tell = judge, clock, tell
+        self._check, self._versions = check, versions
+        self._lock = asyncio.Lock()
+        self._cases: dict[str, Case] = {}
+        self._tail = (0, NOTHING)
+        self._document: Document | None = None  # whose rollouts were taken in last
+        self._is_read = False
+        self._retry_ns, self._pause_ns = 0, FIRST_PAUSE_NS
+        self._unreadable: dict[str, int] = {}  # versions of rows that another program wrote
+        self._last_error = ""
+        self._decided: dict[Event, int] = {}
+        self._failures = 0
+
     # -- what is shown
 
     def rollouts(self) -> list[View]:
-        """All that are declared or were, the file's first."""
-        raise NotImplementedError
+        """All that are declared, then those started by hand."""
+        shown = [case for case in self._cases.values() if not case.kept.is_gone]
+        return [view_of(case) for case in sorted(shown, key=lambda one: one.source)]
 
     def view(self, name: str) -> View:
-        """UnknownRollout if there is none of this name."""
-        raise NotImplementedError
+        """UnknownRollout if there never was one of this name."""
+        return view_of(self._case(name))
 
     def history(self, name: str) -> list[Decision]:
-        """What was decided of one rollout, the oldest first."""
-        raise NotImplementedError
+        """What was decided of one rollout, the oldest first, each with what became of it."""
+        self._case(name)
+        entries = self._store.decisions(rollout=name, limit=MOST_HISTORY)
+        return _joined(map(opened, entries))
 
     def decisions(self, after: int = 0, limit: int = 1000) -> list[Entry]:
-        """The whole log as it is kept, to be exported and verified."""
-        raise NotImplementedError
+        """The log as it is kept, to be exported and verified."""
+        return self._store.decisions(after=after, limit=limit)
+
+    def figures(self) -> Figures:
+        figures = Figures(
+            decisions={(event,): count for event, count in self._decided.items()},
+            failures={(): self._failures},
+        )
+        for view in self.rollouts():
+            for phase in get_args(machine.Phase):
+                figures.phase[view.name, phase] = int(view.phase == phase)
+            figures.step[view.name,] = view.step + 1
+            figures.is_pending[view.name,] = int(bool(self._cases[view.name].kept.undelivered))
+            for arm in view.arms:
+                figures.weight[view.name, arm.name] = arm.weight / 100
+            for one in view.verdicts:
+                figures.verdict[view.name, one.arm, one.gate, one.verdict] = 1
+            if view.propagation_ms is not None:
+                figures.propagation_s[view.name,] = view.propagation_ms / 1000
+        return figures
 
     # -- what people say; IllegalTransition where the phase does not allow it
 
     async def start(self, name: str, actor: str, text: str = "") -> View:
         """Begin one that is declared in the file, or with `text` (YAML) one that is not."""
-        raise NotImplementedError
+        async with self._lock:
+            self._take_in()
+            case = self._by_hand(name, text) if text else self._case(name)
+            move = machine.start(case.state, self._clock.now_ms(), actor)
+            return await self._said(case, move, actor)
 
     async def promote(self, name: str, actor: str, *, full: bool = False) -> View:
         """Pass by the present step; with `full` go to the end at once."""
-        raise NotImplementedError
+
+        def order(case: Case, now_ms: int) -> Move:
+            verdicts = case.judgement.verdicts if case.judgement else ()
+            state, rollout = case.state, case.rollout
+            return machine.promote(state, rollout, now_ms, actor, full=full, verdicts=verdicts)
+
+        return await self._say(name, actor, order)
 
     async def pause(self, name: str, actor: str) -> View:
         """Stay where it is; guardrails go on."""
-        raise NotImplementedError
+        return await self._say(name, actor, lambda case, at: machine.pause(case.state, at, actor))
 
     async def resume(self, name: str, actor: str) -> View:
         """Go on after a pause."""
-        raise NotImplementedError
+        return await self._say(name, actor, lambda case, at: machine.resume(case.state, at, actor))
 
     async def abort(self, name: str, actor: str, reason: str = "") -> View:
         """End it: the champion serves all."""
-        raise NotImplementedError
+        sentence = f"Aborted by {actor}{': ' if reason else ''}{reason}."
+        return await self._say(
+            name, actor, lambda case, at: machine.abort(case.state, at, sentence)
+        )
 
     async def retry(self, name: str, actor: str) -> View:
         """Begin again from the first step, as a new revision."""
-        raise NotImplementedError
+        return await self._say(name, actor, lambda case, at: machine.retry(case.state, at, actor))
 
     async def undo(self, name: str, actor: str) -> View:
         """Take a promotion back at once."""
-        raise NotImplementedError
+        return await self._say(name, actor, lambda case, at: machine.undo(case.state, at, actor))
 
     async def confirm(self, name: str, actor: str) -> View:
         """Say go on where it asks."""
-        raise NotImplementedError
+        return await self._say(name, actor, lambda case, at: machine.confirm(case.state, at, actor))
+
+    async def _say(self, name: str, actor: str, order: Callable[[Case, int], Move]) -> View:
+        async with self._lock:
+            self._take_in()
+            case = self._case(name)
+            if case.kept.is_gone:
+                raise IllegalTransition(f"Rollout {name} is no longer declared.")
+            return await self._said(case, order(case, self._clock.now_ms()), actor)
+
+    async def _said(self, case: Case, move: Move, actor: str) -> View:
+        self._follow(case, move, actor)
+        if case.is_live and not case.kept.is_settling:
+            self._look_at(case)  # Why now: what was waited for may be there already
+        await self._deliver(actor)
+        return view_of(case)
+
+    # -- looks
+
+    async def run(self) -> None:
+        """Looks, until cancelled."""
+        while True:
+            try:
+                await self.look()
+                self._last_error = ""
+                await self._rest()
+            except Exception as error:  # noqa: BLE001  a guardrail that nobody watches is none
+                self._failures += 1
+                self._is_read = False  # Why: somebody else may have written
+                self._report(error)
+                await asyncio.sleep(LOOK_S)
+
+    def _report(self, error: Exception) -> None:
+        """Once, however often it comes."""
+        if str(error) == self._last_error:
+            return
+        self._last_error = str(error)
+        is_ours = isinstance(error, GatewayError)
+        log.error("rollouts were not looked at: %s", error, exc_info=None if is_ours else error)
+
+    async def _rest(self) -> None:
+        """Until the next look; what settles is looked for more often, so that little is lost."""
+        until_ns = self._clock.monotonic_ns() + int(LOOK_S * 1e9)
+        while (left_ns := until_ns - self._clock.monotonic_ns()) > 0:
+            settling = [case for case in self._cases.values() if case.settling is not None]
+            if not settling:
+                await asyncio.sleep(left_ns / 1e9)
+                continue
+            await asyncio.sleep(SETTLE_LOOK_S)
+            async with self._lock:
+                for case in settling:
+                    self._settle(case)
+
+    def _settle(self, case: Case) -> None:
+        """Evidence counts again once the requests that the old weights drew have ended."""
+        if case.is_live and case.kept.is_settling:
+            case.credit(self._witness.read(case.state.name, case.rollout), SETTLE_MS)
+        if not case.kept.is_settling:
+            case.settling = None
+            self._save([case])
+
+    async def look(self) -> None:
+        """Once at everything."""
+        async with self._lock:
+            self._take_in()
+            await self._deliver(DESK)
+            for case in list(self._cases.values()):
+                if case.is_live:
+                    self._try(case)
+            await self._deliver(DESK)
+
+    def _try(self, case: Case) -> None:
+        try:
+            self._look_at(case)
+        except GatewayError:
+            raise
+        except Exception as error:  # Why: Rule 3
+            self._failures += 1
+            case.failure = f"It cannot be looked at, by a defect: {error!r}."
+            log.exception("rollout could not be looked at", extra={"rollout": case.state.name})
+
+    def _look_at(self, case: Case) -> None:
+        """Reads, judges and follows, until nothing follows any more."""
+        name, frozen = case.state.name, _frozen(case)
+        was_settling = case.kept.is_settling
+        reading = self._witness.read(name, case.rollout)
+        case.credit(reading, SETTLE_MS)
+        case.kept.account.freeze(case.rollout, self._witness.reference(case.rollout))
+        now_ms = self._clock.now_ms()
+        case.judged = tuple(case.kept.account.segments)
+        case.judgement = self._judge(case.rollout, case.judged, now_ms)
+        decided_ns = self._clock.monotonic_ns()
+        for _ in range(len(case.rollout.steps) + 2):
+            seen = self._seen(case, now_ms, reading)
+            move = machine.look(case.state, case.rollout, seen)
+            case.sentence, case.wait = move.sentence, move.wait
+            is_something = self._follow(case, move, DESK, decided_ns=decided_ns)
+            if not is_something or case.kept.is_settling:
+                break  # Why: one weight at a time, each delivered before the next
+        is_old = now_ms - case.kept.at_ms >= SAVE_MS
+        if is_old or was_settling != case.kept.is_settling or frozen != _frozen(case):
+            self._save([case])
+
+    def _seen(self, case: Case, now_ms: int, reading: Evidence) -> machine.Seen:
+        seen = case.seen(now_ms, case.judgement, reading)
+        is_in_window, when = self._window(case.rollout)
+        is_off = OFF in self._gateway.delivery.off
+        return replace(seen, is_in_window=is_in_window, window=when, is_off=is_off)
+
+    def _window(self, rollout: Rollout) -> tuple[bool, str]:
+        try:
+            windows: tuple[Window, ...] = parsed(rollout.windows)
+            wall_s = self._clock.wall_s()
+            is_in = is_open(windows, wall_s)
+            return is_in, "" if is_in else opening(windows, wall_s)
+        except ValueError as error:
+            return False, f"Its windows cannot be read: {error}."
+
+    # -- writing down
+
+    def _follow(self, case: Case, move: Move, actor: str, *, decided_ns: int = 0) -> bool:
+        """Writes down what follows; whether something did."""
+        before = case.state
+        if move.state == before and not move.event:
+            return False
+        case.sentence, case.wait = move.sentence, move.wait
+        kept = replace(case.kept, state=move.state)
+        if not move.event:
+            self._save([case], {case.state.name: kept})
+            return False
+        decision = self._decision(case, move, actor)
+        kept = self._unsettled(case, before, kept)
+        if decided_ns or not case.kept.undelivered:
+            case.decided_ns = decided_ns or self._clock.monotonic_ns()
+        self._save([case], {case.state.name: kept}, [decision])
+        return True
+
+    def _unsettled(self, case: Case, before: State, kept: Kept) -> Kept:
+        """What the move means for evidence and delivery."""
+        number, after = self._tail[0] + 1, kept.state
+        if after.revision != before.revision:
+            kept = replace(kept, account=type(kept.account)())
+        if is_moved(before, after):
+            case.settling = None
+            return replace(kept, is_settling=True, undelivered=number)
+        if after.step != before.step or after.headers != before.headers:
+            if not kept.is_settling and kept.account.segments:
+                kept.account.begin(after.weights, max(after.step, 0), kept.account.seen)
+            return replace(kept, undelivered=number)
+        return kept
+
+    def _decision(self, case: Case, move: Move, actor: str) -> Decision:
+        state, judgement = move.state, case.judgement if actor == DESK else None
+        document = self._gateway.document
+        return Decision(
+            rollout=state.name,
+            revision=state.revision,
+            at_ms=judgement.at_ms if judgement else self._clock.now_ms(),
+            actor=actor,
+            event=move.event,
+            sentence=move.sentence,
+            phase=state.phase,
+            step=state.step,
+            weights=state.weights,
+            judgement=judgement,
+            segments=case.judged if judgement else (),
+            spec_hash=state.spec_hash,
+            spec=case.kept.spec,
+            plan_before=self._gateway.plan.hash,
+            versions=self._versions(case.rollout, document) if self._versions else {},
+        )
+
+    def _save(
+        self,
+        cases: Sequence[Case],
+        kept: Mapping[str, Kept] | None = None,
+        decisions: Sequence[Decision] = (),
+    ) -> None:
+        """One transaction; what is in memory changes only when it is done."""
+        now_ms = self._clock.now_ms()
+        new = {
+            case.state.name: replace((kept or {}).get(case.state.name, case.kept), at_ms=now_ms)
+            for case in cases
+        }
+        rows = [
+            KeptState(case.state.name, case.version + 1, new[case.state.name].encoded())
+            for case in cases
+        ]
+        n, prev = self._tail
+        entries: list[Entry] = []
+        for decision in decisions:
+            entries.append(sealed(decision, n + 1, prev))
+            n, prev = n + 1, entries[-1].hash
+        try:
+            self._store.save(rows, entries)
+        except GatewayError:
+            self._is_read = False  # Why: what is in memory may be ahead of what is written
+            raise
+        self._tail = (n, prev)
+        for case in cases:
+            case.kept, case.version = new[case.state.name], case.version + 1
+        for decision, entry in zip(decisions, entries, strict=True):
+            self._told(replace(decision, n=entry.n))
+
+    def _told(self, decision: Decision) -> None:
+        self._decided[decision.event] = self._decided.get(decision.event, 0) + 1
+        if decision.event == "delivered":
+            return
+        log.info(
+            "rollout: %s",
+            decision.sentence,
+            extra={"rollout": decision.rollout, "event": decision.event, "actor": decision.actor},
+        )
+        if self._tell is not None:
+            self._tell(decision, self._cases[decision.rollout].rollout)
+
+    # -- delivering
+
+    async def _deliver(self, author: str) -> None:
+        """Puts in force what was decided, if it is not; says so when it is."""
+        standing = [case.standing() for case in self._cases.values() if not case.kept.is_gone]
+        waiting = [case for case in self._cases.values() if case.kept.undelivered]
+        before = self._gateway.delivery
+        wanted = delivery_of(standing, before)
+        if wanted == before and not waiting:
+            return
+        if wanted != before and author == DESK and self._clock.monotonic_ns() < self._retry_ns:
+            return
+        self._unsettle(wanted, before)
+        try:
+            changed = await self._gateway.deliver(
+                lambda now: delivery_of(standing, now), f"rollout:{author}"
+            )
+        except GatewayError as error:
+            self._failed(waiting, error)
+            return
+        self._retry_ns, self._pause_ns = 0, FIRST_PAUSE_NS
+        if waiting:
+            self._confirm(waiting, changed)
+        for case in self._cases.values():
+            if case.is_live and case.kept.is_settling and case.settling is None:
+                self._settle(case)
+
+    def _unsettle(self, wanted: Delivery, before: Delivery) -> None:
+        """What stands otherwise than it was decided (after a crash) is evidence for nobody."""
+        for case in self._cases.values():
+            name = case.state.name
+            is_other = wanted.rollouts.get(name) != before.rollouts.get(name)
+            if case.is_live and is_other and not case.kept.undelivered:
+                case.kept = replace(case.kept, is_settling=True)
+                case.settling = None
+
+    def _failed(self, waiting: Sequence[Case], error: GatewayError) -> None:
+        """What was decided is not in force: said once for each reason, tried again later."""
+        self._failures += 1
+        self._retry_ns = self._clock.monotonic_ns() + self._pause_ns
+        self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS)
+        sentence = f"Not in force yet: {error}"
+        concerned = waiting or [case for case in self._cases.values() if case.is_live]
+        news = [case for case in concerned if case.failure != sentence]
+        for case in concerned:
+            case.failure = sentence
+        said = [
+            self._decision(case, Move(state=case.state, event="failed", sentence=sentence), FILE)
+            for case in news
+        ]
+        if news:
+            log.error("rollouts are not in force: %s", error)
+            self._save(news, decisions=[replace(one, actor=DESK) for one in said])
+
+    def _confirm(self, waiting: Sequence[Case], changed: Changed) -> None:
+        """It is in force on every worker: written down, each with the time it took."""
+        now_ns = self._clock.monotonic_ns()
+        entries = [self._delivered(case, changed, now_ns) for case in waiting]
+        kept = {case.state.name: replace(case.kept, undelivered=0) for case in waiting}
+        self._save(waiting, kept, entries)
+        for case, decision in zip(waiting, entries, strict=True):
+            case.failure, case.decided_ns = "", 0
+            if decision.propagation_ms is not None:
+                case.propagation_ms = decision.propagation_ms
+
+    def _delivered(self, case: Case, changed: Changed, now_ns: int) -> Decision:
+        spent_ms = (now_ns - case.decided_ns) / NS_PER_MS if case.decided_ns else None
+        took = "." if spent_ms is None else f" after {spent_ms:.0f} ms."
+        sentence = " ".join((f"In force{took}", *changed.notes))
+        move = Move(state=case.state, event="delivered", sentence=sentence)
+        return replace(
+            self._decision(case, move, FILE),
+            actor=DESK,
+            of=case.kept.undelivered,
+            plan_after=changed.hash,
+            propagation_ms=spent_ms,
+            spec="",
+            versions={},
+        )
+
+    # -- what is declared, and what was written down
+
+    def _take_in(self) -> None:
+        """The file's rollouts as they are now, beside those that are known."""
+        if not self._is_read:
+            self._read()
+        document = self._gateway.document
+        if document is self._document:
+            return
+        declared = document.config.rollouts
+        for name, rollout in declared.items():
+            self._take_in_one(name, rollout)
+        for case in self._cases.values():
+            if case.source == "file" and not case.kept.is_gone and case.state.name not in declared:
+                self._let_go(case)
+        self._document = document
+
+    def _take_in_one(self, name: str, rollout: Rollout) -> None:
+        case, hash_ = self._cases.get(name), spec_hash(rollout)
+        if case is None:
+            case = self._open(rollout, machine.declared(name, hash_, self._clock.now_ms()))
+        elif case.state.spec_hash != hash_ or case.kept.is_gone or case.source == "hand":
+            why = "it is in the file now" if case.kept.text else "its declaration was changed"
+            self._abort_if_live(case, f"Aborted: {why}, which begins the next revision.")
+            case = self._open(rollout, self._next(case, hash_))
+        else:
+            case.rollout = rollout
+        if rollout.autostart and case.state.phase == "pending":
+            self._follow(case, machine.start(case.state, self._clock.now_ms(), FILE), FILE)
+
+    def _next(self, case: Case, hash_: str) -> State:
+        revision = case.state.revision + 1
+        return machine.declared(case.state.name, hash_, self._clock.now_ms(), revision=revision)
+
+    def _open(self, rollout: Rollout, state: State, text: str = "") -> Case:
+        """A new case, in the place of the one that was known by this name."""
+        known = self._cases.get(state.name)
+        kept = Kept(state=state, spec=spec_text(rollout), text=text)
+        version = self._unreadable.pop(state.name, 0)
+        if known is not None:
+            version = known.version
+            kept = replace(kept, undelivered=known.kept.undelivered)
+        case = Case(kept=kept, version=version, rollout=rollout)
+        self._save([case])
+        self._cases[state.name] = case
+        return case
+
+    def _let_go(self, case: Case) -> None:
+        """It is no longer in the file."""
+        self._abort_if_live(case, "Aborted: it is no longer declared in the file.")
+        kept, said = replace(case.kept, is_gone=True), []
+        if case.state.phase == "promoted":
+            sentence = "No longer declared after its promotion: the route is as the file says."
+            move = Move(state=case.state, event="retired", sentence=sentence)
+            said = [self._decision(case, move, FILE)]
+            kept = replace(kept, undelivered=self._tail[0] + 1)
+        self._save([case], {case.state.name: kept}, said)
+
+    def _abort_if_live(self, case: Case, sentence: str) -> None:
+        if case.is_live:
+            now_ms = self._clock.now_ms()
+            self._follow(case, machine.abort(case.state, now_ms, sentence), FILE)
+
+    def _by_hand(self, name: str, text: str) -> Case:
+        """A new case of a declaration that is not in the file."""
+        document = self._gateway.document
+        if name in document.config.rollouts:
+            raise IllegalTransition(f"Rollout {name} is declared in the file; change it there.")
+        rollout = parse_rollout(text, f"rollouts.{name}")
+        if self._check and (problems := self._check(name, rollout, document)):
+            raise ConfigError(tuple(problems))
+        known = self._cases.get(name)
+        if known is not None and (known.is_live or known.state.phase == "promoted"):
+            phase = known.state.phase.replace("_", " ")
+            raise IllegalTransition(f"Rollout {name} is {phase}; abort or undo it first.")
+        if sum(case.source == "hand" for case in self._cases.values()) >= MOST_BY_HAND:
+            raise IllegalTransition(f"There are {MOST_BY_HAND} rollouts by hand; use a known name.")
+        hash_ = spec_hash(rollout)
+        first = machine.declared(name, hash_, self._clock.now_ms())
+        return self._open(rollout, self._next(known, hash_) if known else first, text)
+
+    def _case(self, name: str) -> Case:
+        if not self._is_read:
+            self._read()
+        if name not in self._cases:
+            raise UnknownRollout(f"There is no rollout {name}.")
+        return self._cases[name]
+
+    def _read(self) -> None:
+        """All that was written down, as if for the first time."""
+        n, hash_ = self._store.last()
+        self._tail = (n, hash_ or NOTHING)
+        self._cases, self._unreadable = {}, {}
+        for row in self._store.states():
+            try:
+                kept = Kept.decoded(row.text)
+                rollout = parse_rollout(kept.spec, f"rollouts.{row.name}")
+            except (ConfigError, msgspec.DecodeError) as error:
+                log.error("rollout cannot be read and begins anew: %s: %s", row.name, error)
+                self._unreadable[row.name] = row.version
+                continue
+            self._clock.not_before(kept.at_ms)
+            self._cases[row.name] = Case(kept=kept, version=row.version, rollout=rollout)
+        self._document, self._is_read = None, True
+
+
+def _frozen(case: Case) -> int:
+    return sum(len(segment.frozen) for segment in case.kept.account.segments)
+
+
+def _joined(decisions: Iterable[Decision]) -> list[Decision]:
+    """Each decision with the plan it led to and how long that took."""
+    joined: dict[int, Decision] = {}
+    for one in decisions:
+        if one.event != "delivered":
+            joined[one.n] = one
+        elif one.of in joined:
+            joined[one.of] = replace(
+                joined[one.of], plan_after=one.plan_after, propagation_ms=one.propagation_ms
+            )
+    return list(joined.values())

@@ -69,6 +69,7 @@ Event = Literal[
     "aborted",
     "retried",
     "undone",
+    "retired",  # by the desk: promoted, and no longer declared: the route is as the file says
     "delivered",  # by the desk: every worker serves on what was decided
     "failed",  # by the desk: what was decided could not be put in force; it is tried again
 ]

@@ -39,8 +39,9 @@ def spec_hash(rollout: Rollout) -> str:
 
 
 def spec_text(rollout: Rollout) -> str:
-    """The declaration with its defaults, as JSON, which YAML's readers read."""
-    return json.dumps(plain(rollout), sort_keys=True, ensure_ascii=False)
+    """The declaration with its defaults, as JSON; `parse_rollout` reads it as it reads YAML."""
+    text = json.dumps(plain(rollout), sort_keys=True, ensure_ascii=False)
+    return text.replace("${", "$${")  # Why: variables were replaced; what looks like one is text
 
 
 def standing_of(state: State, rollout: Rollout) -> Standing | None:
