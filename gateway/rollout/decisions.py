@@ -126,7 +126,9 @@ def imported(lines: Iterable[str | bytes]) -> Iterator[Entry]:
 
 
 def _canonical(decision: Decision) -> str:
-    return msgspec.json.encode(_finite(msgspec.to_builtins(decision)), order="sorted").decode()
+    return msgspec.json.encode(
+        _finite(msgspec.to_builtins(decision, str_keys=True)), order="sorted"
+    ).decode()
 
 
 def _finite(value: Any) -> Any:

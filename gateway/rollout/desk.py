@@ -30,6 +30,7 @@ from gateway.messages import Delivery
 from gateway.rollout import machine
 from gateway.rollout.cases import Case, Kept
 from gateway.rollout.clock import NS_PER_MS, Clock
+from gateway.rollout.counts import Evidence
 from gateway.rollout.decisions import NOTHING, Decision, Entry, opened, sealed
 from gateway.rollout.machine import Event, Move, State
 from gateway.rollout.parts import Changed, Figures, Gateway, Judge, Store, Witness

@@ -271,7 +271,9 @@ def _broken(state: State, rollout: Rollout, seen: Seen) -> Move | None:
     """No backend of a challenger takes requests: no statistics are needed."""
     if CHAMPION in seen.open_arms:
         return None  # Why: then it is not the challenger's fault, and nobody is better
-    arms = [arm for arm in _left(state, rollout) if arm in seen.open_arms and state.weights[arm]]
+    arms = [
+        arm for arm in _left(state, rollout) if arm in seen.open_arms and state.weights.get(arm)
+    ]
     return _without(state, rollout, arms[0], seen, _OPEN) if arms else None
 
 

@@ -40,7 +40,7 @@ def spec_hash(rollout: Rollout) -> str:
 
 def spec_text(rollout: Rollout) -> str:
     """The declaration with its defaults, as JSON; `parse_rollout` reads it as it reads YAML."""
-    text = json.dumps(plain(rollout), sort_keys=True, ensure_ascii=False)
+    text = json.dumps(plain(rollout), ensure_ascii=False)  # Why unsorted: arms have an order
     return text.replace("${", "$${")  # Why: variables were replaced; what looks like one is text
 
 
