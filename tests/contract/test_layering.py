@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "calls": set(),  # to other servers, bounded
     "notices": {"calls", "threads"},  # what rollouts do, told elsewhere
     "statistics": set(),  # numbers in, numbers out
-    "rollout": {"log", "notices", "statistics"},  # no compiler needed
+    "rollout": {"log", "notices", "state", "statistics"},  # no compiler needed
     "control": {
         "rollout",
         "drift",
