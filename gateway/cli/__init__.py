@@ -24,6 +24,7 @@ VERBS = {
     "feedback": "Say what became of an answer: accepted, edited, wrong.",
     "log": "Check, search, export and prune the prediction log.",
     "production": "Show which model version answers, since when, by whom.",
+    "rollout": "Move a route's traffic to a challenger, step by step, and back.",
     "route": "Look at routes, and explain what one would do with a request.",
     "serve": "Serve: the supervisor, its workers and the controller.",
     "status": "Show how a running gateway is.",

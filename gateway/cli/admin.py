@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import typer
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Problem
 
 DEFAULT_URL = "http://127.0.0.1:8081"
 TOKEN_VARIABLE = "GATEWAY_ADMIN_TOKEN"  # noqa: S105  the variable's name
@@ -87,5 +87,15 @@ def _decoded(url: str, status: int, answer: bytes) -> Any:
 
 
 def _sentence(decoded: Any) -> str:
+    """What it says, and each problem on a line of its own."""
     error = decoded.get("error") if isinstance(decoded, dict) else None
-    return str(error.get("message", "")) if isinstance(error, dict) else ""
+    if not isinstance(error, dict):
+        return ""
+    problems = error.get("problems")
+    found = [each for each in problems if isinstance(each, dict)] if problems else []
+    return "\n  ".join([str(error.get("message", "")), *map(_problem, found)])
+
+
+def _problem(said: dict[str, Any]) -> str:
+    where, line = str(said.get("path", "")), said.get("line", 0)
+    return str(Problem(str(said.get("message", "")), where, line if isinstance(line, int) else 0))

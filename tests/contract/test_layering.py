@@ -120,6 +120,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "shipper",
         "feedback",
         "registry",
+        "rollout",
     },
     "__main__": {"cli", "run"},
 }

@@ -1,0 +1,244 @@
+"""`gateway rollout`: moving a route's traffic to a challenger, in Argo Rollouts' words.
+
+`get`, `status`, `promote`, `abort`, `retry` and `undo` are used as those of
+`kubectl argo rollouts`. Verbs that look into files need no running gateway.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import rollout_files, rollout_tree
+from gateway.cli.admin import DEFAULT_URL, AdminError, AdminUrl, AsJson, ask
+from gateway.cli.columns import columns
+from gateway.cli.rollout_name import Name, path_of
+from gateway.cli.verbs import FAILED, verb_app
+from gateway.config.units import Duration
+
+app = verb_app(help="Move a route's traffic to a challenger, step by step, and back.")
+
+EVERY_S = 1.0
+STILL_GOING = 3  # exit code of `status`
+AWAY_S = 10.0  # a controller that is started again is there by then
+_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+HISTORY_HEAD = ("N", "AT", "REV", "EVENT", "BY", "PHASE", "WEIGHTS", "SAYS")
+
+
+@app.command(name="list")
+def list_(admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """List the rollouts: phase, step, weight, what each waits for."""
+    answer = ask(admin, "/api/v1/rollouts")
+    print(_as_json(answer) if as_json else rollout_tree.listing(answer, _now()))
+
+
+@app.command()
+def get(
+    name: Name,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again each second.")] = False,
+    admin: AdminUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Draw one rollout as a tree: its steps, its arms, what each gate says and needs.
+
+    With --watch and --json it prints one line of JSON a second.
+    """
+    while True:
+        answer = ask(admin, path_of(name))
+        if as_json:
+            print(json.dumps(answer, indent=None if watch else 2), flush=True)
+        else:
+            clear = _CLEAR if watch and sys.stdout.isatty() else ""
+            print(clear + rollout_tree.page(answer, _now()), flush=True)
+        if not watch:
+            return
+        sleep(EVERY_S)
+
+
+@app.command()
+def status(
+    name: Name,
+    timeout: Annotated[
+        str, typer.Option("--timeout", "-t", help="Wait no longer, such as 60s; 0: for ever.")
+    ] = "0",
+    watch: Annotated[
+        bool, typer.Option("--watch/--no-watch", "-w", help="Wait for the end, or look once.")
+    ] = True,
+    admin: AdminUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until a rollout has ended, and tell by the exit code how.
+
+    0: promoted. 1: rolled back, aborted, or it cannot be asked. 3: under way when the time
+    was up; the last line says what it waits for.
+    """
+    limit_s = _seconds(timeout) if watch else 1e-9
+    answer = _awaited(admin, name, limit_s, None if as_json else print)
+    if as_json:
+        print(_as_json(answer))
+    if not answer["is_ended"]:
+        raise typer.Exit(STILL_GOING)
+    if answer["phase"] != "promoted":
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def start(
+    name: Name,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="YAML of one rollout; default: it is in gateway.yaml."),
+    ] = None,
+    admin: AdminUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a rollout that is declared in gateway.yaml, or in a file of its own."""
+    text = "" if file is None else rollout_files.text_of(file)
+    _say(admin, name, "start", as_json, text=text)
+
+
+@app.command()
+def promote(
+    name: Name,
+    full: Annotated[
+        bool, typer.Option("--full", help="To the end at once, past gates, pauses and windows.")
+    ] = False,
+    admin: AdminUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Pass by the present step, or with --full go to the end at once."""
+    _say(admin, name, "promote", as_json, full=full)
+
+
+@app.command()
+def pause(name: Name, admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Stay at the present weight; guardrails go on."""
+    _say(admin, name, "pause", as_json)
+
+
+@app.command()
+def resume(name: Name, admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Go on after a pause."""
+    _say(admin, name, "resume", as_json)
+
+
+@app.command()
+def abort(
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it is written down.")] = "",
+    admin: AdminUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """End it: the champion has all the traffic."""
+    _say(admin, name, "abort", as_json, reason=reason)
+
+
+@app.command()
+def retry(name: Name, admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Begin again from the first step, after it was rolled back or aborted."""
+    _say(admin, name, "retry", as_json)
+
+
+@app.command()
+def undo(name: Name, admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Take a promotion back at once."""
+    _say(admin, name, "undo", as_json)
+
+
+@app.command()
+def confirm(name: Name, admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Say go on where the rollout asks for it."""
+    _say(admin, name, "confirm", as_json)
+
+
+@app.command()
+def history(name: Name, admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """List what was decided of a rollout, by whom and why, the oldest first."""
+    answer = ask(admin, f"{path_of(name)}/decisions")
+    if as_json:
+        print(_as_json(answer))
+        return
+    rows = [
+        (
+            str(entry["n"]),
+            entry["at"],
+            str(entry["revision"]),
+            entry["event"].replace("_", " "),
+            entry["actor"],
+            entry["phase"].replace("_", " "),
+            ", ".join(f"{arm} {weight:g}%" for arm, weight in entry["weights"].items()),
+            entry["sentence"],
+        )
+        for entry in answer
+    ]
+    print(columns(HISTORY_HEAD, rows, "N REV") if rows else "nothing was decided yet")
+
+
+app.command()(rollout_files.lint)
+
+
+def _say(admin: str, name: str, verb: str, as_json: bool, **said: object) -> None:
+    body = {"author": _author(), **said}
+    answer = ask(admin, f"{path_of(name)}/{verb}", body)
+    if as_json:
+        print(_as_json(answer))
+        return
+    sentence = rollout_tree.says(answer)
+    weight = rollout_tree.percent(answer["weight"])
+    why = f"; {sentence}" if sentence else ""
+    print(f"{name}: {rollout_tree.phase(answer)}, weight {weight}{why}")
+
+
+def _awaited(
+    admin: str, name: str, limit_s: float, tell: Callable[[str], None] | None
+) -> dict[str, Any]:
+    """The rollout at its end, or when the time is up; each change is told on the way."""
+    began_s, seen_s, told = monotonic(), monotonic(), ""
+    while True:
+        try:
+            answer: dict[str, Any] = ask(admin, path_of(name))
+            seen_s = monotonic()
+        except AdminError as error:
+            if error.is_answer or not told or monotonic() - seen_s > AWAY_S:
+                raise
+            sleep(EVERY_S)
+            continue
+        line = f"{rollout_tree.phase(answer)}, weight {rollout_tree.percent(answer['weight'])}"
+        line += f": {rollout_tree.says(answer)}" if rollout_tree.says(answer) else ""
+        if tell is not None and line != told:
+            tell(line)
+        told = line
+        left_s = began_s + limit_s - monotonic() if limit_s else EVERY_S
+        if answer["is_ended"] or left_s <= 0:
+            return answer
+        sleep(min(EVERY_S, left_s))
+
+
+def _seconds(text: str) -> float:
+    try:
+        return Duration.parse(text) / 1e9
+    except ValueError as error:
+        raise typer.BadParameter(f"--timeout: {error}") from None
+
+
+def _author() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user without a name
+        return ""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _as_json(answer: object) -> str:
+    return json.dumps(answer, indent=2)
