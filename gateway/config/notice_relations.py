@@ -20,7 +20,9 @@ from gateway.config.rollouts import Notices, Severity, Webhook
 SEVERITY_OF: dict[str, Severity] = {
     "started": "info",
     "advanced": "info",
+    "skipped": "info",
     "held": "warn",
+    "arm_left": "warn",
     "paused": "info",
     "resumed": "info",
     "needs_confirmation": "warn",
@@ -30,6 +32,7 @@ SEVERITY_OF: dict[str, Severity] = {
     "aborted": "warn",
     "retried": "info",
     "undone": "warn",
+    "retired": "info",
     "failed": "error",
 }
 SEVERITIES: tuple[Severity, ...] = ("info", "warn", "error")

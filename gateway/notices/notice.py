@@ -18,7 +18,9 @@ from gateway.config.rollouts import Severity
 EVENTS = {
     "started": "A rollout began.",
     "advanced": "The next step began: more traffic, or copies, or a pause.",
+    "skipped": "Somebody passed by the rest of a step.",
     "held": "It does not go on, and says what it waits for.",
+    "arm_left": "One of several challengers was taken out; the others go on.",
     "paused": "Somebody, or a step, paused it.",
     "resumed": "It goes on after a pause or a hold.",
     "needs_confirmation": "A person has to say go on.",
@@ -28,6 +30,7 @@ EVENTS = {
     "aborted": "Somebody, or the deadline, ended it: the champion has all the traffic.",
     "retried": "It began again after it had been rolled back or aborted.",
     "undone": "A promotion was taken back.",
+    "retired": "A promoted rollout is no longer declared: the route is as the file says.",
     "failed": "A decision could not be put in force; it is tried again.",
 }
 

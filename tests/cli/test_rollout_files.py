@@ -60,9 +60,7 @@ def test_every_problem_is_told_with_its_path(
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.endswith("v2.yaml is not valid: 3 problems")
     assert any("line 2: " in line and line.endswith("rollouts.v2.arms.v2.backend") for line in rest)
-    assert any(
-        "line 3: " in line and line.endswith("v2.steps[0].setWeight") for line in rest
-    )
+    assert any("line 3: " in line and line.endswith("v2.steps[0].setWeight") for line in rest)
     assert any("did you mean `alpha`?" in line for line in rest)
 
 
