@@ -69,6 +69,7 @@ from gateway.plan import (
     RoutePlan,
     SloPlan,
     TlsPlan,
+    row_name,
 )
 from gateway.switches import switched
 from gateway.variants import Experiments, Variant, experiments_of
@@ -160,11 +161,6 @@ def places_of(plan: Plan) -> Places:
             for each in (route, *route.variants)
         },
     )
-
-
-def row_name(route: str, arm: str) -> str:
-    """The name under which a route, or one of its variants, has its rows."""
-    return f"{route}|{arm}" if arm else route
 
 
 def _rows_of(plan: Plan, route: RoutePlan) -> dict[str, int]:

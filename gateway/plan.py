@@ -336,6 +336,11 @@ class RoutePlan(Struct, frozen=True, kw_only=True):
     prompt: str = ""  # the system prompt
 
 
+def row_name(route: str, arm: str) -> str:
+    """The name under which a route, or one of its variants, has its rows on the board."""
+    return f"{route}|{arm}" if arm else route
+
+
 class LimitsPlan(Struct, frozen=True, kw_only=True):
     connections: int  # each worker
     in_flight: int  # exchanges, each worker

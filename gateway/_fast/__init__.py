@@ -12,6 +12,7 @@ try:
     from gateway._fast.downstream import Downstream
     from gateway._fast.hashing import hash_of
     from gateway._fast.kafka import Pack, Packer
+    from gateway._fast.layers import Layer
     from gateway._fast.marks import Marks
     from gateway._fast.operation import Operation
     from gateway._fast.record import Recorder
@@ -32,6 +33,7 @@ __all__ = [
     "Board",
     "Candidates",
     "Downstream",
+    "Layer",
     "Marks",
     "Operation",
     "Pack",

@@ -64,12 +64,14 @@ cdef extern from *:
 
 cdef enum:
     BOARD_MAGIC = 0x4452414F42574147    # "GAWBOARD", little endian
-    BOARD_VERSION = 3                   # of every struct below; raise it with any change
+    BOARD_VERSION = 4                   # of every struct below; raise it with any change
     CACHE_LINE = 64
     OUTCOME_SLOTS = 64                  # room for outcomes to come
     BREAKER_SLOTS = 32                  # one-second buckets of the failure-rate window
     QUANTILES = 4                       # p50, p90, p95, p99, in this order
-    ROW_WORDS = 84                      # the words of a Row before its histograms
+    FINISH_SLOTS = 8                    # room for marks.Finish
+    ROW_DOUBLES = 3                     # the last words of a Row before its histograms
+    ROW_WORDS = 97                      # the words of a Row before its histograms
     GAUGE_WORDS = 10                    # the words of a Gauge
     CELL_CLAIMED = 0xFFFFFFFFFFFFFFFF   # the key of a cell while a process zeroes it
 
@@ -116,6 +118,14 @@ cdef struct Row:
     uint64_t answer_bytes
     uint64_t in_flight                  # gauge
     uint64_t queued                     # gauge
+    # Of the row of a route or variant only, for gates: answers by finish reason, records
+    # written, answers that are not what the request's schema asked for, sums of squares.
+    uint64_t finishes[FINISH_SLOTS]     # by marks.Finish; [0] none was said
+    uint64_t recorded
+    uint64_t invalid
+    double cost_squares                 # USD²
+    double input_squares                # tokens²
+    double output_squares
     Counts total_ns                     # request complete → answer complete
     Counts first_byte_ns                # request sent → first byte of the answer's body
     Counts gap_ns                       # between chunks of a stream

@@ -75,6 +75,11 @@ _ROW_COUNTERS = (
     ("statuses", "u8", 6),
     *_words("retries hedges fallbacks streams input_tokens output_tokens cached_tokens"),
     *_words("cost_nano_usd request_bytes answer_bytes in_flight queued"),
+    ("finishes", "u8", FINISH_SLOTS),
+    *_words("recorded invalid"),
+    ("cost_squares", "f8", None),
+    ("input_squares", "f8", None),
+    ("output_squares", "f8", None),
 )
 _ROW = _described((*_ROW_COUNTERS, *((name, _COUNTS, None) for name in HISTOGRAMS)))
 _GAUGE_COUNTERS = _words(
@@ -427,8 +432,10 @@ cdef class Board:
         answer = {name: {"total": 0, "sum": 0} for name in HISTOGRAMS}
         for offset in self.claimed(index, key):
             self.read_into(words, sizeof(words), offset)
-            for word in range(1, ROW_WORDS):
+            for word in range(1, ROW_WORDS - ROW_DOUBLES):
                 sums[word] += words[word]
+            for word in range(ROW_WORDS - ROW_DOUBLES, ROW_WORDS):
+                (<double*>sums)[word] += (<double*>words)[word]
             sums[0] = words[0]
             for name in HISTOGRAMS:
                 self.read_into(head, sizeof(head), offset + histogram_offset(name))
@@ -502,9 +509,9 @@ cdef dict named(tuple fields, const uint64_t* words):
     # The words of a struct under the names of its fields; arrays become lists.
     answer = {}
     cdef int at = 0
-    for name, _, count in fields:
+    for name, kind, count in fields:
         if count is None:
-            answer[name] = words[at]
+            answer[name] = (<const double*>words)[at] if kind == "f8" else words[at]
             at += 1
         else:
             answer[name] = [words[at + index] for index in range(count)]

@@ -5,11 +5,14 @@
 from libc.stdint cimport uint8_t, uint64_t
 from gateway._fast.attempt cimport Attempt
 from gateway._fast.backend cimport Backend
+from gateway._fast.layers cimport Assignments
 from gateway._fast.reply cimport Reply
 from gateway._fast.routes cimport Wish
 
 cdef class Dispatch(Reply):
     cdef Wish wish                      # what is asked of a backend, and who was tried
+    cdef Assignments assignments        # the arms it was given; None: no experiment
+    cdef bytes received                 # the client's body where an arm changed it; None
     cdef uint64_t total_deadline_ns
     cdef uint8_t uploading              # the body is relayed as it comes
     cdef uint8_t upload_chunked

@@ -29,6 +29,8 @@ cdef class Exchange(Intake):
     cdef Outcome admit(self) except *
     cdef Outcome look_up(self) except *
     cdef Outcome find_route(self, uint64_t now_ns) except *
+    cdef int take_variant(self) except -1
+    cdef Outcome patch(self) except *
     cdef uint64_t sticky_hash(self) except? 0
     cdef Outcome apply_overrides(self, dict overrides) except *
     cdef bint override(self, bytes name, bytes value) except -1
@@ -40,6 +42,7 @@ cdef class Exchange(Intake):
     cdef int break_short(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int refuse_unread(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int settle(self, uint64_t now_ns) except -1
+    cdef int settle_arm(self, Attempt attempt) except -1
     cdef int record(self, uint64_t now_ns) except -1
     cdef bint keeps_payload(self) except -1
     cdef int time_up(self, uint64_t now_ns) except -1

@@ -16,6 +16,7 @@ from gateway._fast.errand cimport JOIN_BYTES
 from gateway._fast.hashing cimport bucket_ppm, xxh3
 from gateway._fast.histogram cimport fine_add
 from gateway._fast.intake cimport Intake
+from gateway._fast.layers cimport assign
 from gateway._fast.operation cimport (
     MARKS_AUDIO, MARKS_FILE, MARKS_SCHEMA, MARKS_VISION, Operation, SLOT_TOOLS,
 )
@@ -119,12 +120,18 @@ cdef class Exchange(Intake):
             return OUTCOME_NO_ROUTE
         if request.body_bytes > self.route.body_bytes:
             return OUTCOME_BODY_TOO_LARGE
+        if self.route.layers is not None:
+            self.take_variant()
         self.is_counted = True
         self.route.row.requests += 1
         self.route.row.in_flight += 1
         self.route.row.request_bytes += request.body_bytes
         if self.route.is_off:
             return OUTCOME_SWITCHED_OFF
+        if self.route.is_patched:
+            outcome = self.patch()
+            if outcome != OUTCOME_OK:
+                return outcome
         self.fill_wish()
         self.keeps_bodies = self.keeps_payload()
         self.wish.now_ns = now_ns
@@ -134,6 +141,24 @@ cdef class Exchange(Intake):
         budget_deposit(&self.route.retry_budget, now_ns)
         budget_deposit(&self.route.hedge_budget, now_ns)
         return outcome
+
+    cdef int take_variant(self) except -1:
+        """The arms this request is given, and the variant of the route that they make."""
+        self.assignments = assign(self.route.layers, self.request, self.client, self.table.slow)
+        self.route = <Route>self.route.variants[self.assignments.variant]
+        return 0
+
+    cdef Outcome patch(self) except *:
+        """What the arm asks otherwise: its prompt, its parameters. A body that is no JSON stays."""
+        cdef bytes patched
+        if self.uploading or not self.request.decoded:
+            return OUTCOME_OK
+        patched = self.table.slow.patched(self.route.plan, self.operation.name, self.request.body)
+        if patched is None:
+            return OUTCOME_OK
+        self.received = self.request.body
+        self.request.body = patched
+        return self.request.decode(self.operation)
 
     cdef bint keeps_payload(self) except -1:
         """Whether the record will hold the bodies; `sampled` goes by the request's id."""
@@ -163,14 +188,14 @@ cdef class Exchange(Intake):
             wish.input_bytes = request.body_bytes
             wish.output_tokens = request.max_output_tokens
         self.priority = route.priority
-        if route.sticky:
+        if route.sticky is not None:
             wish.sticky = self.sticky_hash()
         return 0
 
     cdef uint64_t sticky_hash(self) except? 0:
         """A hash of what the route sticks to; 0 when the request does not carry it."""
-        cdef bytes value = self.table.sticky_value(self.route, self.request, self.client)
-        if value is None or PyBytes_GET_SIZE(value) == 0:
+        cdef bytes value = self.route.sticky.of(self.request, self.client)
+        if value is None:
             return 0
         return xxh3(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), 0) | 1
 
@@ -499,6 +524,9 @@ cdef class Exchange(Intake):
             self.route.queue.on_served(attempt.ended_ns - attempt.begun_ns, row.in_flight - row.queued + 1)
             row.answer_bytes += attempt.answer_bytes
             row.cost_nano_usd += attempt.cost_nano_usd
+            row.finishes[<int>attempt.usage.finish] += 1
+            if self.assignments is not None:
+                self.settle_arm(attempt)
             if attempt.events is not None:
                 row.streams += 1
             if attempt.first_byte_ns > self.read_ns:
@@ -511,6 +539,21 @@ cdef class Exchange(Intake):
         fine_add(&row.overhead_ns, total_ns)
         return 0
 
+    cdef int settle_arm(self, Attempt attempt) except -1:
+        """What gates compare beside that: sums and squares of tokens and cost."""
+        cdef Row* row = self.route.row
+        cdef double usd = attempt.cost_nano_usd * 1e-9
+        cdef double input_tokens = max(<int64_t>0, attempt.usage.input_tokens)
+        cdef double output_tokens = max(<int64_t>0, attempt.usage.output_tokens)
+        row.input_tokens += <uint64_t>input_tokens
+        row.output_tokens += <uint64_t>output_tokens
+        row.cost_squares += usd * usd
+        row.input_squares += input_tokens * input_tokens
+        row.output_squares += output_tokens * output_tokens
+        if self.request.marks & MARKS_SCHEMA and attempt.outcome == OUTCOME_OK and attempt.body is not None:
+            row.invalid += not self.table.slow.meets_schema(self.request.body, attempt.body)
+        return 0
+
     # ---------------------------------------------------------------- record
 
     cdef int record(self, uint64_t now_ns) except -1:
@@ -519,7 +562,10 @@ cdef class Exchange(Intake):
             return 0
         if self.ended_ns == 0:
             self.ended_ns = now_ns
-        return (<Recorder>self.worker.recorder).write(self)
+        (<Recorder>self.worker.recorder).write(self)
+        if self.is_counted:
+            self.route.row.recorded += 1
+        return 0
 
     # ------------------------------------------------- deadlines, leaving early
 

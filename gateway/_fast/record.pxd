@@ -12,6 +12,7 @@ cimport cython
 from libc.stdint cimport uint64_t
 from gateway._fast.attempt cimport Attempt
 from gateway._fast.decision cimport Decision
+from gateway._fast.layers cimport Assignments
 from gateway._fast.line cimport Line
 from gateway._fast.policies cimport Candidate
 from gateway._fast.recovery cimport Recovery
@@ -53,6 +54,7 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef int add_wish(self, Decision decision) except -1
     cdef void add_candidate(self, Decision decision, int position, bytes name) noexcept
     cdef void add_measures(self, const Candidate* found, Decision decision) noexcept
+    cdef int add_assignments(self, Assignments assignments) except -1
     cdef int add_attempts(self, Recovery exchange) except -1
     cdef int add_attempt(self, Attempt attempt, uint64_t read_ns) except -1
     cdef int add_cost(self, Recovery exchange) except -1

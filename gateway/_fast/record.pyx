@@ -13,6 +13,8 @@ from gateway._fast.board cimport OUTCOME_SLOTS
 from gateway._fast.clock cimport new_id, realtime_ns
 from gateway._fast.decision cimport Decision
 from gateway._fast.hashing cimport xxh3
+from gateway._fast.layers cimport Assignments, Layer
+from gateway._fast.layers import REASONS
 from gateway._fast.line cimport Line, base64_bound, text_bound, utf8_length
 from gateway._fast.members cimport bytes_of_string
 from gateway._fast.operation cimport SLOT_USER
@@ -34,6 +36,7 @@ cdef enum:
 # By marks.Finish.
 cdef tuple FINISHES = (b"", b"stop", b"length", b"tools", b"filter", b"other")
 cdef tuple EXCLUSION_TOKENS = tuple([token.encode("ascii") for token in EXCLUDED])
+cdef tuple REASON_TOKENS = tuple([token.encode("ascii") for token in REASONS])
 cdef tuple POLICY_TOKENS = tuple([token.encode("ascii") for token in POLICIES])
 
 
@@ -82,6 +85,8 @@ cdef class Recorder:
         self.add_answerer(exchange)
         self.add_decisions(exchange)
         self.add_attempts(exchange)
+        if exchange.assignments is not None:
+            self.add_assignments(exchange.assignments)
         self.make_room(HEAD_BYTES)
         if exchange.fallback is not None:
             line.put(b',"fallback":"')
@@ -164,7 +169,8 @@ cdef class Recorder:
             self.line.put(b'{"bytes":0}')
             return 0
         return self.add_payload(
-            exchange, request.body, request.body_bytes, False,
+            exchange, request.body if exchange.received is None else exchange.received,
+            request.body_bytes, False,
             request.field(b"content-type") if exchange.keeps_bodies and exchange.route.redacts else None,
             True,
         )
@@ -473,6 +479,32 @@ cdef class Recorder:
         if policy == POLICY_BALANCED:
             line.put(b',"score":')
             line.add_decimal(found.score, 12)
+
+    # ------------------------------------------------------------ assignments
+
+    cdef int add_assignments(self, Assignments assignments) except -1:
+        cdef Line line = self.line
+        cdef Layer layer
+        cdef bytes behind
+        cdef int at
+        line.put(b',"assignments":[')
+        for at in range(assignments.count):
+            layer = <Layer>assignments.layers[at]
+            behind = <bytes>layer.behind[assignments.drawn[at].arm]
+            self.make_room(<size_t>PyBytes_GET_SIZE(layer.before) + <size_t>PyBytes_GET_SIZE(behind) + HEAD_BYTES)
+            if at:
+                line.put(b",")
+            line.add_bytes(layer.before)
+            line.add_number(assignments.drawn[at].bucket)
+            line.add_bytes(behind)
+            line.put(b',"unit":"')
+            line.add_bytes(b"request" if assignments.drawn[at].is_stand_in else layer.unit_name)
+            if assignments.drawn[at].reason:
+                line.put(b'","reason":"')
+                line.add_bytes(<bytes>REASON_TOKENS[assignments.drawn[at].reason])
+            line.put(b'"}')
+        line.put(b"]")
+        return 0
 
     # --------------------------------------------------------------- attempts
 

@@ -142,6 +142,8 @@ cdef class Reply(Errand):
             scratch.add(request.id, request.id_length)
             scratch.add(b"\r\n", 2)
         scratch.add_bytes(self.table.server_line)
+        if self.route is not None and self.route.arm_field is not None:
+            scratch.add_bytes(self.route.arm_field)
         if self.fallback is not None:
             scratch.add(b"x-gateway-fallback: ", 20)
             scratch.add_bytes(self.fallback.encode("ascii"))

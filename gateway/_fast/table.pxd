@@ -13,6 +13,7 @@ from gateway._fast.pointer cimport Pointer
 from gateway._fast.queue cimport Queue, Waiter
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport Candidates
+from gateway._fast.unit cimport Unit
 
 cdef enum:
     PATHS_MAX = 4096                    # paths remembered with the operation they mean
@@ -60,9 +61,13 @@ cdef class Route:
     cdef readonly tuple fallback        # of FallbackPlan
     cdef readonly tuple larger_context  # places in `backends`
     cdef readonly tuple content_filter
-    cdef str sticky                     # "", "header", "user", "pointer", "client"
-    cdef bytes sticky_header
-    cdef Pointer sticky_pointer
+    cdef Unit sticky                    # or None
+    # experiments
+    cdef readonly tuple layers          # of Layer; None: nothing is drawn
+    cdef readonly list variants         # of Route, by number; the first is this route itself
+    cdef readonly str arm               # of a variant; "" none
+    cdef bytes arm_field                # header field that tells it; None
+    cdef bint is_patched                # bodies are changed before they are sent
     cdef frozenset overrides            # field names, bytes
     cdef readonly object answers        # the last good answers, or None
     # what its records say
@@ -89,6 +94,7 @@ cdef class Table:
     cdef bytes user_header              # that names the user; b"" none
     cdef readonly dict routes           # name as bytes -> Route
     cdef readonly list routes_by_index
+    cdef list all_routes                # with their variants
     cdef readonly list backends         # by index
     cdef readonly Route default_route
     cdef readonly dict answers          # path -> (status, content type, body): the gateway's own
@@ -103,6 +109,5 @@ cdef class Table:
     cdef int queued                     # exchanges waiting in any queue
 
     cdef tuple find(self, int method, bytes method_name, bytes path)
-    cdef bytes sticky_value(self, Route route, Request request, Peer client)
     cdef int serve_queues(self, uint64_t now_ns) except -1
     cdef int serve_queue(self, Route route, uint64_t now_ns) except -1

@@ -1,7 +1,9 @@
+from collections.abc import Sequence
 from typing import Any, Final, final
 
 from gateway._fast.backend import Backend
 from gateway._fast.board import Board
+from gateway._fast.layers import Layer
 from gateway._fast.operation import Operation
 from gateway._fast.queue import Queue, Waiter
 from gateway._fast.routes import Candidates
@@ -15,7 +17,16 @@ class Turn(Waiter): ...
 @final
 class Route:
     def __init__(
-        self, plan: Any, board: Board, slot: int, backends: list[Backend], answers: Any = None
+        self,
+        plan: Any,
+        board: Board,
+        slot: int,
+        backends: list[Backend],
+        answers: Any = None,
+        *,
+        layers: Sequence[Layer] = (),
+        variants: Sequence[Route] = (),
+        user_header: bytes = b"",
     ) -> None: ...
     @property
     def index(self) -> int: ...
@@ -39,6 +50,15 @@ class Route:
     def content_filter(self) -> tuple[int, ...]: ...
     @property
     def answers(self) -> Any: ...
+    @property
+    def layers(self) -> tuple[Layer, ...] | None: ...
+    @property
+    def variants(self) -> list[Route]: ...
+    @property
+    def arm(self) -> str: ...
+    def read_experiments(
+        self, plan: Any, layers: Sequence[Layer], variants: Sequence[Route]
+    ) -> None: ...
     def read_limits(self, plan: Any) -> None: ...
     def read_retry(self, plan: Any) -> None: ...
     def read_record(self, record: Any) -> None: ...

@@ -5,7 +5,6 @@ import json
 
 from http import HTTPStatus
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport Board, Row
@@ -17,15 +16,11 @@ from gateway._fast.head cimport (
 )
 from gateway._fast.learned cimport in_flight_of
 from gateway._fast.limit cimport limit_of
-from gateway._fast.members cimport bytes_of_string
-from gateway._fast.operation cimport SLOT_USER
-from gateway._fast.peer cimport Peer
 from gateway._fast.pointer cimport Pointer
 from gateway._fast.queue cimport Queue, Waiter
-from gateway._fast.request cimport Request
 from gateway._fast.routes cimport Candidates, Terms
-from gateway._fast.scan cimport Member, SCAN_OK
 from gateway._fast.timers cimport NO_LIMIT_NS
+from gateway._fast.unit cimport Unit
 
 PAYLOADS = ("none", "digest", "sampled", "full")
 METHODS = {
@@ -47,9 +42,15 @@ cdef class Turn(Waiter):
 
 @cython.final
 cdef class Route:
-    """Made from a RoutePlan; `backends` are all of the plan's, by index."""
+    """Made from a RoutePlan; `backends` are all of the plan's, by index.
 
-    def __init__(self, plan, Board board not None, int slot, list backends, answers=None):
+    `layers` and `variants` are what rollouts make of it; `user_header` names the user.
+    """
+
+    def __init__(
+        self, plan, Board board not None, int slot, list backends, answers=None, *,
+        layers=(), variants=(), bytes user_header=b"",
+    ):
         cdef Backend backend
         self.plan = plan
         self.index = plan.index
@@ -65,10 +66,24 @@ cdef class Route:
             [backend.cell_index for backend in backends],
         )
         self.answers = answers
+        self.sticky = Unit(plan.sticky, user_header) if plan.sticky else None
+        self.read_experiments(plan, layers, variants)
         self.read_limits(plan)
         self.read_retry(plan)
         self.read_spares(plan, board, slot, backends)
         self.read_record(plan.record)
+
+    def read_experiments(self, plan, layers, variants):
+        self.arm = plan.arm
+        self.arm_field = f"x-gateway-arm: {plan.arm}\r\n".encode("ascii") if plan.arm else None
+        self.is_patched = bool(plan.merge or plan.prompt)
+        self.layers = tuple(layers) or None
+        self.variants = [self, *variants]
+        combinations = 1
+        for layer in layers:
+            combinations *= layer.arms
+        if combinations != len(self.variants):
+            raise ValueError(f"route {self.name}: {combinations} arms, {len(self.variants)} variants")
 
     def read_record(self, record):
         self.payload = PAYLOADS.index(record.payload)
@@ -130,11 +145,6 @@ cdef class Route:
         self.websocket = plan.websocket
         self.is_off = plan.is_off
         self.overrides = frozenset(name.encode("ascii") for name in plan.overrides)
-        self.sticky, _, detail = plan.sticky.partition(":")
-        if self.sticky == "header":
-            self.sticky_header = detail.encode("ascii")
-        elif self.sticky == "pointer":
-            self.sticky_pointer = Pointer(detail)
 
     def read_retry(self, plan):
         retry = plan.retry
@@ -182,6 +192,7 @@ cdef class Table:
         self.user_header = plan.log.user_header.encode("ascii")
         self.backends = backends
         self.routes_by_index = routes
+        self.all_routes = [variant for route in routes for variant in (<Route>route).variants]
         self.routes = {route.name.encode(): route for route in routes}
         self.default_route = routes[plan.default_route] if plan.default_route >= 0 else None
         self.answers = answers
@@ -212,23 +223,6 @@ cdef class Table:
                 paths[path] = found
         return <tuple>found
 
-    cdef bytes sticky_value(self, Route route, Request request, Peer client):
-        """What the route sticks to, or None when the request does not carry it."""
-        cdef Member member
-        cdef const char* at
-        if route.sticky == "header":
-            return request.field(route.sticky_header)
-        if route.sticky == "client":
-            return client.address().encode("ascii")
-        if route.sticky == "user":
-            if not request.decoded:
-                return None
-            return bytes_of_string(PyBytes_AS_STRING(request.body), &request.members[<int>SLOT_USER])
-        at = PyBytes_AS_STRING(request.body)
-        if route.sticky_pointer.find(at, PyBytes_GET_SIZE(request.body), &member) != SCAN_OK:
-            return None
-        return at[member.start:member.end]
-
     cdef int serve_queues(self, uint64_t now_ns) except -1:
         """Let go whoever can be served or must be refused, route by route."""
         cdef Route route
@@ -238,7 +232,7 @@ cdef class Table:
             return 0
         self.serving = True
         try:
-            for route in self.routes_by_index:
+            for route in self.all_routes:
                 if route.queue.length:
                     self.serve_queue(route, now_ns)
         finally:

@@ -17,6 +17,7 @@ from gateway._fast import Operation, Route, Table, Worker
 from gateway.config.rules import evaluated
 from gateway.config.units import Duration
 from gateway.dataplane.answers import answer_key
+from gateway.dataplane.experiments import assigned, meets_schema, patched
 from gateway.dataplane.recording import RecordedParts
 from gateway.errors import OUTCOMES, Outcome
 from gateway.flags.evaluation import Flags
@@ -44,6 +45,9 @@ class SlowPaths(RecordedParts):
     """One for each plan."""
 
     answer_key = staticmethod(answer_key)
+    assigned = staticmethod(assigned)
+    patched = staticmethod(patched)
+    meets_schema = staticmethod(meets_schema)
 
     def __init__(self, plan: Plan, *, is_secure: bool = False) -> None:
         super().__init__(plan)
@@ -143,7 +147,8 @@ class SlowPaths(RecordedParts):
             f"access-control-allow-headers: {cors.headers}",
             f"access-control-max-age: {cors.max_age_s}",
             "access-control-expose-headers: x-request-id, x-gateway-backend, x-gateway-attempts, "
-            "x-gateway-cost-usd, x-gateway-fallback, server-timing, retry-after, etag",
+            "x-gateway-cost-usd, x-gateway-fallback, x-gateway-arm, server-timing, retry-after, "
+            "etag",
             "vary: origin",
         )
         return "".join(f"{line}\r\n" for line in lines).encode("latin-1")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway._fast import Backend, Board, Marks, Route, Table, hash_of, monotonic_ns
+from gateway._fast import Backend, Board, Layer, Marks, Route, Table, hash_of, monotonic_ns
+from gateway.bucketing import bucket_of
 from gateway.dataplane.answers import LastGoodAnswers
 from gateway.dataplane.slow import SlowPaths
-from gateway.plan import BackendPlan, Plan, RoutePlan
+from gateway.plan import BackendPlan, LayerPlan, Plan, RoutePlan, row_name
 from gateway.protocols import WIRE_FORMATS
 
 _PLACE = ("scheme", "host", "port", "tls")  # what a pooled connection is bound to
@@ -32,7 +33,8 @@ def build_table(
     """
     old = {backend.name: backend for backend in previous.backends} if previous else {}
     backends = [_backend(entry, board, slot, dial, old.get(entry.name)) for entry in plan.backends]
-    routes = [_route(entry, board, slot, backends) for entry in plan.routes]
+    user_header = plan.log.user_header.encode()
+    routes = [_route(entry, board, slot, backends, user_header) for entry in plan.routes]
     slow = SlowPaths(plan, is_secure=is_secure)
     return Table(plan, backends, routes, _own_answers(plan), slow)
 
@@ -76,10 +78,13 @@ def _marks(plan: BackendPlan) -> Marks | None:
     )
 
 
-def _route(plan: RoutePlan, board: Board, slot: int, backends: list[Backend]) -> Route:
-    board.claim_row(slot, plan.row, hash_of(plan.name.encode()))
+def _route(
+    plan: RoutePlan, board: Board, slot: int, backends: list[Backend], user_header: bytes
+) -> Route:
+    own = row_name(plan.name, plan.arm)
+    board.claim_row(slot, plan.row, hash_of(own.encode()))
     for index, row in _rows(plan):
-        board.claim_row(slot, row, hash_of(f"{plan.name}\0{backends[index].name}".encode()))
+        board.claim_row(slot, row, hash_of(f"{own}\0{backends[index].name}".encode()))
     answers = None
     if any(step.kind == "cached" for step in plan.fallback):
         answers = LastGoodAnswers(
@@ -88,7 +93,23 @@ def _route(plan: RoutePlan, board: Board, slot: int, backends: list[Backend]) ->
             ttl_ns=plan.cache_ttl_ns,
             clock=monotonic_ns,
         )
-    return Route(plan, board, slot, backends, answers)
+    return Route(
+        plan,
+        board,
+        slot,
+        backends,
+        answers,
+        layers=[_layer(layer, user_header) for layer in plan.layers],
+        variants=[_route(each, board, slot, backends, user_header) for each in plan.variants],
+        user_header=user_header,
+    )
+
+
+def _layer(plan: LayerPlan, user_header: bytes) -> Layer:
+    draw = plan.draw
+    if draw.hash == "xxh3":
+        return Layer(plan, user_header)
+    return Layer(plan, user_header, lambda unit: bucket_of(unit, draw.salt, draw.hash))
 
 
 def _rows(plan: RoutePlan) -> list[tuple[int, int]]:
