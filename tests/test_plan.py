@@ -10,7 +10,8 @@ import msgspec
 
 from gateway.compiler import compile_plan
 from gateway.config import load
-from gateway.config.schema import Capability, PolicyName
+from gateway.config.kinds import PolicyName
+from gateway.config.schema import Capability
 from gateway.plan import CAPABILITIES, POLICIES, Plan
 from tests.config.texts import document
 

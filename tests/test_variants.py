@@ -124,7 +124,7 @@ def test_rollout_started_by_hand_keeps_its_backend_from_being_removed() -> None:
     text = "{route: chat, arms: {challenger: {backends: [gone]}}}"
     spec = rollout_hash(parse_rollout(text))
     delivery = Delivery(specs={"other": text}, rollouts={"other": Standing(spec=spec)})
-    with pytest.raises(ConfigError, match="abort it first - at rollouts.other.arms.challenger"):
+    with pytest.raises(ConfigError, match=r"abort it first - at rollouts\.other\.arms\.challenger"):
         compile_plan(document(), delivery=delivery)
 
 

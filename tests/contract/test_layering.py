@@ -69,6 +69,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "threads",
     },
     "dataplane": {
+        "bucketing",
+        "targeting",
         "flags",
         "_fast",
         "protocols",

@@ -45,6 +45,9 @@ ROW = np.dtype(
         *((name, "u8") for name in ("input_tokens", "output_tokens", "cached_tokens")),
         *((name, "u8") for name in ("cost_nano_usd", "request_bytes", "answer_bytes")),
         *((name, "u8") for name in ("in_flight", "queued")),
+        ("finishes", "u8", 8),
+        *((name, "u8") for name in ("recorded", "invalid")),
+        *((name, "f8") for name in ("cost_squares", "input_squares", "output_squares")),
         *((name, COUNTS) for name in HISTOGRAMS),
     ]
 )

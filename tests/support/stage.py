@@ -218,14 +218,13 @@ class Loop:
 
 
 @functools.cache
-def _plan(text: str, previous: Plan | None) -> Plan:
+def _plan(text: str, previous: Plan | None, delivery: bytes) -> Plan:
     """Why cached: tests set thousands of stages up, by a few configurations."""
-    return _delivered(text, previous, AT_REST)
-
-
-def _delivered(text: str, previous: Plan | None, delivery: Delivery) -> Plan:
-    places = places_of(previous) if previous else NOWHERE
-    return compile_plan(parse(text, {}), places=places, delivery=delivery)
+    return compile_plan(
+        parse(text, {}),
+        places=places_of(previous) if previous else NOWHERE,
+        delivery=msgspec.json.decode(delivery, type=Delivery),
+    )
 
 
 def _attempt_rows(route: RoutePlan) -> Iterator[int]:
@@ -237,7 +236,13 @@ class Stage:
     """A worker, its table, and whoever is connected to it."""
 
     def __init__(
-        self, settings: Settings, *, seed: int = 1, rows: int = ROWS, cells: int = CELLS
+        self,
+        settings: Settings,
+        *,
+        seed: int = 1,
+        rows: int = ROWS,
+        cells: int = CELLS,
+        delivery: Delivery = AT_REST,
     ) -> None:
         self.now_ns = START_NS
         self.loop = Loop()
@@ -251,7 +256,7 @@ class Stage:
         self.log = TestLog(size=LOG_BYTES)
         self.worker.record_with(self.log.recorder, self.log.stream, False)
         self.plans = 0
-        self.apply(settings)
+        self.apply(settings, delivery)
 
     @property
     def table(self) -> Table:
@@ -277,10 +282,8 @@ class Stage:
         previous: Table | None = self.worker.table
         text = json.dumps({"workers": 1, **settings})
         self.plans += 1
-        before = self.plan if previous else None
-        # Why apart: a Delivery holds dicts, which a cache cannot look up.
-        is_at_rest = delivery is AT_REST
-        self.plan: Plan = _plan(text, before) if is_at_rest else _delivered(text, before, delivery)
+        kept = msgspec.json.encode(delivery)
+        self.plan: Plan = _plan(text, self.plan if previous else None, kept)
         table = build_table(
             self.plan, board=self.board, slot=0, dial=self.dials.append, previous=previous
         )
@@ -405,13 +408,17 @@ class Stage:
             for record in records
             for before, after in pairwise(record.decisions)
         )
-        own = [self.board.read_row(route.row) for route in self.plan.routes]
+        variants = [each for route in self.plan.routes for each in route.variants]
+        own = [self.board.read_row(each.row) for each in (*self.plan.routes, *variants)]
+        # Whom the champion rescued has been counted twice, under the same name.
+        hops += sum(self.board.read_row(each.row)["fallbacks"] for each in variants)
         refused = sum(self.refusals().values())
         assert len(records) + dropped + hops == sum(row["requests"] for row in own) + refused
         if dropped:
             return
         tried = Counter(each.backend for record in records for each in record.attempts)
-        rows = {row for route in self.plan.routes for row in _attempt_rows(route)}
+        every = (*self.plan.routes, *variants)
+        rows = {row for route in every for row in _attempt_rows(route)}
         counted = sum(self.board.read_row(row)["requests"] for row in rows)
         assert tried.total() == counted, tried
 
