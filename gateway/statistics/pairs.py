@@ -150,13 +150,11 @@ def paired_ratio(
     scale = max(abs(pairs.top), pairs.bottom) / pairs.n
     error = max(math.sqrt(each.variance), 1e-9 * scale)  # figures that never vary: nine digits
     log_e = float(log_e_of(each.value / error, t, direction=direction))
+    found = pairs.top / pairs.bottom
     low, high = _fieller(pairs, bound_of(t, alpha, direction=direction))
-    return Interval(
-        pairs.top / pairs.bottom,
-        0.0 if direction == "lower" else low,
-        math.inf if direction == "higher" else high,
-        log_e,
-    )
+    low = 0.0 if direction == "lower" else min(low, found)  # rounding, where nothing varies
+    high = math.inf if direction == "higher" else max(high, found)
+    return Interval(found, low, high, log_e)
 
 
 def _fieller(pairs: Joint, z: float) -> tuple[float, float]:
