@@ -181,6 +181,8 @@ class Segment(Struct, kw_only=True, omit_defaults=True):
     since_ms: int = 0
     until_ms: int = 0
     frozen: dict[str, Frozen] = {}  # by gate
+    # one figure a minute, by gate and arm, for the judge that wants such; the last day's
+    points: dict[str, dict[str, list[float]]] = {}
 
     def share(self, arm: str) -> float:
         """The part of the units that the arm gets, 0 to 1."""

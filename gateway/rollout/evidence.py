@@ -42,10 +42,12 @@ from gateway.rollout.counts import (
     lower_edge,
     size,
 )
-from gateway.rollout.metrics import metric_of, name_of
+from gateway.rollout.metrics import events_of, metric_of, moments_of, name_of, signal_of
 
 FORCED = ":forced"
 MOST_SEGMENTS = 64
+MOST_POINTS = 1440  # minutes that Kayenta's judge looks back
+MINUTE_MS = 60_000
 BEYOND = 20  # values beyond a quantile that are wanted before it is frozen
 
 _INDEX = {outcome.name: at for at, outcome in enumerate(OUTCOMES)}
@@ -289,6 +291,7 @@ class Account(Struct, kw_only=True, omit_defaults=True):
 
     seen: Evidence = field(default_factory=Evidence)  # the last reading
     segments: list[Segment] = field(default_factory=list)
+    minute: Evidence = field(default_factory=Evidence)  # of the last segment, a minute ago
 
     def begin(self, weights: Mapping[str, int], step: int, reading: Evidence) -> None:
         """From here on these weights; what the reading adds is still the old weights'."""
@@ -358,6 +361,7 @@ class Account(Struct, kw_only=True, omit_defaults=True):
         """
         if not self.segments:
             return
+        self._mark_minute(rollout)
         segment = self.segments[-1]
         for gate in rollout.gates:
             metric = metric_of(gate.metric)
@@ -369,6 +373,25 @@ class Account(Struct, kw_only=True, omit_defaults=True):
                 if size(known) >= enough:
                     segment.frozen[name_of(gate)] = frozen_at(gate, known, segment.evidence)
                     break
+
+    def _mark_minute(self, rollout: Rollout) -> None:
+        """One point a minute for gates that are judged by such."""
+        gates = [gate for gate in rollout.gates if gate.test == "kayenta"]
+        segment = self.segments[-1]
+        if not gates:
+            return
+        if not segment.since_ms <= self.minute.at_ms <= segment.until_ms:
+            self.minute = segment.evidence
+            return
+        if segment.evidence.at_ms - self.minute.at_ms < MINUTE_MS:
+            return
+        for gate in gates:
+            minutes = segment.points.setdefault(name_of(gate), {})
+            for arm, counts in segment.evidence.arms.items():
+                point = point_of(counts.minus(self.minute.arm(arm)), gate)
+                if point is not None:
+                    minutes[arm] = [*minutes.get(arm, ())[1 - MOST_POINTS :], point]
+        self.minute = segment.evidence
 
     def _times(self, histogram: Callable[[ArmCounts], Histogram]) -> Histogram:
         """The champion's, all segments together: what comes later is held against them."""
@@ -392,6 +415,23 @@ def _is_same(before: str, now: str) -> bool:
 
 def quantile_of(gate: Gate) -> float:
     return int(gate.quantile[1:]) / 100
+
+
+def point_of(counts: ArmCounts, gate: Gate) -> float | None:
+    """One minute of a metric: what monitoring would have shown; None: nothing came."""
+    metric = metric_of(gate.metric)
+    if metric is None or not counts.ended:
+        return None
+    if metric.histogram is not None:
+        times = metric.histogram(counts)
+        return float(lower_edge(bucket_at(times, quantile_of(gate)))) if times else None
+    if metric.statistic == "events":
+        return events_of(metric, counts, gate) / counts.ended
+    if metric.statistic == "proportion":
+        signal = signal_of(counts, gate)
+        return signal.positive / signal.n if signal.n else None
+    moments = moments_of(metric, counts, gate)
+    return moments.total / moments.n if moments.n else None
 
 
 def frozen_at(gate: Gate, known: Histogram, counted: Evidence) -> Frozen:
