@@ -161,7 +161,7 @@ def _of_events(
         found.better = events.log_e_segments(against_none, direction="lower")
     found.events = int(sum(one.challenger for one in against_margin))
     if sum(one.challenger + one.champion for one in against_none):
-        found.ratio = events.rate_ratio(against_none, alpha)
+        found.ratio = _rate_ratio(tuple(against_none), alpha)
     served = [one for one in stretches if one.share < 1]
     champion_n = sum(one.champion.ended for one in served)
     if champion_n:
@@ -535,6 +535,12 @@ def detectable(found: Compared, gate: Gate, metric: Metric, alpha: float) -> flo
 def _rounded(value: float) -> float:
     """To two digits. Why: so that a look after the other asks the same, which is remembered."""
     return float(f"{value:.2g}") if math.isfinite(value) else 0.0
+
+
+@lru_cache(maxsize=256)
+def _rate_ratio(counted: tuple[events.Segment, ...], alpha: float) -> Interval:
+    """Why remembered: it takes milliseconds, and most looks find no new event."""
+    return events.rate_ratio(counted, alpha)
 
 
 @lru_cache(maxsize=1024)

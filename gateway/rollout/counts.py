@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from msgspec import Struct, field
-from msgspec.structs import fields
 
 CHAMPION = "champion"
 FINISHES = ("none", "stop", "length", "tools", "filter", "other")  # the board's order
@@ -34,7 +33,7 @@ class _Sums(Struct, kw_only=True, omit_defaults=True):
         return self.combined(other, -1)
 
     def combined(self, other: Self, sign: int) -> Self:
-        names = (each.name for each in fields(self))
+        names = self.__struct_fields__
         return type(self)(
             **{name: _added(getattr(self, name), getattr(other, name), sign) for name in names}
         )
@@ -243,9 +242,9 @@ def _added(one: Any, other: Any, sign: int) -> Any:
         return one + sign * other
     merged = dict(one)
     for key, value in other.items():
-        merged[key] = _added(merged.get(key, _nothing(value)), value, sign)
+        before = merged.get(key)
+        if isinstance(value, int | float):  # a histogram: most of what there is to add
+            merged[key] = (before or 0) + sign * value
+        else:
+            merged[key] = _added(type(value)() if before is None else before, value, sign)
     return {key: value for key, value in merged.items() if value or isinstance(value, _Sums)}
-
-
-def _nothing(value: Any) -> Any:
-    return type(value)()

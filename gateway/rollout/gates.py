@@ -145,7 +145,8 @@ def _verdict(
         return replace(base, verdict="inconclusive", sentence=f"There is no metric {gate.metric}.")
     paired = PairCounts()
     for segment in segments:
-        paired = paired.plus(segment.evidence.pairs.get(arm) or PairCounts())
+        if arm in segment.evidence.pairs:
+            paired = paired.plus(segment.evidence.pairs[arm])
     asked = _Asked(
         gate=gate,
         metric=metric,
