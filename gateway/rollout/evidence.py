@@ -29,6 +29,7 @@ from gateway.errors import OUTCOMES
 from gateway.plan import BackendPlan, Plan, RoutePlan
 from gateway.rollout.counts import (
     CHAMPION,
+    FINISHES,
     ArmCounts,
     Evidence,
     Frozen,
@@ -203,7 +204,7 @@ def read(
             arm = _arm_of(variant, rollout)
             if not arm:
                 continue
-            counted = _counts(board, variant)
+            counted = _counts(board, variant, arm, is_logged=plan.log.enabled)
             arms[arm] = arms[arm].plus(counted) if arm in arms else counted
             is_refusing = _is_refusing(board, plan, variant, now_ns)
             refusing[arm] = refusing.get(arm, True) and is_refusing
@@ -228,12 +229,14 @@ def _arm_of(variant: RoutePlan, rollout: str) -> str:
     return ""
 
 
-def _counts(board: Board, variant: RoutePlan) -> ArmCounts:
+def _counts(board: Board, variant: RoutePlan, arm: str, *, is_logged: bool) -> ArmCounts:
     own, *attempts = board.rows([variant.row, *_attempt_rows(variant)])
     histograms = board.histograms(variant.row, ("total_ns", "first_byte_ns"))
     outcomes = own.outcomes
     ended = sum(outcomes)
-    unrecorded = max(ended - own.recorded - own.rescued, 0)
+    # Why not of the champion: its fallbacks are the route's own, and rescue nobody.
+    rescued = 0 if arm == CHAMPION else own.rescued
+    unrecorded = max(ended - own.recorded - rescued, 0) if is_logged else 0
     dispatched = own.requests - _of(outcomes, _NOT_SENT)
     answered = dispatched - _of(outcomes, _LEFT)
     return ArmCounts(
@@ -245,14 +248,14 @@ def _counts(board: Board, variant: RoutePlan) -> ArmCounts:
         errors=_of(outcomes, _ERRORS),
         timeouts=_of(outcomes, _TIMEOUTS),
         truncated=_of(outcomes, _TRUNCATED),
-        rescued=own.rescued,
+        rescued=rescued,
         refusals=own.finishes[_FILTER],
         cut_off=own.finishes[_LENGTH],
         schema_violations=own.invalid,
-        finishes=tuple(own.finishes),
+        finishes=tuple(own.finishes)[: len(FINISHES)],
         cost_nano_usd=own.cost_nano_usd,
         cost_squares_usd2=own.cost_squares,
-        # Why not of the attempts: squares are of whole requests, sums must be of the same
+        # Why its own first: squares are of whole requests, and sums must be of the same.
         input_tokens=own.input_tokens or sum(row.input_tokens for row in attempts),
         output_tokens=own.output_tokens or sum(row.output_tokens for row in attempts),
         input_squares=own.input_squares or sum(row.input_squares for row in attempts),
