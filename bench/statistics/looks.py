@@ -67,9 +67,11 @@ def beyond(runs: int, seed: int) -> list[Row]:
     z = walks(parts, 0.0, runs, seed)
     limits = np.array(boundaries(parts.tolist(), ALPHA))
     kept = np.where(parts > 1, limits[19], limits)
+    continuous = np.array([continuous_boundary(part, ALPHA) for part in parts])
     row = partial(Row, table=OVER, figure="false alarms")
     return [
         row(case="spent", measured=_rate(z, limits), most=above(ALPHA, runs)),
+        row(case="continuous", measured=_rate(z, continuous), most=above(ALPHA, runs)),
         row(case="the last bound kept (invalid)", measured=_rate(z, kept)),
     ]
 

@@ -31,6 +31,7 @@ Values = NDArray[np.float64]
 
 WIDTH = 8.0  # standard deviations that the grid of the walk reaches to
 PANELS, POINTS = 25, 16  # of the grid, and Gauss's places in each
+LATEST = 1.05  # part of the plan at which its last look may come
 LEAST_SPENT = 1e-14  # less than this is not spent at all: the bound is infinite
 
 
@@ -49,9 +50,10 @@ def pocock(part: float, alpha: float) -> float:
 def continuous_boundary(part: float, alpha: float) -> float:
     """The z to reach at this part of the planned requests, however often one looks before.
 
-    One-sided; beyond the plan it stays as at its end and is no longer exact.
+    One-sided. The plan's last look may come a little late; those after it cannot reject, since
+    all error is spent (going on against the last bound would spend as much again).
     """
-    if part <= 0:
+    if part <= 0 or part > LATEST:
         return math.inf
     return float(-ndtri(alpha / 2)) / math.sqrt(min(part, 1.0))
 

@@ -83,6 +83,14 @@ def test_continuous_boundary_spends_less_than_alpha_at_any_number_of_looks(looks
     assert 0.03 < spent < 0.05
 
 
+def test_plan_that_is_over_spends_nothing_more() -> None:
+    parts = [(k + 1) / 50 for k in range(150)]
+    bounds = [continuous_boundary(part, 0.05) for part in parts]
+    assert sum(crossing(parts, bounds)) < 0.05
+    assert bounds[51] == bounds[49] < bounds[48]  # the last look, somewhat late
+    assert bounds[53:] == [math.inf] * 97
+
+
 def test_nothing_has_come_nothing_is_spent() -> None:
     assert obrien_fleming(0, 0.05) == pocock(0, 0.05) == 0.0
     assert continuous_boundary(0, 0.05) == math.inf
