@@ -14,10 +14,12 @@ try:
     from gateway._fast.kafka import Pack, Packer
     from gateway._fast.layers import Layer
     from gateway._fast.marks import Marks
+    from gateway._fast.mirror import Mirror
     from gateway._fast.operation import Operation
     from gateway._fast.record import Recorder
     from gateway._fast.routes import Candidates
     from gateway._fast.segment import Segment, Stream
+    from gateway._fast.shadow import Shadow
     from gateway._fast.table import Route, Table
     from gateway._fast.tally import tally_lines
     from gateway._fast.timers import monotonic_ns
@@ -35,12 +37,14 @@ __all__ = [
     "Downstream",
     "Layer",
     "Marks",
+    "Mirror",
     "Operation",
     "Pack",
     "Packer",
     "Recorder",
     "Route",
     "Segment",
+    "Shadow",
     "Stream",
     "Table",
     "Upstream",

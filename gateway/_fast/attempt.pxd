@@ -35,7 +35,7 @@ cdef enum AttemptState:
     ATTEMPT_ENDED = 7
 
 cdef class Caller(Turn):
-    # Whoever an attempt works for: an exchange, later a shadow or a probe.
+    # Whoever an attempt works for: an exchange, or a copy of its request.
     cdef int attempt_lent(self, Attempt attempt) except -1          # send the request now
     cdef int attempt_committed(self, Attempt attempt) except -1     # a stream has begun well
     cdef int attempt_piece(self, Attempt attempt, bytes piece) except -1
@@ -70,6 +70,7 @@ cdef class Attempt(Borrower):
     cdef uint32_t gaps                  # … and how many there were
     cdef uint64_t first_byte_limit_ns
     cdef uint64_t idle_limit_ns
+    cdef uint64_t total_limit_ns        # 0: the backend's own
     cdef uint64_t total_until_ns        # when the attempt is over, whatever it does
     cdef uint64_t cooldown_max_ns       # a longer Retry-After is cut to this
     # what the request was

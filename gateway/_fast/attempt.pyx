@@ -47,7 +47,7 @@ cdef enum:
 
 
 cdef class Caller(Turn):
-    """Whoever an attempt works for; Exchange implements it."""
+    """Whoever an attempt works for; Exchange and Shadow implement it."""
 
     cdef int attempt_lent(self, Attempt attempt) except -1:
         raise NotImplementedError
@@ -82,6 +82,8 @@ cdef class Attempt(Borrower):
         self.begun_ns = now_ns
         self.last_ns = now_ns
         self.total_until_ns = now_ns + self.backend.total_ns
+        if self.total_limit_ns:
+            self.total_until_ns = min(self.total_until_ns, now_ns + self.total_limit_ns)
         self.promised = -1
         self.confidence = NAN
         self.usage.input_tokens = -1

@@ -64,15 +64,16 @@ cdef extern from *:
 
 cdef enum:
     BOARD_MAGIC = 0x4452414F42574147    # "GAWBOARD", little endian
-    BOARD_VERSION = 4                   # of every struct below; raise it with any change
+    BOARD_VERSION = 5                   # of every struct below; raise it with any change
     CACHE_LINE = 64
     OUTCOME_SLOTS = 64                  # room for outcomes to come
     BREAKER_SLOTS = 32                  # one-second buckets of the failure-rate window
     QUANTILES = 4                       # p50, p90, p95, p99, in this order
     FINISH_SLOTS = 8                    # room for marks.Finish
+    SKIP_SLOTS = 16                     # room for mirror.Skip
     ROW_DOUBLES = 3                     # the last words of a Row before its histograms
-    ROW_WORDS = 97                      # the words of a Row before its histograms
-    GAUGE_WORDS = 10                    # the words of a Gauge
+    ROW_WORDS = 114                     # the words of a Row before its histograms
+    GAUGE_WORDS = 11                    # the words of a Gauge
     CELL_CLAIMED = 0xFFFFFFFFFFFFFFFF   # the key of a cell while a process zeroes it
 
 cdef struct Header:
@@ -123,6 +124,10 @@ cdef struct Row:
     uint64_t finishes[FINISH_SLOTS]     # by marks.Finish; [0] none was said
     uint64_t recorded
     uint64_t invalid
+    # Of the row of a route's copies to one backend only.
+    uint64_t skips[SKIP_SLOTS]          # copies that were drawn and not sent, by mirror.Skip
+    uint64_t uncompared                 # answers recorded without a look at their bodies
+    # Of the former again.
     double cost_squares                 # USD²
     double input_squares                # tokens²
     double output_squares
@@ -143,6 +148,7 @@ cdef struct Gauge:
     uint64_t output_tokens              # … and output length, over `answers`
     uint64_t answers
     uint64_t failures                   # attempts that failed, for the price of a success
+    uint64_t held_bytes                 # by copies of requests: what was asked and answered
 
 cdef struct Recent:
     Window first_byte
@@ -181,6 +187,7 @@ cdef struct Cell:
     uint64_t total_q_ns[QUANTILES]
     uint64_t samples                    # in the windows those came from
     uint64_t max_in_flight              # capacity probe for metrics
+    uint64_t spent                      # on copies: nano-USD, and the UTC day they are of (mirror.pxd)
 
 
 @cython.final

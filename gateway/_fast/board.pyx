@@ -77,6 +77,8 @@ _ROW_COUNTERS = (
     *_words("cost_nano_usd request_bytes answer_bytes in_flight queued"),
     ("finishes", "u8", FINISH_SLOTS),
     *_words("recorded invalid"),
+    ("skips", "u8", SKIP_SLOTS),
+    *_words("uncompared"),
     ("cost_squares", "f8", None),
     ("input_squares", "f8", None),
     ("output_squares", "f8", None),
@@ -84,7 +86,7 @@ _ROW_COUNTERS = (
 _ROW = _described((*_ROW_COUNTERS, *((name, _COUNTS, None) for name in HISTOGRAMS)))
 _GAUGE_COUNTERS = _words(
     "in_flight connections idle ewma_ns ewma_at_ns"
-    " input_bytes input_tokens output_tokens answers failures"
+    " input_bytes input_tokens output_tokens answers failures held_bytes"
 )
 _GAUGE = _described(_GAUGE_COUNTERS)
 _RECENT = _described((("first_byte", _WINDOW, None), ("total", _WINDOW, None)))
@@ -103,7 +105,7 @@ _CELL = _described((
     ("failure_share", "f8", None),
     ("first_byte_q_ns", "u8", QUANTILES),
     ("total_q_ns", "u8", QUANTILES),
-    *_words("samples max_in_flight"),
+    *_words("samples max_in_flight spent"),
 ))
 
 
@@ -386,7 +388,7 @@ cdef class Board:
         for index in range(self.backends):
             if any(self.read_gauge(worker, index)[name] for name in _BUSY):
                 gauge = self.gauge(worker, index)
-                gauge.in_flight = gauge.connections = gauge.idle = 0
+                gauge.in_flight = gauge.connections = gauge.idle = gauge.held_bytes = 0
         for index in range(self.rows):
             if self.key_of(worker, index):
                 row = self.row(worker, index)
@@ -474,7 +476,7 @@ cdef class Board:
         return self.cell(checked("backend", backend, self.backends))[0]
 
 
-_BUSY = ("in_flight", "connections", "idle")
+_BUSY = ("in_flight", "connections", "idle", "held_bytes")
 
 
 cdef int checked(str what, int index, int size) except -1:

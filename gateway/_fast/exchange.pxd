@@ -41,6 +41,8 @@ cdef class Exchange(Intake):
     cdef int client_writable(self, bint writable) except -1
     cdef int break_short(self, Outcome outcome, uint64_t now_ns) except -1
     cdef int refuse_unread(self, Outcome outcome, uint64_t now_ns) except -1
+    cdef int begin_copies(self) except -1
+    cdef int end_copies(self) except -1
     cdef int settle(self, uint64_t now_ns) except -1
     cdef int settle_arm(self, Attempt attempt) except -1
     cdef int record(self, uint64_t now_ns) except -1

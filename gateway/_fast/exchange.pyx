@@ -30,6 +30,7 @@ from gateway._fast.recovery cimport (
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport CHOSEN_NOT_CAPABLE, CHOSEN_WAIT, Wish
 from gateway._fast.scratch cimport Scratch
+from gateway._fast.shadow cimport Original, copy_request
 from gateway._fast.scan cimport JSON_ARRAY, Member
 from gateway._fast.table cimport PAYLOAD_FULL, PAYLOAD_SAMPLED, Route
 from gateway._fast.worker cimport Worker
@@ -345,6 +346,10 @@ cdef class Exchange(Intake):
             self.client.send(scratch.built())
             return 0
         self.client.send(scratch.built_with(self.framed(first)))
+        if self.route.mirrors is not None:
+            self.begin_copies()
+            if self.original is not None:
+                self.original.keep(first)
         return 0
 
     cdef int client_writable(self, bint writable) except -1:
@@ -485,9 +490,36 @@ cdef class Exchange(Intake):
         if self.table.queued:
             # A lease has come free: whoever waits longest may have it.
             self.table.serve_queues(self.worker.now())
+        if self.original is None and self.first_attempt is not None and self.route.mirrors is not None:
+            if self.outcome != OUTCOME_CLIENT_CLOSED:
+                self.begin_copies()
+        if self.original is not None:
+            self.end_copies()
         self.client = None
         if client is not None:
             client.release(keep, now_ns)
+        return 0
+
+    # ---------------------------------------------------------------- copies
+
+    cdef int begin_copies(self) except -1:
+        """The client's answer has been sent, or has begun: whoever mirrors the route may be asked."""
+        cdef str address = ""
+        try:
+            if self.table.has_forwarded and self.client is not None:
+                address = self.client.address()
+            self.original = copy_request(self, self.wish.capabilities, not self.uploading, address)
+        except BaseException as error:
+            self.worker.failed(error)
+        return 0
+
+    cdef int end_copies(self) except -1:
+        cdef Original original = self.original
+        self.original = None
+        try:
+            original.close(self.said)
+        except BaseException as error:
+            self.worker.failed(error)
         return 0
 
     cdef int close_account(self, Outcome outcome, uint64_t now_ns) except -1:
@@ -565,6 +597,8 @@ cdef class Exchange(Intake):
         (<Recorder>self.worker.recorder).write(self)
         if self.is_counted:
             self.route.row.recorded += 1
+        if self.route is not None and self.route.mirrors is not None:
+            self.request.record_id = (<Recorder>self.worker.recorder).id[:36]
         return 0
 
     # ------------------------------------------------- deadlines, leaving early

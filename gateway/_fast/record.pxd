@@ -2,6 +2,7 @@
 #
 # Rule 1: exactly one for each exchange that was answered or refused, before its last byte
 #         leaves; not for what the gateway says about itself (health, its list of models).
+#         One more for each copy of its request that was sent.
 # Rule 2: of a request's head nothing is recorded but the user, the trace and the headers
 #         that the configuration names; of a URL only what its operation is called.
 # Rule 3: a body is kept only where the route says so. What must be redacted or encrypted
@@ -12,12 +13,14 @@ cimport cython
 from libc.stdint cimport uint64_t
 from gateway._fast.attempt cimport Attempt
 from gateway._fast.decision cimport Decision
+from gateway._fast.errand cimport Errand
 from gateway._fast.layers cimport Assignments
 from gateway._fast.line cimport Line
 from gateway._fast.policies cimport Candidate
 from gateway._fast.recovery cimport Recovery
 from gateway._fast.request cimport Request
 from gateway._fast.segment cimport Stream
+from gateway._fast.shadow cimport Shadow
 
 cdef enum:
     NAME_BYTES = 256                    # of a model or user that a client names
@@ -36,18 +39,20 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef char[36] id                    # of the record under way
 
     cdef int write(self, Recovery exchange) except -1
+    cdef int add_copy(self, Shadow shadow) except -1
+    cdef int add_request_id(self, Errand errand) except -1
     cdef int add_ids(self, Recovery exchange, uint64_t now_ns) except -1
-    cdef int add_timing(self, Recovery exchange, uint64_t read_ns) except -1
+    cdef int add_timing(self, Errand exchange, uint64_t read_ns) except -1
     cdef int add_request(self, Recovery exchange) except -1
     cdef int add_response(self, Recovery exchange) except -1
     cdef int add_payload(
-        self, Recovery exchange, bytes body, uint64_t total_bytes, bint is_encoded,
+        self, Errand exchange, bytes body, uint64_t total_bytes, bint is_encoded,
         bytes content_type, bint is_request,
     ) except -1
     cdef int add_body(self, bytes body, uint64_t limit, bint is_whole, bint is_encoded) except -1
-    cdef int add_question(self, Recovery exchange) except -1
-    cdef int add_told(self, Recovery exchange, const char* name, bytes text) except -1
-    cdef int add_user(self, Recovery exchange) except -1
+    cdef int add_question(self, Errand exchange) except -1
+    cdef int add_told(self, Errand exchange, const char* name, bytes text) except -1
+    cdef int add_user(self, Errand exchange) except -1
     cdef int add_answerer(self, Recovery exchange) except -1
     cdef int add_decisions(self, Recovery exchange) except -1
     cdef int add_decision(self, Recovery exchange, Decision decision) except -1
@@ -55,10 +60,10 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef void add_candidate(self, Decision decision, int position, bytes name) noexcept
     cdef void add_measures(self, const Candidate* found, Decision decision) noexcept
     cdef int add_assignments(self, Assignments assignments) except -1
-    cdef int add_attempts(self, Recovery exchange) except -1
+    cdef int add_attempts(self, Errand exchange) except -1
     cdef int add_attempt(self, Attempt attempt, uint64_t read_ns) except -1
-    cdef int add_cost(self, Recovery exchange) except -1
-    cdef int add_name(self, Recovery exchange, const char* text, size_t length) except -1
+    cdef int add_cost(self, Errand exchange) except -1
+    cdef int add_name(self, Errand exchange, const char* text, size_t length) except -1
     cdef int add_features(self, Recovery exchange) except -1
     cdef int add_short(self, const char* text, size_t length) except -1
     cdef int make_room(self, size_t more) except -1

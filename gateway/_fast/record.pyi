@@ -2,6 +2,7 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 from gateway._fast.segment import Stream
+from gateway._fast.shadow import Shadow
 
 @final
 class Recorder:
@@ -15,3 +16,4 @@ class Recorder:
     ) -> None: ...
     @property
     def stream(self) -> Stream: ...
+    def write_copy(self, shadow: Shadow, comparison: bytes) -> None: ...

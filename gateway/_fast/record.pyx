@@ -12,6 +12,7 @@ from gateway._fast.attempt cimport Attempt
 from gateway._fast.board cimport OUTCOME_SLOTS
 from gateway._fast.clock cimport new_id, realtime_ns
 from gateway._fast.decision cimport Decision
+from gateway._fast.errand cimport Errand
 from gateway._fast.hashing cimport xxh3
 from gateway._fast.layers cimport Assignments, Layer
 from gateway._fast.layers import REASONS
@@ -28,6 +29,7 @@ from gateway._fast.request cimport Request
 from gateway._fast.routes import EXCLUDED, POLICIES
 from gateway._fast.scan cimport JSON_MISSING, JSON_STRING, Member, SCAN_OK, scan_value
 from gateway._fast.segment cimport Stream
+from gateway._fast.shadow cimport Shadow
 from gateway._fast.table cimport PAYLOAD_NONE, Route
 
 cdef enum:
@@ -99,6 +101,60 @@ cdef class Recorder:
         self.stream.append(line.data, line.used, now_ns)
         return 0
 
+    def write_copy(self, Shadow shadow not None, bytes comparison):
+        """The line of a copy that is over, with its comparison as JSON."""
+        cdef Line line = self.line
+        line.begin()
+        self.make_room(HEAD_BYTES + PyBytes_GET_SIZE(self.origin))
+        new_id(self.id, &shadow.worker.random)
+        line.put(b'{"v":1,"id":"')
+        line.add(self.id, 36)
+        self.add_request_id(shadow)
+        line.put(b',"time":')
+        line.add_time(realtime_ns() - (shadow.worker.now() - shadow.begun_ns))
+        line.put(b',"kind":"shadow"')
+        line.add_bytes(self.origin)
+        line.add_number(self.stream.seq + 1)
+        line.add_bytes(shadow.table.record_fields)
+        line.put(b',"outcome":"')
+        line.add_bytes(<bytes>self.outcomes[shadow.outcome])
+        line.put(b'","status":')
+        line.add_number(shadow.status)
+        self.add_timing(shadow, shadow.read_ns)
+        self.add_copy(shadow)
+        self.add_attempts(shadow)
+        self.make_room(HEAD_BYTES + PyBytes_GET_SIZE(comparison))
+        line.put(b',"comparison":')
+        line.add_bytes(comparison)
+        self.add_cost(shadow)
+        self.make_room(1)
+        line.put(b"}")
+        self.stream.append(line.data, line.used, shadow.ended_ns)
+
+    cdef int add_copy(self, Shadow shadow) except -1:
+        """What was asked and answered, and by whom."""
+        cdef Line line = self.line
+        cdef Attempt attempt = shadow.attempt
+        cdef Request request = shadow.request
+        cdef bytes version = attempt.version or attempt.backend.version
+        cdef bint redacts = shadow.keeps_bodies and shadow.route.redacts
+        line.put(b',"request":')
+        self.add_payload(
+            shadow, request.body, <uint64_t>PyBytes_GET_SIZE(request.body), False,
+            request.field(b"content-type") if redacts else None, True,
+        )
+        line.put(b',"response":')
+        self.add_payload(
+            shadow, shadow.body(), attempt.answer_bytes, attempt.is_encoded, attempt.fields, False
+        )
+        self.add_question(shadow)
+        self.make_room(<size_t>PyBytes_GET_SIZE(attempt.backend.record_fields) + HEAD_BYTES)
+        line.add_bytes(attempt.backend.record_fields)
+        if PyBytes_GET_SIZE(version):
+            line.put(b',"version":')
+            self.add_short(PyBytes_AS_STRING(version), <size_t>PyBytes_GET_SIZE(version))
+        return 0
+
     cdef int make_room(self, size_t more) except -1:
         if not self.line.ensure(more):
             raise MemoryError
@@ -113,13 +169,7 @@ cdef class Recorder:
             new_id(self.id, &exchange.worker.random)
         line.put(b'{"v":1,"id":"')
         line.add(self.id, 36)
-        line.put(b'","request_id":')
-        if request is None or request.is_own_id:
-            line.put(b'"')
-            line.add(self.id, 36)
-            line.put(b'"')
-        else:
-            self.add_name(exchange, request.id, request.id_length)
+        self.add_request_id(exchange)
         line.put(b',"time":')
         line.add_time(realtime_ns() - (exchange.worker.now() - (exchange.begun_ns or now_ns)))
         line.put(b',"kind":"')
@@ -132,7 +182,20 @@ cdef class Recorder:
         line.put(b'"')
         return 0
 
-    cdef int add_timing(self, Recovery exchange, uint64_t read_ns) except -1:
+    cdef int add_request_id(self, Errand errand) except -1:
+        cdef Request request = errand.request
+        self.line.put(b'","request_id":')
+        if request is not None and not request.is_own_id:
+            return self.add_name(errand, request.id, request.id_length)
+        self.line.put(b'"')
+        if request is None:
+            self.line.add(self.id, 36)
+        else:
+            self.line.add(request.id, 36)
+        self.line.put(b'"')
+        return 0
+
+    cdef int add_timing(self, Errand exchange, uint64_t read_ns) except -1:
         cdef Line line = self.line
         cdef uint64_t total_ns = exchange.ended_ns - read_ns
         cdef uint64_t others_ns = exchange.queued_ns + exchange.upstream_ns
@@ -191,7 +254,7 @@ cdef class Recorder:
         )
 
     cdef int add_payload(
-        self, Recovery exchange, bytes body, uint64_t total_bytes, bint is_encoded,
+        self, Errand exchange, bytes body, uint64_t total_bytes, bint is_encoded,
         bytes content_type, bint is_request,
     ) except -1:
         """One body as far as the route's policy has it; `content_type` may be a whole head."""
@@ -252,7 +315,7 @@ cdef class Recorder:
 
     # -------------------------------------------------------- what was asked
 
-    cdef int add_question(self, Recovery exchange) except -1:
+    cdef int add_question(self, Errand exchange) except -1:
         cdef Line line = self.line
         cdef Request request = exchange.request
         cdef Route route = exchange.route
@@ -291,13 +354,13 @@ cdef class Recorder:
             line.add_bytes(headers)
         return 0
 
-    cdef int add_told(self, Recovery exchange, const char* name, bytes text) except -1:
+    cdef int add_told(self, Errand exchange, const char* name, bytes text) except -1:
         """What a client said and nobody has recognised, made safe to keep."""
         text = <bytes>exchange.table.slow.recorded_text(exchange.worker, text[:NAME_BYTES])
         self.line.put(name)
         return self.add_short(PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text))
 
-    cdef int add_name(self, Recovery exchange, const char* text, size_t length) except -1:
+    cdef int add_name(self, Errand exchange, const char* text, size_t length) except -1:
         """A name that a client chose; one that might be a credential is looked at first."""
         cdef bytes checked
         cdef Route route = exchange.route
@@ -316,7 +379,7 @@ cdef class Recorder:
         self.line.add_text(text, length)
         return 0
 
-    cdef int add_user(self, Recovery exchange) except -1:
+    cdef int add_user(self, Errand exchange) except -1:
         cdef Line line = self.line
         cdef Request request = exchange.request
         cdef const Member* user = &request.members[<int>SLOT_USER]
@@ -508,7 +571,7 @@ cdef class Recorder:
 
     # --------------------------------------------------------------- attempts
 
-    cdef int add_attempts(self, Recovery exchange) except -1:
+    cdef int add_attempts(self, Errand exchange) except -1:
         cdef Line line = self.line
         if exchange.first_attempt is None:
             return 0
@@ -560,7 +623,7 @@ cdef class Recorder:
 
     # ---------------------------------------------------- what the answer said
 
-    cdef int add_cost(self, Recovery exchange) except -1:
+    cdef int add_cost(self, Errand exchange) except -1:
         """Usage and price of the answer; the cost of all attempts."""
         cdef Line line = self.line
         cdef Attempt attempt = exchange.attempt

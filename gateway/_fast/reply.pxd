@@ -11,6 +11,7 @@ from gateway._fast.attempt cimport Attempt
 from gateway._fast.errand cimport Errand
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.peer cimport Peer
+from gateway._fast.shadow cimport Original
 
 cdef class Reply(Errand):
     cdef Peer client                    # None once the client has gone
@@ -19,6 +20,7 @@ cdef class Reply(Errand):
     cdef bytes said                     # an answer of the gateway's own
     cdef list teed                      # pieces of a relayed answer, for the record; None
     cdef uint64_t teed_bytes
+    cdef Original original              # what copies of the request wait for; None
     cdef bytes last_piece               # held until the record is written; None
     cdef uint8_t committed              # bytes went downstream
     cdef uint8_t chunked                # the answer's framing downstream

@@ -42,6 +42,8 @@ cdef class Reply(Errand):
     cdef int attempt_piece(self, Attempt attempt, bytes piece) except -1:
         if self.keeps_bodies:
             self.tee(piece)
+        if self.original is not None:
+            self.original.keep(piece)
         if self.client is None or self.request.is_head:
             return 0
         if not self.chunked and attempt.promised >= 0 and attempt.answer_bytes >= <uint64_t>attempt.promised:

@@ -28,6 +28,7 @@ cdef class Request:
     cdef char[64] id                    # x-request-id: the client's if it is a sound one, else ours
     cdef uint32_t id_length
     cdef bint is_own_id                 # it is a UUIDv7 of ours
+    cdef bytes record_id                # of its record, where copies will name it; None
     cdef uint32_t trace_at              # of 32 digits in `data`; 0 none
     cdef bint has_traceparent           # a valid one is among `fields`
     cdef bint has_overrides             # an x-gateway-* field is there
@@ -62,5 +63,6 @@ cdef class Request:
     cdef Outcome decode_multipart(self) except *
     cdef int edits_for(self, Operation operation, bytes model_json, Edit* edits) except -1
     cdef Edit usage_edit(self) except *
+    cdef Request with_body(self, bytes body, Operation operation)
     cdef bytes field(self, bytes name)
     cdef dict overrides(self)

@@ -208,6 +208,30 @@ cdef class Request:
             return value_replaced(&inner, TRUE, 4)
         return member_inserted(at, options.start, USAGE_MEMBER, 21)
 
+    cdef Request with_body(self, bytes body, Operation operation):
+        """The same request with another body; None when that cannot be read."""
+        cdef Request other = Request.__new__(Request)
+        other.data = self.data
+        other.head_bytes = self.head_bytes
+        other.method = self.method
+        other.method_name = self.method_name
+        other.path = self.path
+        other.query = self.query
+        other.fields = self.fields
+        other.id = self.id
+        other.id_length = self.id_length
+        other.is_own_id = self.is_own_id
+        other.trace_at = self.trace_at
+        other.has_traceparent = self.has_traceparent
+        other.is_head = self.is_head
+        other.keep_alive = self.keep_alive
+        other.chunked = self.chunked
+        other.content_length = self.content_length
+        other.body = body
+        other.body_bytes = <uint64_t>PyBytes_GET_SIZE(body)
+        other.choices = 1
+        return other if other.decode(operation) == OUTCOME_OK else None
+
     cdef bytes field(self, bytes name):
         """The value of the first field of this lower-case name, or None. Cost: parses again."""
         cdef Head head

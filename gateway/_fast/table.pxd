@@ -70,6 +70,7 @@ cdef class Route:
     cdef bint is_patched                # bodies are changed before they are sent
     cdef frozenset overrides            # field names, bytes
     cdef readonly object answers        # the last good answers, or None
+    cdef readonly tuple mirrors         # of Mirror: where copies go; None: nowhere
     # what its records say
     cdef int payload                    # Payload
     cdef uint32_t sample_ppm

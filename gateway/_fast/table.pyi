@@ -4,6 +4,7 @@ from typing import Any, Final, final
 from gateway._fast.backend import Backend
 from gateway._fast.board import Board
 from gateway._fast.layers import Layer
+from gateway._fast.mirror import Mirror
 from gateway._fast.operation import Operation
 from gateway._fast.queue import Queue, Waiter
 from gateway._fast.routes import Candidates
@@ -59,6 +60,8 @@ class Route:
     def read_experiments(
         self, plan: Any, layers: Sequence[Layer], variants: Sequence[Route]
     ) -> None: ...
+    @property
+    def mirrors(self) -> tuple[Mirror, ...] | None: ...
     def read_limits(self, plan: Any) -> None: ...
     def read_retry(self, plan: Any) -> None: ...
     def read_record(self, record: Any) -> None: ...

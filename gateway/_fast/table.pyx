@@ -16,6 +16,7 @@ from gateway._fast.head cimport (
 )
 from gateway._fast.learned cimport in_flight_of
 from gateway._fast.limit cimport limit_of
+from gateway._fast.mirror cimport Mirror
 from gateway._fast.pointer cimport Pointer
 from gateway._fast.queue cimport Queue, Waiter
 from gateway._fast.routes cimport Candidates, Terms
@@ -72,6 +73,9 @@ cdef class Route:
         self.read_retry(plan)
         self.read_spares(plan, board, slot, backends)
         self.read_record(plan.record)
+        self.mirrors = tuple([
+            Mirror(shadow, board, slot, <Backend>backends[shadow.backend]) for shadow in plan.shadows
+        ]) or None
 
     def read_experiments(self, plan, layers, variants):
         self.arm = plan.arm

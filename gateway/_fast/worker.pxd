@@ -45,6 +45,8 @@ cdef class Worker:
     cdef Seat* seat                     # this worker's
     cdef uint64_t random                # state of the generator
     cdef set peers                      # open downstream connections
+    cdef readonly set shadows           # copies of requests that are under way
+    cdef readonly object shadowing      # whoever compares and records them; None: nobody
     cdef uint64_t held_ns               # a test's clock; 0: CLOCK_MONOTONIC
 
     cdef uint64_t now(self) noexcept nogil

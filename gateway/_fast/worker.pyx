@@ -26,6 +26,7 @@ cdef class Worker:
         self.wheel = Wheel(self.now())
         self.random = seed or <uint64_t>int.from_bytes(os.urandom(8), "little")
         self.peers = set()
+        self.shadows = set()
 
     def apply(self, Table table not None, limits):
         """Use this table and this LimitsPlan from the next request on."""
@@ -54,6 +55,15 @@ cdef class Worker:
         """Whether requests without room for a record are refused, from the next one on."""
         self.sheds = sheds and self.stream is not None
 
+    def compare_with(self, shadowing):
+        """Hand copies of requests to it when they are over: `ended(shadow)`, `work()` once a tick."""
+        self.shadowing = shadowing
+
+    def cancel_shadows(self):
+        """The time is up for copies of requests, too."""
+        for shadow in list(self.shadows):
+            shadow.cancel()
+
     def lame_duck(self):
         """Readiness off and every answer closes its connection; serve on."""
         self.draining = True
@@ -72,6 +82,8 @@ cdef class Worker:
         """Fire what is due, serve who waits; called by the loop once a tick."""
         self.wheel.advance(self.now())
         self.table.serve_queues(self.wheel.now_ns)
+        if self.shadowing is not None:
+            self.shadowing.work()
         if self.stream is not None:
             self.count_records()
 
