@@ -48,6 +48,7 @@ from gateway.config.schema import Breaker as BreakerSection
 from gateway.errors import ConfigError, Problem
 from gateway.flags.plans import flag_plans
 from gateway.messages import Delivery, Places
+from gateway.mirrors import Mirrors
 from gateway.plan import (
     CAPABILITIES,
     AdaptivePlan,
@@ -101,6 +102,7 @@ class _Numbers(Struct, frozen=True):
     routes: dict[str, int]
     cells: dict[str, int]
     rows: dict[RowKey, int]
+    mirrors: Mirrors
 
     def backends_of(self, names: Iterable[str]) -> tuple[int, ...]:
         return tuple(self.backends[name] for name in names)
@@ -115,16 +117,21 @@ def compile_plan(
     """The plan of a document and where its rollouts stand; names that have a place keep it."""
     config = document.config
     experiments = {name: experiments_of(name, config, delivery) for name in config.routes}
+    mirrors = Mirrors(config, delivery)
+    names = (*config.backends, *mirrors.backends)
+    row_keys = (*_row_keys(config, experiments), *mirrors.rows)
     rows = {(route, name): row for route, of in places.rows.items() for name, row in of.items()}
     numbers = _Numbers(
-        backends={name: index for index, name in enumerate(config.backends)},
+        backends={name: index for index, name in enumerate(names)},
         routes={name: index for index, name in enumerate(config.routes)},
-        cells=_numbered(config.backends, places.cells, CELL_CAPACITY, "backends"),
-        rows=_numbered(_row_keys(config, experiments), rows, ROW_CAPACITY, "routes"),
+        cells=_numbered(names, places.cells, CELL_CAPACITY, "backends"),
+        rows=_numbered(row_keys, rows, ROW_CAPACITY, "routes"),
+        mirrors=mirrors,
     )
+    backends = {name: _backend(name, config.backends[name], numbers) for name in config.backends}
     plan = Plan(
         hash=plan_hash(document.hash, delivery),
-        backends=tuple(_backend(name, config.backends[name], numbers) for name in config.backends),
+        backends=(*backends.values(), *mirrors.entries(backends, numbers.cells)),
         routes=tuple(_family(name, config, numbers, experiments[name]) for name in config.routes),
         default_route=numbers.routes.get(config.default_route, -1),
         limits=_limits(config.limits),
@@ -171,7 +178,9 @@ def _rows_of(plan: Plan, route: RoutePlan) -> dict[str, int]:
         zip(route.content_filter, route.content_filter_rows, strict=True),
         ((step.index, step.row) for step in steps),
     )
-    return {"": route.row} | {plan.backends[index].name: row for index, row in indexes}
+    copies = ((shadow.backend, shadow.row) for shadow in route.shadows)
+    named = {plan.backends[index].name: row for index, row in chain(indexes, copies)}
+    return {"": route.row} | named
 
 
 def _numbered(
@@ -389,6 +398,9 @@ def _route(
         cache_bytes=int(cache.bytes) if cache else 0,
         cache_ttl_ns=int(cache.ttl) if cache else 0,
         record=_record(route.record, config.backends[candidates[0]].protocol, config.log),
+        shadows=numbers.mirrors.plans(
+            name, arm, backends=numbers.backends, rows=numbers.rows, routes=numbers.routes
+        ),
         arm=arm,
         merge=variant.merge if variant else b"",
         prompt=variant.prompt if variant else "",

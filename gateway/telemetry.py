@@ -46,6 +46,11 @@ OVERHEAD_S = (
 
 BREAKER_STATES = ("closed", "open", "half_open")
 STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+# Why a copy of a request was not sent; the order of _fast/mirror.pxd.
+SKIPS = (
+    "not_kept", "too_long", "not_capable", "draining", "log_full", "unhealthy", "breaker",
+    "concurrency", "memory", "money", "defect",
+)  # fmt: skip
 RELOAD_RESULTS = ("applied", "unchanged", "refused")
 
 NANO = 1e-9
@@ -201,6 +206,23 @@ ATTEMPT_METRICS = (
         "gap_ns",
         "Between two pieces of a backend's streamed answer.",
         GAP_S,
+    ),
+)
+
+# `source` is a field of the board's rows, here of a row of copies. What was sent is among the
+# attempts: their backend is `shadow:NAME`.
+SHADOW_METRICS = (
+    counter(
+        "shadow_skipped_total",
+        ("route", "backend", "reason"),
+        "skips",
+        "Copies of requests that were drawn and not sent, by why.",
+    ),
+    counter(
+        "shadow_uncompared_total",
+        ATTEMPT,
+        "uncompared",
+        "Answers to copies recorded without a look at the bodies, to save the worker's time.",
     ),
 )
 
@@ -407,6 +429,7 @@ WHOLE_METRICS = (
 GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Requests, by route", ROUTE_METRICS),
     ("Attempts, by route and backend", ATTEMPT_METRICS),
+    ("Copies of requests, by route and backend", SHADOW_METRICS),
     ("Backends", BACKEND_METRICS),
     ("Workers", WORKER_METRICS),
     ("Processes", PROCESS_METRICS),

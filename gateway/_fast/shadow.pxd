@@ -34,7 +34,7 @@ cdef class Original:
     cdef tuple answer                   # see answer_of; the body may stand in `pieces`
     cdef bytes body                     # in `answer`; None
 
-    cdef void keep(self, bytes piece)
+    cdef int keep(self, bytes piece) except -1
     cdef int close(self, bytes said) except -1
     cdef uint64_t needed_bytes(self) noexcept
 
@@ -51,7 +51,7 @@ cdef class Shadow(Errand):
     cdef uint8_t is_handed_over
 
     cdef int begin(self, Errand exchange, Request request, uint64_t now_ns) except -1
-    cdef void keep(self, bytes piece)
+    cdef int keep(self, bytes piece) except -1
     cdef bytes body(self)
     cdef int end(self, uint64_t now_ns) except -1
     cdef int hand_over(self) except -1

@@ -1,4 +1,4 @@
-from typing import Any, Final, final
+from typing import Any, Final, TypeAlias, final
 
 from gateway._fast.attempt import Caller
 from gateway._fast.mirror import Mirror
@@ -9,7 +9,7 @@ NDJSON: Final[str]
 
 # Outcome, status, backend, body or None, form of the body, nanoseconds in all and to the
 # first byte (0 unknown), cost in nano-USD, output tokens (-1 unknown).
-Answered = tuple[int, int, str, bytes | None, str, int, int, int, int]
+Answered: TypeAlias = tuple[int, int, str, bytes | None, str, int, int, int, int]
 
 @final
 class Original: ...

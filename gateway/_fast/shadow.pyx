@@ -13,7 +13,6 @@ from gateway._fast.mirror cimport (
     DAY_S, SKIP_DEFECT, SKIP_DRAINING, SKIP_LOG_FULL, SKIP_NONE, SKIP_NOT_CAPABLE, SKIP_NOT_KEPT,
     SKIP_TOO_LONG, Mirror, Skip, spend,
 )
-from gateway._fast.outcome cimport OUTCOME_CANCELLED, OUTCOME_UPSTREAM_PROTOCOL
 from gateway._fast.request cimport Request
 from gateway._fast.worker cimport Worker
 
@@ -104,16 +103,17 @@ cdef Request patched(Errand exchange, Mirror mirror):
 cdef class Original:
     """What the client asked and was answered; made by copy_request."""
 
-    cdef void keep(self, bytes piece):
+    cdef int keep(self, bytes piece) except -1:
         """A piece of an answer that is relayed. Cost: no copy."""
         self.kept_bytes += <uint64_t>PyBytes_GET_SIZE(piece)
         if self.is_cut or self.kept_bytes > self.limit:
             self.is_cut = True
             self.pieces = None
-            return
+            return 0
         if self.pieces is None:
             self.pieces = []
         self.pieces.append(piece)
+        return 0
 
     cdef int close(self, bytes said) except -1:
         """The exchange is settled and recorded."""
@@ -208,16 +208,17 @@ cdef class Shadow(Errand):
 
     # -- ends
 
-    cdef void keep(self, bytes piece):
+    cdef int keep(self, bytes piece) except -1:
         self.kept_bytes += <uint64_t>PyBytes_GET_SIZE(piece)
         if self.is_cut or self.kept_bytes > self.mirror.max_bytes:
             # Why read on: the usage stands in the last event.
             self.is_cut = True
             self.pieces = None
-            return
+            return 0
         if self.pieces is None:
             self.pieces = []
         self.pieces.append(piece)
+        return 0
 
     cdef int end(self, uint64_t now_ns) except -1:
         """The attempt is settled: pay for it, and wait for the client's side."""
@@ -327,8 +328,9 @@ cdef tuple answer_of(Errand errand, Attempt attempt, bytes body, uint64_t total_
         form = SSE if attempt.events.kind == EVENTS_SSE else NDJSON
     if attempt.is_encoded:
         body = None
-    if attempt.first_byte_ns and attempt.sent_ns:
-        first_byte_ns = attempt.first_byte_ns - min(attempt.first_byte_ns, attempt.sent_ns)
+    if attempt.first_byte_ns:
+        # Why from its beginning: as the record of a copy has it.
+        first_byte_ns = attempt.first_byte_ns - min(attempt.first_byte_ns, attempt.begun_ns)
     return (
         <int>attempt.outcome, attempt.status, attempt.backend.name, body, form,
         attempt.ended_ns - attempt.begun_ns, first_byte_ns, attempt.cost_nano_usd,

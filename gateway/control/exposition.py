@@ -26,6 +26,7 @@ from gateway.control.figures import (
     RowLabel,
     attempt_labels,
     route_labels,
+    shadow_labels,
 )
 from gateway.control.log import values_of
 from gateway.control.parts import Parts
@@ -40,7 +41,9 @@ from gateway.telemetry import (
     PROCESS_METRICS,
     RELOAD_RESULTS,
     ROUTE_METRICS,
+    SHADOW_METRICS,
     SINK_METRICS,
+    SKIPS,
     STATUS_CLASSES,
     WHOLE_METRICS,
     WORKER_METRICS,
@@ -53,7 +56,11 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 Sample = tuple[str, int | float]  # labels in braces, value
 _REASONS = tuple(outcome.reason for outcome in OUTCOMES)
 # Fields that hold a list, and the label value of each element.
-_SLOTS: dict[str, Sequence[str]] = {"outcomes": _REASONS, "statuses": STATUS_CLASSES}
+_SLOTS: dict[str, Sequence[str]] = {
+    "outcomes": _REASONS,
+    "statuses": STATUS_CLASSES,
+    "skips": SKIPS,
+}
 
 
 class Whole(Struct, frozen=True):
@@ -107,6 +114,7 @@ def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
     plan, view = parts.configuration.plan, parts.board
     _write_rows(out, view, ROUTE_METRICS, route_labels(plan))
     _write_rows(out, view, ATTEMPT_METRICS, attempt_labels(plan))
+    _write_rows(out, view, SHADOW_METRICS, shadow_labels(plan))
     _write_backends(out, backend_figures(view, plan, parts.now_ns()))
     workers = {str(worker.slot): worker for worker in parts.workers.seats()}
     _write_named(out, WORKER_METRICS, "worker", workers)
@@ -157,7 +165,7 @@ def _slot_samples(
     Why: a series that is there from the start as 0 lets `increase()` see its first event.
     """
     label, slots = metric.labels[-1], _SLOTS[metric.source]
-    shown = {"ok", "2xx"}
+    shown = {"ok", "2xx", "concurrency"}
     for row, name in zip(rows, names, strict=True):
         for slot, value in zip(slots, getattr(row, metric.source), strict=False):
             if value or slot in shown:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from gateway.control.buckets import COARSE_SHIFT, midpoints
 from gateway.errors import OUTCOMES
 from gateway.plan import BackendPlan, Plan, RoutePlan
+from gateway.telemetry import SKIPS
 
 HISTOGRAMS = ("total_ns", "first_byte_ns", "gap_ns", "queue_ns", "overhead_ns")
 WINDOW_SLOT_NS = 4_000_000_000  # as `_fast/histogram.pxd` has it
@@ -85,6 +86,8 @@ class RowFigures(Struct):
     answer_bytes: int = 0
     in_flight: int = 0
     queued: int = 0
+    skips: Sequence[int] = (0,) * len(SKIPS)
+    uncompared: int = 0
 
 
 class Histogram(Struct):
@@ -130,7 +133,7 @@ def attempt_labels(plan: Plan) -> list[RowLabel]:
 
 
 def attempt_rows(route: RoutePlan) -> dict[int, int]:
-    """The row of each backend the route may ask: candidates, and those it falls back to."""
+    """The row of each backend the route may ask: candidates, fallbacks, and for copies."""
     steps = [step for step in route.fallback if step.kind == "backend"]
     return dict(
         (
@@ -138,8 +141,18 @@ def attempt_rows(route: RoutePlan) -> dict[int, int]:
             *zip(route.larger_context, route.larger_context_rows, strict=True),
             *zip(route.content_filter, route.content_filter_rows, strict=True),
             *((step.index, step.row) for step in steps),
+            *((shadow.backend, shadow.row) for shadow in route.shadows),
         )
     )
+
+
+def shadow_labels(plan: Plan) -> list[RowLabel]:
+    """The rows of copies alone."""
+    return [
+        RowLabel(shadow.row, route.name, plan.backends[shadow.backend].name)
+        for route in plan.routes
+        for shadow in route.shadows
+    ]
 
 
 def rows_of(route: RoutePlan) -> list[int]:

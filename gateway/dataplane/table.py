@@ -85,6 +85,9 @@ def _route(
     board.claim_row(slot, plan.row, hash_of(own.encode()))
     for index, row in _rows(plan):
         board.claim_row(slot, row, hash_of(f"{own}\0{backends[index].name}".encode()))
+    for shadow in plan.shadows:  # Why by the route's name: its variants share these rows
+        name = backends[shadow.backend].name
+        board.claim_row(slot, shadow.row, hash_of(f"{plan.name}\0{name}".encode()))
     answers = None
     if any(step.kind == "cached" for step in plan.fallback):
         answers = LastGoodAnswers(

@@ -18,6 +18,7 @@ BASES = {
     "Borrower",
     "Caller",
     "Turn",
+    "Errand",
     "Reply",
     "Dispatch",
     "Recovery",

@@ -47,6 +47,8 @@ ROW = np.dtype(
         *((name, "u8") for name in ("in_flight", "queued")),
         ("finishes", "u8", 8),
         *((name, "u8") for name in ("recorded", "invalid")),
+        ("skips", "u8", 16),
+        ("uncompared", "u8"),
         *((name, "f8") for name in ("cost_squares", "input_squares", "output_squares")),
         *((name, COUNTS) for name in HISTOGRAMS),
     ]
@@ -55,7 +57,7 @@ GAUGE = np.dtype(
     [
         *((name, "u8") for name in ("in_flight", "connections", "idle", "ewma_ns", "ewma_at_ns")),
         *((name, "u8") for name in ("input_bytes", "input_tokens", "output_tokens")),
-        *((name, "u8") for name in ("answers", "failures")),
+        *((name, "u8") for name in ("answers", "failures", "held_bytes")),
     ]
 )
 RECENT = np.dtype([("first_byte", WINDOW), ("total", WINDOW)])

@@ -230,6 +230,7 @@ def _plan(text: str, previous: Plan | None, delivery: bytes) -> Plan:
 def _attempt_rows(route: RoutePlan) -> Iterator[int]:
     yield from (*route.rows, *route.larger_context_rows, *route.content_filter_rows)
     yield from (step.row for step in route.fallback if step.kind == "backend")
+    yield from (shadow.row for shadow in route.shadows)
 
 
 class Stage:
@@ -393,6 +394,7 @@ class Stage:
             gauge = self.board.read_gauge(0, backend.cell)
             open_ = sum(s.is_open for s in self.servers if s.name == backend.name)
             assert (gauge["in_flight"], gauge["connections"]) == (0, open_), backend.name
+            assert gauge["held_bytes"] == 0, backend.name
             assert gauge["idle"] == open_, f"{backend.name}: {gauge}, open {open_}"
 
     def assert_recorded(self) -> None:
@@ -413,7 +415,9 @@ class Stage:
         # Whom the champion rescued has been counted twice, under the same name.
         hops += sum(self.board.read_row(each.row)["fallbacks"] for each in variants)
         refused = sum(self.refusals().values())
-        assert len(records) + dropped + hops == sum(row["requests"] for row in own) + refused
+        copies = sum(record.kind == "shadow" for record in records)
+        clients = len(records) + dropped - copies
+        assert clients + hops == sum(row["requests"] for row in own) + refused
         if dropped:
             return
         tried = Counter(each.backend for record in records for each in record.attempts)
