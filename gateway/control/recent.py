@@ -30,10 +30,9 @@ SHORT_NS = 10_000_000_000  # rates that should follow quickly
 _FOLD = 8  # fine buckets into one: 6 % wide
 LATENCIES = ("total_ns", "first_byte_ns")
 
+_SLOTS = ("outcomes", "statuses", "skips")
 _COUNTERS = tuple(
-    name
-    for name in RowFigures.__struct_fields__
-    if name not in {"outcomes", "statuses", "in_flight", "queued"}
+    name for name in RowFigures.__struct_fields__ if name not in {*_SLOTS, "in_flight", "queued"}
 )
 Folded = NDArray[np.uint64]
 
@@ -146,8 +145,12 @@ def _minus(now: RowFigures, then: RowFigures) -> RowFigures:
     """Counted since; never below zero, should a worker's rows have been cleared."""
     return RowFigures(
         **{name: max(getattr(now, name) - getattr(then, name), 0) for name in _COUNTERS},
-        outcomes=[max(a - b, 0) for a, b in zip(now.outcomes, then.outcomes, strict=True)],
-        statuses=[max(a - b, 0) for a, b in zip(now.statuses, then.statuses, strict=True)],
+        **{name: _less(getattr(now, name), getattr(then, name)) for name in _SLOTS},
         in_flight=now.in_flight,
         queued=now.queued,
     )
+
+
+def _less(now: Sequence[int], then: Sequence[int]) -> list[int]:
+    # Why not strict: a default is as long as what has a name, a row of the board has room for more.
+    return [max(after - before, 0) for after, before in zip(now, then, strict=False)]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.plan import BackendPlan, LogPlan, Plan, RoutePlan
+from gateway.plan import BackendPlan, LogPlan, Plan, RoutePlan, ShadowPlan
 
 Made = TypeVar("Made", bound=Struct)
 
@@ -66,3 +66,15 @@ def make_plan(
         row = rows[-1] + 1
     log = blank(LogPlan, enabled=True)
     return blank(Plan, hash=plan_hash, backends=backends, routes=tuple(made), log=log)
+
+
+def with_shadow(plan: Plan, name: str) -> Plan:
+    """The plan with copies of its first route's requests to one more backend."""
+    number, route = len(plan.backends), plan.routes[0]
+    backend = msgspec.structs.replace(
+        plan.backends[0], index=number, cell=number, name=f"shadow:{name}"
+    )
+    row = 1 + max(row for each in plan.routes for row in each.rows)
+    shadow = blank(ShadowPlan, name=name, backend=number, row=row)
+    routes = (msgspec.structs.replace(route, shadows=(shadow,)), *plan.routes[1:])
+    return msgspec.structs.replace(plan, backends=(*plan.backends, backend), routes=routes)

@@ -10,10 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families as read_prom
 from gateway.control.exposition import is_openmetrics_wanted, render
 from gateway.control.figures import HISTOGRAMS, BoardView
 from gateway.errors import OUTCOMES
-from gateway.telemetry import METRICS
+from gateway.telemetry import METRICS, SKIPS
 from tests.control.board import FakeBoard
 from tests.control.parts import FakeGateway
-from tests.control.plans import make_plan
+from tests.control.plans import make_plan, with_shadow
 
 MS = 1_000_000
 read_openmetrics: Any = openmetrics.text_string_to_metric_families
@@ -21,9 +21,12 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def make_gateway() -> FakeGateway:
-    """Something of everything: traffic on `chat`, an open breaker at `local`."""
-    gateway = FakeGateway(plan=make_plan({"chat": ["mini", "local"]}, max_concurrency=8))
+    """Something of everything: traffic on `chat`, an open breaker at `local`, copies to `next`."""
+    plan = with_shadow(make_plan({"chat": ["mini", "local"]}, max_concurrency=8), "next")
+    gateway = FakeGateway(plan=plan)
     rows, cells = gateway.board.rows, gateway.board.cells
+    rows["skips"][:, 3, SKIPS.index("money")] = 2
+    rows["uncompared"][:, 3] = 1
     rows["requests"][:, :3] = 7
     rows["outcomes"][0, :2, 0] = 5
     rows["outcomes"][1, :2, 39] = 2
@@ -47,6 +50,19 @@ def samples_of(text: str) -> Samples:
 
 def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[f"gateway_{name}", frozenset(labels.items())]
+
+
+def test_copies_that_were_not_sent_are_counted_by_reason() -> None:
+    samples = samples_of(render(make_gateway().parts))
+    labels = {"route": "chat", "backend": "shadow:next"}
+    assert value(samples, "shadow_skipped_total", **labels, reason="money") == 4
+    assert value(samples, "shadow_skipped_total", **labels, reason="concurrency") == 0
+    assert value(samples, "shadow_uncompared_total", **labels) == 2
+
+
+def test_reasons_are_those_of_the_compiled_part() -> None:
+    mirror = pytest.importorskip("gateway._fast.mirror", exc_type=ImportError)
+    assert mirror.SKIPS == SKIPS
 
 
 def test_both_forms_hold_the_same_samples() -> None:

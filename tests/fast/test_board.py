@@ -365,6 +365,7 @@ def test_a_row_is_read_as_the_sum_of_its_workers(board: Board) -> None:
     assert row.pop("outcomes") == [6] * 64
     assert row.pop("statuses") == [6] * 6
     assert row.pop("finishes") == [6] * 8
+    assert row.pop("skips") == [6] * 16
     assert set(row.values()) == {6}
 
 
