@@ -128,6 +128,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One choice among the candidates of a route: what was asked, known, drawn and chosen."""
 
     route: str
+    arm: str = ""  # of the route's variant: `rollout:arm`, joined by `+`
     policy: str
     at_us: int  # since the request was read
     candidates: tuple[Candidate, ...]

@@ -16,12 +16,12 @@ cdef class Decision:
     cdef uint64_t draw                  # state of the generator before it
     cdef bytes found                    # Candidate[candidates.length]
     cdef list names                     # of the candidates, quoted
-    cdef bytes route_name               # quoted
+    cdef bytes route_fields             # its name, quoted, and what arm it is
 
     cdef inline const Candidate* at(self, int position) noexcept:
         # Safety: `found` was made of exactly candidates.length of them.
         return <const Candidate*><const char*>self.found + position
 
 cdef Decision new_decision(
-    bytes route_name, list names, Candidates candidates, const Wish* wish, const Choice* choice, uint64_t draw
+    bytes route_fields, list names, Candidates candidates, const Wish* wish, const Choice* choice, uint64_t draw
 )

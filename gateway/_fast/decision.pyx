@@ -15,11 +15,11 @@ cdef class Decision:
 
 
 cdef Decision new_decision(
-    bytes route_name, list names, Candidates candidates, const Wish* wish, const Choice* choice, uint64_t draw
+    bytes route_fields, list names, Candidates candidates, const Wish* wish, const Choice* choice, uint64_t draw
 ):
     """Cost: two allocations and a copy of 40 bytes a candidate."""
     cdef Decision decision = Decision.__new__(Decision)
-    decision.route_name = route_name
+    decision.route_fields = route_fields
     decision.names = names
     decision.candidates = candidates
     decision.choice = choice[0]

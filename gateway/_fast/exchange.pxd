@@ -34,7 +34,6 @@ cdef class Exchange(Intake):
     cdef uint64_t sticky_hash(self) except? 0
     cdef Outcome apply_overrides(self, dict overrides) except *
     cdef bint override(self, bytes name, bytes value) except -1
-    cdef bint is_panic(self) noexcept
     cdef int no_choice(self, int reason, uint64_t now_ns) except -1
     cdef int enqueue(self, uint64_t now_ns) except -1
     cdef int leave_queue(self, uint64_t now_ns) except -1

@@ -239,13 +239,10 @@ cdef class Exchange(Intake):
             if position < 0:
                 return self.no_choice(position, now_ns)
             backend = <Backend>route.backends[position]
-            if self.is_panic() or breaker_admit(backend.cell, &backend.terms.breaker, now_ns):
+            if self.is_panicking or breaker_admit(backend.cell, &backend.terms.breaker, now_ns):
                 return self.lease(position, backend, now_ns)
             # Why: another worker took the half-open breaker's probe between look and step.
             self.wish.tried |= <uint64_t>1 << position
-
-    cdef bint is_panic(self) noexcept:
-        return self.decision is not None and self.decision.choice.is_panic
 
     cdef int no_choice(self, int reason, uint64_t now_ns) except -1:
         if reason == CHOSEN_WAIT:
@@ -541,6 +538,7 @@ cdef class Exchange(Intake):
         cdef uint64_t total_ns
         if self.read_ns == 0:
             self.read_ns = now_ns
+        self.ended_ns = now_ns
         self.worker.in_flight -= 1
         self.worker.buffered_bytes -= self.buffered
         self.buffered = 0
@@ -592,8 +590,6 @@ cdef class Exchange(Intake):
         """One line into the prediction log."""
         if self.worker.recorder is None or self.is_silent:
             return 0
-        if self.ended_ns == 0:
-            self.ended_ns = now_ns
         (<Recorder>self.worker.recorder).write(self)
         if self.is_counted:
             self.route.row.recorded += 1

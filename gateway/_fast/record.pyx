@@ -171,7 +171,8 @@ cdef class Recorder:
         line.add(self.id, 36)
         self.add_request_id(exchange)
         line.put(b',"time":')
-        line.add_time(realtime_ns() - (exchange.worker.now() - (exchange.begun_ns or now_ns)))
+        # now_ns was read a moment ago; the record says microseconds.
+        line.add_time(realtime_ns() - (now_ns - (exchange.begun_ns or now_ns)))
         line.put(b',"kind":"')
         if exchange.outcome == OUTCOME_CLIENT_CLOSED:
             line.put(b"cancelled")
@@ -436,7 +437,7 @@ cdef class Recorder:
         cdef list names = decision.names
         self.make_room(DECISION_BYTES + <size_t>count * CANDIDATE_BYTES + 64 * 140)
         line.put(b'{"route":')
-        line.add_bytes(decision.route_name)
+        line.add_bytes(decision.route_fields)
         line.put(b',"policy":"')
         line.add_bytes(<bytes>POLICY_TOKENS[decision.wish.policy])
         line.put(b'","at_us":')

@@ -36,6 +36,7 @@ cdef class Recovery(Dispatch):
     cdef uint8_t state                  # ExchangeState
     cdef uint8_t tried_stale            # a dead idle connection has been replaced once
     cdef uint8_t fallback_at            # next entry of the route's chain
+    cdef uint8_t is_panicking           # the last choice ignored breakers and health
 
     # What Exchange knows how to do.
     cdef int choose(self, uint64_t now_ns) except -1

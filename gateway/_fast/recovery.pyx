@@ -27,12 +27,15 @@ cdef class Recovery(Dispatch):
         cdef Choice choice
         cdef uint64_t draw = self.worker.random
         cdef int position = self.route.candidates.choose(&self.wish, &choice, &self.worker.random)
+        self.is_panicking = choice.is_panic
+        if self.worker.recorder is None:
+            return position
         if self.decision is not None:
             if self.decisions is None:
                 self.decisions = []
             self.decisions.append(self.decision)
         self.decision = new_decision(
-            self.route.record_name, self.route.record_names, self.route.candidates, &self.wish, &choice, draw
+            self.route.decision_fields, self.route.record_names, self.route.candidates, &self.wish, &choice, draw
         )
         return position
 

@@ -82,7 +82,7 @@ cdef class Route:
     cdef bint redacts_names             # a user may be what is to be taken out, whatever its length
     cdef bint records_headers
     cdef bytes record_fields
-    cdef bytes record_name
+    cdef bytes decision_fields          # its name, and its arm
     cdef list record_names              # of the candidates
 
     cdef bint has_room(self, uint64_t now_ns) noexcept

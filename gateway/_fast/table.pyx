@@ -99,8 +99,10 @@ cdef class Route:
         self.redacts_names = bool(set(record.redact_patterns) - {"secrets"})
         self.hides_user = "/user" in record.redact_pointers
         self.records_headers = bool(record.headers)
-        self.record_name = json.dumps(self.name).encode("ascii")
-        self.record_fields = b',"route":' + self.record_name
+        name = json.dumps(self.name)
+        arm = f',"arm":{json.dumps(self.arm)}' if self.arm else ""
+        self.decision_fields = f'{name}{arm}'.encode("ascii")
+        self.record_fields = f',"route":{name}'.encode("ascii")
         self.record_names = [
             (<Backend>self.backends[place]).record_name for place in range(self.candidates.length)
         ]

@@ -71,9 +71,12 @@ def redecide(record: Record, plan: Plan | None, missing: str = "") -> list[Verdi
 
 def case_of(decision: Decision, plan: Plan, *, is_rounded: bool = False) -> Case:
     """A decision beside its route; Missing where the plan has another one."""
-    route = next((each for each in plan.routes if each.name == decision.route), None)
+    family = (each for route in plan.routes for each in (route, *route.variants))
+    is_meant = (each for each in family if (each.name, each.arm) == (decision.route, decision.arm))
+    route = next(is_meant, None)
     if route is None:
-        raise Missing(f"the plan has no route {decision.route}")
+        arm = f" with the arm {decision.arm}" if decision.arm else ""
+        raise Missing(f"the plan has no route {decision.route}{arm}")
     backends = tuple(plan.backends[index] for index in route.candidates)
     if [each.name for each in backends] != [each.backend for each in decision.candidates]:
         raise Missing("the candidates are not those of the plan's route")
