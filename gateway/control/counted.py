@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from gateway.control.buckets import FINE_SHIFT, midpoints, quantiles
-from gateway.control.figures import BoardView, RowFigures, attempt_rows
+from gateway.control.figures import BoardView, RowFigures, attempt_rows, parts_of
 from gateway.control.overview import timestamp
 from gateway.errors import OUTCOMES
 from gateway.plan import Plan, RoutePlan
@@ -57,23 +59,26 @@ class BoardFigures:
         return is_old and span.until_s >= self._now_s() - _FRESH_S
 
     def _counted(self, plan: Plan, route: RoutePlan) -> Counted:
-        rows = attempt_rows(route)
-        own, *others = self._view.rows([route.row, *rows.values()])
-        found = {(route.name, ""): self._figures(route.row, own)}
-        for index, row, figures in zip(rows, rows.values(), others, strict=True):
-            found[route.name, plan.backends[index].name] = self._figures(row, figures)
+        parts = parts_of(route)
+        sums = dict(zip(parts, self._view.sums(list(parts.values())), strict=True))
+        found = {(route.name, ""): self._figures(parts[route.row], sums[route.row])}
+        for index, row in attempt_rows(route).items():
+            found[route.name, plan.backends[index].name] = self._figures(parts[row], sums[row])
         return {key: figures for key, figures in found.items() if figures.requests}
 
-    def _figures(self, row: int, figures: RowFigures) -> Figures:
+    def _figures(self, rows: Sequence[int], figures: RowFigures) -> Figures:
         requests = figures.requests
         failed = sum(
             count
             for outcome, count in zip(OUTCOMES, figures.outcomes, strict=False)
             if outcome.fault in _FAULTS
         )
-        histogram = self._view.histograms(row, ("total_ns",)).get("total_ns") if requests else None
+        found = (self._view.histograms(row, ("total_ns",)).get("total_ns") for row in rows)
+        counts = sum(histogram.counts for histogram in found if histogram)
         p50, p95 = (
-            quantiles(histogram.counts, self._values, _QUANTILES) if histogram else (None, None)
+            quantiles(counts, self._values, _QUANTILES)
+            if isinstance(counts, np.ndarray)
+            else (None, None)
         )
         return Figures(
             requests=requests,

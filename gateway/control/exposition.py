@@ -260,7 +260,8 @@ def _number(value: float) -> float:
 
 def _row_labels(label: RowLabel) -> str:
     pairs = f'route="{quoted(label.route)}"'
-    return f'{pairs},backend="{quoted(label.backend)}"' if label.backend else pairs
+    pairs += f',backend="{quoted(label.backend)}"' if label.backend else ""
+    return f'{pairs},arm="{quoted(label.arm)}"' if label.arm else pairs
 
 
 def braced(names: Sequence[str], values: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ Knows nothing of HTTP or of metric names; `exposition`, `recent` and `overview` 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypedDict
@@ -57,6 +58,7 @@ class RowLabel(Struct, frozen=True):
     row: int
     route: str
     backend: str = ""
+    arm: str = ""  # of a variant of the route; "" it is the route as configured
 
 
 class SeatFigures(Struct):
@@ -86,8 +88,23 @@ class RowFigures(Struct):
     answer_bytes: int = 0
     in_flight: int = 0
     queued: int = 0
+<<<<<<< HEAD
     skips: Sequence[int] = (0,) * len(SKIPS)
     uncompared: int = 0
+=======
+    # of a route's or variant's own row only
+    finishes: Sequence[int] = (0,) * 8  # by finish reason
+    recorded: int = 0
+    invalid: int = 0  # answers that are not what the request's schema asked for
+    cost_squares: float = 0.0  # USD²
+    input_squares: float = 0.0  # tokens²
+    output_squares: float = 0.0
+
+    @property
+    def rescued(self) -> int:
+        """Of a challenger's row: requests that the champion answered in its place."""
+        return self.fallbacks
+>>>>>>> bbe0e4f (Figures of a route are those of its variants together; metrics tell the arm)
 
 
 class Histogram(Struct):
@@ -119,21 +136,54 @@ _GAUGE_FIELDS = BackendRaw.__struct_fields__[9:]
 
 
 def route_labels(plan: Plan) -> list[RowLabel]:
-    """The routes' own rows, in the plan's order."""
-    return [RowLabel(route.row, route.name) for route in plan.routes]
+    """The routes' own rows and their variants', in the plan's order."""
+    return [
+        RowLabel(each.row, each.name, arm=each.arm)
+        for route in plan.routes
+        for each in family(route)
+    ]
 
 
 def attempt_labels(plan: Plan) -> list[RowLabel]:
     """The rows of all backends that routes may ask."""
     return [
-        RowLabel(row, route.name, plan.backends[index].name)
+        RowLabel(row, each.name, plan.backends[index].name, each.arm)
         for route in plan.routes
-        for index, row in attempt_rows(route).items()
+        for each in family(route)
+        for index, row in _attempt_rows(each).items()
     ]
 
 
+def family(route: RoutePlan) -> tuple[RoutePlan, ...]:
+    """A route and its variants."""
+    return (route, *route.variants)
+
+
 def attempt_rows(route: RoutePlan) -> dict[int, int]:
+<<<<<<< HEAD
     """The row of each backend the route may ask: candidates, fallbacks, and for copies."""
+=======
+    """The row of each backend the route may ask, the first of its family's that has one."""
+    found: dict[int, int] = {}
+    for each in family(route):
+        found = _attempt_rows(each) | found
+    return found
+
+
+def parts_of(route: RoutePlan) -> dict[int, list[int]]:
+    """By each row of `rows_of`: it and the variants' rows of the same thing, to be added up.
+
+    Whom the champion rescued is counted twice: with the challenger, and with the route.
+    """
+    parts = {route.row: [each.row for each in family(route)]}
+    for index, row in attempt_rows(route).items():
+        found = (_attempt_rows(each).get(index) for each in family(route))
+        parts[row] = [one for one in found if one is not None]
+    return parts
+
+
+def _attempt_rows(route: RoutePlan) -> dict[int, int]:
+>>>>>>> bbe0e4f (Figures of a route are those of its variants together; metrics tell the arm)
     steps = [step for step in route.fallback if step.kind == "backend"]
     return dict(
         (
@@ -183,6 +233,11 @@ class BoardView:
         counts = self._agreeing(at)
         sums = (_summed(self._rows[name], at, counts) for name in RowFigures.__struct_fields__)
         return [RowFigures(*values) for values in zip(*sums, strict=True)]
+
+    def sums(self, wanted: Sequence[Sequence[int]]) -> list[RowFigures]:
+        """The figures of these rows, each group of them added up."""
+        figures = iter(self.rows(itertools.chain.from_iterable(wanted)))
+        return [_added([next(figures) for _ in group]) for group in wanted]
 
     def seats(self) -> SeatFigures:
         """What all workers together have counted on their seats."""
@@ -243,6 +298,17 @@ class BoardView:
             :size
         ]  # Why Any: before 3.12 no Buffer
         os.preadv(self._fd, [target], start + self._histograms_at)
+
+
+def _added(rows: Sequence[RowFigures]) -> RowFigures:
+    if len(rows) == 1:
+        return rows[0]
+    sums: dict[str, Any] = {}
+    for name in RowFigures.__struct_fields__:
+        values = [getattr(row, name) for row in rows]
+        is_list = isinstance(values[0], Sequence)
+        sums[name] = [sum(slot) for slot in zip(*values, strict=True)] if is_list else sum(values)
+    return RowFigures(**sums)
 
 
 def _array(board: BoardSource, table: TableLayout) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from gateway.control.buckets import FINE_SHIFT, lower_edges, quantiles
-from gateway.control.figures import BoardView, RowFigures, rows_of
+from gateway.control.figures import BoardView, RowFigures, parts_of
 from gateway.plan import Plan
 
 EVERY_NS = 5_000_000_000
@@ -32,7 +32,13 @@ LATENCIES = ("total_ns", "first_byte_ns")
 
 _SLOTS = ("outcomes", "statuses", "skips")
 _COUNTERS = tuple(
+<<<<<<< HEAD
     name for name in RowFigures.__struct_fields__ if name not in {*_SLOTS, "in_flight", "queued"}
+=======
+    name
+    for name in RowFigures.__struct_fields__
+    if name not in {"outcomes", "statuses", "in_flight", "queued", "finishes"}
+>>>>>>> bbe0e4f (Figures of a route are those of its variants together; metrics tell the arm)
 )
 Folded = NDArray[np.uint64]
 
@@ -74,16 +80,17 @@ class Recent:
         return Moment(self._sample(plan, now_ns), tuple(self._samples), self.latency_values)
 
     def _sample(self, plan: Plan, now_ns: int) -> Sample:
-        wanted = [row for route in plan.routes for row in rows_of(route)]
+        parts: dict[int, list[int]] = {}
         latencies: dict[tuple[int, str], Folded] = {}
         for route in plan.routes:
-            for name, histogram in self._view.histograms(route.row, LATENCIES).items():
-                folded = histogram.counts.reshape(-1, _FOLD).sum(axis=1, dtype=np.uint64)
-                latencies[route.row, name] = folded
-        keys = dict(zip(wanted, self._view.keys(wanted), strict=True))
-        return Sample(
-            now_ns, keys, dict(zip(wanted, self._view.rows(wanted), strict=True)), latencies
-        )
+            parts |= parts_of(route)
+            for row in parts[route.row]:
+                for name, histogram in self._view.histograms(row, LATENCIES).items():
+                    folded = histogram.counts.reshape(-1, _FOLD).sum(axis=1, dtype=np.uint64)
+                    latencies[route.row, name] = folded + latencies.get((route.row, name), 0)
+        keys = dict(zip(parts, self._view.keys(parts), strict=True))
+        sums = self._view.sums(list(parts.values()))
+        return Sample(now_ns, keys, dict(zip(parts, sums, strict=True)), latencies)
 
 
 class Moment:

@@ -131,3 +131,16 @@ def test_seats_are_added_up() -> None:
     board.seats["refused"][:, 3] = [1, 1]
     seats = BoardView(board).seats()
     assert (seats.records, seats.records_dropped, seats.refused[3]) == (12, 2, 2)
+
+
+def test_rows_of_one_thing_are_added_up() -> None:
+    board = FakeBoard(workers=2, rows=4)
+    for row, requests in enumerate((3, 5, 7)):
+        board.rows["key"][:, row] = row + 1
+        board.rows["requests"][0, row] = requests
+        board.rows["outcomes"][1, row, 0] = requests
+        board.rows["cost_squares"][0, row] = 0.5
+    first, rest = BoardView(board).sums([[0], [1, 2]])
+    assert (first.requests, rest.requests) == (3, 12)
+    assert rest.outcomes[0] == 12
+    assert rest.cost_squares == 1.0

@@ -99,8 +99,9 @@ def test_hash_of_another_system_draws_as_it_does() -> None:
 
 
 def test_holdout_is_served_by_the_route_itself() -> None:
-    stage = stage_at(PPM, holdout="100%")
-    assert served(stage, chat()) == ("old", None)
+    stage = stage_at(PPM, unit="user", holdout="50%")
+    held = next(name for name in map(str, range(100)) if bucket_of(name.encode(), SALT) >= PPM // 2)
+    assert served(stage, chat(user=held)) == ("old", None)
     [assignment] = stage.log.records()[0].assignments
     assert (assignment.arm, assignment.reason) == ("", "holdout")
 
@@ -132,7 +133,7 @@ def test_lists_are_looked_at_before_the_draw() -> None:
 
 
 def test_arm_changes_prompt_and_parameters_and_the_record_keeps_what_the_client_sent() -> None:
-    arm = {"prompt": "Be brief.", "merge": {"temperature": 0, "top_p": None, "model": "x"}}
+    arm = {"prompt": "Be brief.", "merge": {"temperature": 0, "top_p": None}}
     found = serving("old", top={"rollouts": {"next": {"route": "chat", "arms": {"terse": arm}}}})
     found["routes"]["chat"]["record"] = {"payload": "full"}
     stage = Stage(found, delivery=at(PPM, found))
@@ -145,8 +146,8 @@ def test_arm_changes_prompt_and_parameters_and_the_record_keeps_what_the_client_
     assert "top_p" not in sent
     server.answer({"choices": []})
     client.answer()
-    record = stage.log.records()[0]
-    assert json.loads(bytes(record.request.body))["top_p"]  # type: ignore[arg-type] == 0.9
+    [line] = stage.log.lines()
+    assert json.loads(line)["request"]["body"]["top_p"] == 0.9
 
 
 def test_challenger_that_fails_is_rescued_and_counted_as_failed() -> None:
