@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import rollout_files, rollout_tree
+from gateway.cli import rollout_evidence, rollout_files, rollout_tree
 from gateway.cli.admin import DEFAULT_URL, AdminError, AdminUrl, AsJson, ask
 from gateway.cli.columns import columns
 from gateway.cli.rollout_name import Name, path_of
@@ -182,6 +182,8 @@ def history(name: Name, admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) 
     print(columns(HISTORY_HEAD, rows, "N REV") if rows else "nothing was decided yet")
 
 
+app.command()(rollout_evidence.explain)
+app.command(name="verify")(rollout_evidence.verify_log)
 app.command()(rollout_files.lint)
 
 
