@@ -116,10 +116,13 @@ class Case(Struct, eq=False, kw_only=True):
             self.begin_segment(reading)
 
     def begin_segment(self, reading: Evidence) -> None:
-        state = self.state
         skip(self.kept.account, reading)
-        self.kept.account.begin(state.weights, max(state.step, 0), reading)
+        self.begin(self.kept.account, self.state, reading)
         self.kept, self.settling = replace(self.kept, is_settling=False), None
+
+    def begin(self, account: Account, state: State, reading: Evidence) -> None:
+        weights = {arm: state.weights.get(arm, 0) for arm in self.rollout.arms}
+        account.begin(weights, max(state.step, 0), reading)
 
     def seen(self, now_ms: int, judgement: Judgement | None, reading: Evidence) -> Seen:
         """What the machine is shown; the rest is for the desk to add."""
@@ -132,6 +135,7 @@ class Case(Struct, eq=False, kw_only=True):
             assigned={arm: counts.assigned for arm, counts in gained.arms.items()},
             answered={arm: counts.answered for arm, counts in gained.arms.items()},
             open_arms=reading.open_breakers,
+            is_in_force=not self.kept.undelivered,
         )
 
     def _since_weights(self) -> Evidence:

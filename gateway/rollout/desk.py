@@ -25,9 +25,10 @@ from msgspec.structs import replace
 from gateway.config import Document
 from gateway.config.document import parse_rollout
 from gateway.config.rollouts import Rollout
-from gateway.errors import ConfigError, GatewayError, IllegalTransition, Problem, UnknownRollout
+from gateway.errors import ConfigError, GatewayError, IllegalTransition, UnknownRollout
 from gateway.messages import Delivery
 from gateway.rollout import machine
+from gateway.rollout.admission import admitted
 from gateway.rollout.cases import Case, Kept
 from gateway.rollout.clock import NS_PER_MS, Clock
 from gateway.rollout.counts import Evidence
@@ -66,13 +67,11 @@ class Desk:
         judge: Judge,
         clock: Clock,
         tell: Callable[[Decision, Rollout], None] | None = None,
-        check: Callable[[str, Rollout, Document], Sequence[Problem]] | None = None,
         versions: Callable[[Rollout, Document], dict[str, str]] | None = None,
     ) -> None:
-        """`check` finds what is wrong with one that is started by hand."""
         self._gateway, self._store, self._witness = gateway, store, witness
         self._judge, self._clock, self._tell = judge, clock, tell
-        self._check, self._versions = check, versions
+        self._versions = versions
         self._lock = asyncio.Lock()
         self._cases: dict[str, Case] = {}
         self._tail = (0, NOTHING)
@@ -180,9 +179,10 @@ class Desk:
 
     async def _said(self, case: Case, move: Move, actor: str) -> View:
         self._follow(case, move, actor)
+        await self._deliver(actor)
         if case.is_live and not case.kept.is_settling:
             self._look_at(case)  # Why now: what was waited for may be there already
-        await self._deliver(actor)
+            await self._deliver(actor)
         return view_of(case)
 
     # -- looks
@@ -315,7 +315,7 @@ class Desk:
             return replace(kept, is_settling=True, undelivered=number)
         if after.step != before.step or after.headers != before.headers:
             if not kept.is_settling and kept.account.segments:
-                kept.account.begin(after.weights, max(after.step, 0), kept.account.seen)
+                case.begin(kept.account, after, kept.account.seen)
             return replace(kept, undelivered=number)
         return kept
 
@@ -532,9 +532,12 @@ class Desk:
         document = self._gateway.document
         if name in document.config.rollouts:
             raise IllegalTransition(f"Rollout {name} is declared in the file; change it there.")
-        rollout = parse_rollout(text, f"rollouts.{name}")
-        if self._check and (problems := self._check(name, rollout, document)):
-            raise ConfigError(tuple(problems))
+        others = {
+            case.state.name: case.rollout
+            for case in self._cases.values()
+            if case.state.name != name and case.standing().is_standing
+        }
+        rollout = admitted(name, text, document.config.rollouts | others, document.config)
         known = self._cases.get(name)
         if known is not None and (known.is_live or known.state.phase == "promoted"):
             phase = known.state.phase.replace("_", " ")

@@ -84,6 +84,7 @@ Wait = Literal[
     "srm",
     "confirmation",
     "switched_off",
+    "delivery",
 ]
 
 Verb = Literal["start", "promote", "pause", "resume", "abort", "retry", "undo", "confirm"]
@@ -142,6 +143,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     is_in_window: bool = True
     window: str = ""  # when it opens, as a sentence
     is_off: bool = False  # the kill switch of all rollouts
+    is_in_force: bool = True  # workers serve on what was decided before
 
 
 class Move(Struct, frozen=True, kw_only=True):
@@ -258,6 +260,8 @@ def look(state: State, rollout: Rollout, seen: Seen) -> Move:
     for bad in (_broken, _worse):
         if move := bad(state, rollout, seen):
             return move
+    if not seen.is_in_force:
+        return _waits(state, "delivery", "What was decided last is on its way to the workers.")
     if seen.is_off:
         return _waits(state, "switched_off", "All rollouts are switched off by feature.rollouts.")
     if seen.srm and (move := _misdrawn(state, rollout, seen)):

@@ -32,6 +32,11 @@ class Case(Struct, frozen=True, kw_only=True):
     rollout: Rollout
     text: str = ""  # YAML, of one that is not in the file
 
+    @property
+    def is_standing(self) -> bool:
+        """Whether workers know of it."""
+        return standing_of(self.state, self.rollout) is not None
+
 
 def spec_hash(rollout: Rollout) -> str:
     """Names a declaration, the same as the compiler does."""
