@@ -426,6 +426,55 @@ WHOLE_METRICS = (
     ),
 )
 
+ROLLOUT = ("rollout",)
+
+# `source` is a field of rollout.parts.Figures.
+ROLLOUT_METRICS = (
+    gauge(
+        "rollout_phase",
+        ("rollout", "phase"),
+        "phase",
+        "1 for the phase the rollout is in, 0 for the others.",
+    ),
+    gauge("rollout_step", ROLLOUT, "step", "Steps taken; 0 before the first."),
+    gauge(
+        "rollout_weight_ratio",
+        ("rollout", "arm"),
+        "weight",
+        "Part of the rollout's units that the arm gets, 0 to 1.",
+    ),
+    gauge(
+        "rollout_gate_verdict",
+        ("rollout", "arm", "gate", "verdict"),
+        "verdict",
+        "1 for what the gate says of the challenger, 0 for what it does not.",
+    ),
+    gauge(
+        "rollout_propagation_seconds",
+        ROLLOUT,
+        "propagation_s",
+        "From the last verdict that moved something to the last worker that serves on it.",
+    ),
+    gauge(
+        "rollout_pending",
+        ROLLOUT,
+        "is_pending",
+        "1 while what was decided is not in force on every worker.",
+    ),
+    counter(
+        "rollout_decisions_total",
+        ("event",),
+        "decisions",
+        "Decisions since the controller started, by what they were.",
+    ),
+    counter(
+        "rollout_failures_total",
+        (),
+        "failures",
+        "Looks and deliveries of rollouts that failed since the controller started.",
+    ),
+)
+
 GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Requests, by route", ROUTE_METRICS),
     ("Attempts, by route and backend", ATTEMPT_METRICS),
@@ -435,6 +484,7 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Processes", PROCESS_METRICS),
     ("Prediction log, by its shipper", LOG_METRICS),
     ("Sinks of the prediction log", SINK_METRICS),
+    ("Rollouts", ROLLOUT_METRICS),
     ("The gateway", WHOLE_METRICS),
 )
 METRICS = tuple(metric for _, group in GROUPS for metric in group)

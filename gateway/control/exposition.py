@@ -40,6 +40,7 @@ from gateway.telemetry import (
     NANO,
     PROCESS_METRICS,
     RELOAD_RESULTS,
+    ROLLOUT_METRICS,
     ROUTE_METRICS,
     SHADOW_METRICS,
     SINK_METRICS,
@@ -121,6 +122,7 @@ def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
     usages = {name: usage_of(pid) for name, pid in _processes(parts).items()}
     _write_named(out, PROCESS_METRICS, "process", {k: u for k, u in usages.items() if u})
     _write_log(out, parts)
+    _write_rollouts(out, parts)
     _write_whole(out, whole(parts))
     return out.text()
 
@@ -246,6 +248,15 @@ def _write_log(out: Writer, parts: Parts) -> None:
         out.samples(metric, [("", values[metric.source])] if metric.source in values else [])
     sinks = {sink.name: sink for sink in figures.sinks} if figures else {}
     _write_named(out, SINK_METRICS, "sink", sinks)
+
+
+def _write_rollouts(out: Writer, parts: Parts) -> None:
+    if parts.rollouts is None:
+        return
+    figures = parts.rollouts.figures()
+    for metric in ROLLOUT_METRICS:
+        series: Mapping[tuple[str, ...], float] = getattr(figures, metric.source)
+        out.samples(metric, ((braced(metric.labels, key), value) for key, value in series.items()))
 
 
 def _write_whole(out: Writer, figures: Whole) -> None:

@@ -36,6 +36,7 @@ from gateway.rollout.decisions import NOTHING, Decision, Entry, opened, sealed
 from gateway.rollout.machine import Event, Move, State
 from gateway.rollout.parts import Changed, Figures, Gateway, Judge, Store, Witness
 from gateway.rollout.standing import delivery_of, is_moved, spec_hash, spec_text
+from gateway.rollout.verdict import Value
 from gateway.rollout.views import ArmView as ArmView
 from gateway.rollout.views import View as View
 from gateway.rollout.views import view_of
@@ -104,6 +105,20 @@ class Desk:
         """The log as it is kept, to be exported and verified."""
         return self._store.decisions(after=after, limit=limit)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there is, or ever was, anything to look at."""
+        if not self._is_read:
+            self._read()
+        return bool(self._cases)
+
+    def live(self) -> list[tuple[str, Rollout, int]]:
+        """What is looked at: names, declarations, and since when (milliseconds)."""
+        if not self.has_any:
+            return []
+        cases = [case for case in self._cases.values() if case.is_live]
+        return [(case.state.name, case.rollout, case.state.begun_ms) for case in cases]
+
     def figures(self) -> Figures:
         figures = Figures(
             decisions={(event,): count for event, count in self._decided.items()},
@@ -117,7 +132,9 @@ class Desk:
             for arm in view.arms:
                 figures.weight[view.name, arm.name] = arm.weight / 100
             for one in view.verdicts:
-                figures.verdict[view.name, one.arm, one.gate, one.verdict] = 1
+                for value in get_args(Value):
+                    is_said = int(one.verdict == value)
+                    figures.verdict[view.name, one.arm, one.gate, value] = is_said
             if view.propagation_ms is not None:
                 figures.propagation_s[view.name,] = view.propagation_ms / 1000
         return figures

@@ -113,6 +113,7 @@ class State(Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: int = 1  # grows with each retry and each changed declaration
     phase: Phase = "pending"
     step: int = BEFORE_FIRST  # index of the step that was taken last
+    begun_ms: int = 0  # of the revision; 0 not yet
     since_ms: int = 0  # of the phase
     step_since_ms: int = 0
     progress_ms: int = 0  # when it last got on; deadlines count from here
@@ -558,9 +559,8 @@ def _is_comparing(state: State, rollout: Rollout) -> bool:
 
 
 def _begun(state: State, now_ms: int) -> State:
-    return replace(
-        _in_phase(state, "running", now_ms, ""), step_since_ms=now_ms, progress_ms=now_ms
-    )
+    running = _in_phase(state, "running", now_ms, "")
+    return replace(running, begun_ms=now_ms, step_since_ms=now_ms, progress_ms=now_ms)
 
 
 def _in_phase(state: State, phase: Phase, now_ms: int, reason: str) -> State:

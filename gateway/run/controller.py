@@ -42,6 +42,7 @@ from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
 from gateway.run.feedback import ControllerLog
 from gateway.run.production import LiveProduction
+from gateway.run.rollouts import LiveRollouts
 from gateway.state.database import open_database
 from gateway.state.history import ConfigHistory
 from gateway.supervisor import MISCONFIGURED
@@ -69,7 +70,8 @@ def controller_main(arguments: Sequence[str], environ: Mapping[str, str]) -> int
 
 async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     board, link = Board.attach(post.board), LinkServer(post.control)
-    history = ConfigHistory(open_database(post.state))
+    database = open_database(post.state)
+    history = ConfigHistory(database)
     reload = Reload(
         kept_offer(post.plan),
         file=post.config,
@@ -82,6 +84,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     feedback = ControllerLog(lambda: reload.plan)
     production = production_of(post, board, reload, history, environ)
     admin, view = reload.document.config.admin, BoardView(cast("BoardSource", board))
+    rollouts = LiveRollouts(post.state, database, reload, view, post.started_ns)
     app = create_app(
         Parts(
             configuration=reload,
@@ -98,6 +101,8 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             records=lookup_in(post.state),
             searches=searches_in(post.state),
             log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
+            rollouts=rollouts.desk,
+            webhooks=rollouts.notices.figures,
         )
     )
     server = AdminServer(app, on_started=lambda: say_ready(post.ready))
@@ -107,6 +112,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     loop.add_signal_handler(signal.SIGHUP, hangups.set)
     work = [watch(post.config, reload), follow(hangups, reload), feedback.follow()]
     work += [production.warm(), production.follow()]
+    work += [rollouts.run(), rollouts.follow_log(), rollouts.notices.run()]
     async with link.listening(), background(*work):
         reload.start()
         await server.serve([socket.socket(fileno=each) for each in post.listen])

@@ -11,6 +11,7 @@ from gateway.rollout.counts import ArmCounts, Evidence, Segment, SignalCounts
 from gateway.rollout.decisions import Decision, Entry
 from gateway.rollout.desk import ArmView, View
 from gateway.rollout.machine import Phase
+from gateway.rollout.parts import Figures
 from gateway.rollout.verdict import Judgement, RatioVerdict, Verdict
 
 AT_MS = 1_760_000_000_000
@@ -143,6 +144,19 @@ class FakeDesk:
     )
     entries: list[Entry] = field(default_factory=lambda: make_entries(250))
     told: list[tuple[object, ...]] = field(default_factory=list)
+
+    def figures(self) -> Figures:
+        """One series of each."""
+        return Figures(
+            phase={("chat-v2", "running"): 1},
+            step={("chat-v2",): 2},
+            weight={("chat-v2", "challenger"): 0.05},
+            verdict={("chat-v2", "challenger", "errors", "pass"): 1},
+            propagation_s={("chat-v2",): 0.012},
+            is_pending={("chat-v2",): 0},
+            decisions={("advanced",): 2},
+            failures={(): 0},
+        )
 
     def rollouts(self) -> list[View]:
         return list(self.views.values())

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
@@ -12,6 +13,7 @@ from gateway.control.figures import HISTOGRAMS, BoardView
 from gateway.errors import OUTCOMES
 from gateway.telemetry import METRICS, SKIPS
 from tests.control.board import FakeBoard
+from tests.control.desk import FakeDesk
 from tests.control.parts import FakeGateway
 from tests.control.plans import make_plan, with_shadow
 
@@ -83,7 +85,7 @@ def test_both_forms_hold_the_same_samples() -> None:
 def test_every_metric_of_the_table_is_exported_with_its_labels() -> None:
     gateway = make_gateway()
     gateway.board.cells["bytes_per_token"] = 3.7
-    samples = samples_of(render(gateway.parts))
+    samples = samples_of(render(replace(gateway.parts, rollouts=FakeDesk())))
     for metric in METRICS:
         suffix = "_count" if metric.kind == "histogram" else ""
         labels = [{k for k, _ in key[1]} for key in samples if key[0] == metric.name + suffix]
