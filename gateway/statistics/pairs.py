@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, stdtr, stdtrit
+from scipy.special import betainc, logsumexp, stdtr, stdtrit
 
 from gateway.statistics.events import log_e_events
 from gateway.statistics.means import Joint, JointPair, Moments
@@ -38,6 +38,8 @@ from gateway.statistics.sequences import (
 )
 
 Side = Literal["either", "higher", "lower"]
+
+_BETS = 0.5 ** np.arange(0.25, 8, 0.25)  # parts of the wealth; of a small effect the best is small
 
 
 class FixedTest(NamedTuple):
@@ -73,6 +75,32 @@ def mcnemar(only_champion_ok: int, only_challenger_ok: int, *, direction: Side =
 def log_e_signs(higher: int, lower: int) -> float:
     """Evidence that a pair is higher more often than lower, valid however often one looks."""
     return log_e_events(higher, lower, 0.5)
+
+
+def log_e_outcomes(
+    worse: int,
+    better: int,
+    both: int,
+    *,
+    margin: float = 0.0,
+    direction: Literal["higher", "lower"] = "higher",
+) -> float:
+    """Evidence that the challenger fails more (less) than 1 + margin times as often, from pairs.
+
+    `worse`, `better` and `both` count the pairs in which the challenger alone, the champion
+    alone, and both of them failed. With a margin those matter in which both did: challengers
+    that fail 1.1 times as often, mostly together with the champion, fail alone far more than
+    1.1 times as often as it does.
+
+    The bet is on W = x - (1 + margin) y, of a pair's failures x and y, whose mean the null puts
+    at no more (less) than 0: 1 + b W for each, averaged over a grid of b.
+    """
+    factor = 1 + margin
+    sign = 1.0 if direction == "higher" else -1.0
+    gains = np.array([1.0, -factor, 1 - factor]) * sign
+    most = max(-float(np.min(gains)), 1e-9)  # W is never below it: the wealth stays above 0
+    paid = np.log1p(np.multiply.outer(_BETS / most, gains)) @ np.array([worse, better, both])
+    return float(logsumexp(paid)) - math.log(_BETS.size)
 
 
 def log_e_share(hits: int, n: int, limit: float) -> float:

@@ -106,6 +106,25 @@ def test_bet_on_the_next_score_is_no_better_than_fair(
     assert after <= evidence([]) + 1e-9
 
 
+@given(SCORES, st.floats(0.02, 0.98), st.floats(-0.3, 0.3), SIDES, st.floats(0, 1))
+@PLENTY
+def test_bet_on_the_next_score_is_no_better_than_fair_at_the_margin(
+    seen: list[tuple[float, bool]], share: float, margin: float, side: str, score: float
+) -> None:
+    """The challenger's score differs by the margin exactly."""
+    gap = margin if side == "higher" else -margin
+    other = score + gap
+    assume(0 <= other <= 1)
+
+    def evidence(more: list[tuple[float, bool]]) -> float:
+        arms = [[s for s, ours in seen + more if ours == whose] for whose in (False, True)]
+        segment = (share, moments(arms[0]), moments(arms[1]))
+        return log_e_scores([segment], margin=margin, direction=side)  # type: ignore[arg-type]
+
+    after = logsumexp([evidence([(other, True)]), evidence([(score, False)])], b=[share, 1 - share])
+    assert after <= evidence([]) + 1e-9
+
+
 @given(SCORES, st.floats(0.02, 0.98), st.floats(0, 0.3), SIDES, st.floats(0, 1))
 @PLENTY
 def test_bet_of_the_process_is_no_better_than_fair(

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import logsumexp
 
 from gateway.statistics.means import Joint, Moments, mean_difference
 from gateway.statistics.pairs import (
@@ -17,6 +18,7 @@ from gateway.statistics.pairs import (
     cuped,
     differences,
     joint_of,
+    log_e_outcomes,
     log_e_share,
     log_e_share_below,
     log_e_signs,
@@ -65,6 +67,49 @@ def test_evidence_of_signs_holds_its_error_at_every_look() -> None:
         )
     assert alarms / 100 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
     assert log_e_signs(30, 5) > ALARM
+
+
+OUTCOMES = st.tuples(*(st.integers(0, 300),) * 3)
+
+
+@given(OUTCOMES, st.floats(0, 2), st.floats(0.001, 0.4), st.floats(0, 1))
+@settings(deadline=None)
+def test_bet_on_the_next_pair_is_fair_at_the_margin_whatever_fails_together(
+    seen: tuple[int, int, int], margin: float, fails: float, together: float
+) -> None:
+    """The champion fails with probability `fails`, the challenger 1 + margin times as often."""
+    both = fails * together
+    worse, better = (1 + margin) * fails - both, fails - both
+    chances = np.array([worse, better, both, 1 - worse - better - both])
+    if np.min(chances) < 1e-6:
+        return
+    steps: list[tuple[int, int, int]] = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)]
+    for direction in ("higher", "lower"):
+        after = [
+            log_e_outcomes(
+                *(n + more for n, more in zip(seen, step, strict=True)),
+                margin=margin,
+                direction=direction,  # type: ignore[arg-type]
+            )
+            for step in steps
+        ]
+        assert logsumexp(after, b=chances) == pytest.approx(after[-1], abs=1e-6)
+
+
+def test_margin_counts_failures_that_both_share() -> None:
+    """Of 20,000 pairs 10 % and 11 % fail, nearly all of them together: within a margin of 10 %."""
+    worse, better, both = 300, 100, 1900
+    assert log_e_outcomes(worse, better, both, margin=0.1) < ALARM
+    assert log_e_outcomes(worse, better, both) > ALARM
+    assert log_e_outcomes(2 * worse, better, both, margin=0.1) > ALARM
+    assert log_e_outcomes(100, 300, both, margin=0.1, direction="lower") > ALARM
+
+
+def test_evidence_of_outcomes_without_margin_is_that_of_signs() -> None:
+    for worse, better in ((30, 5), (60, 40), (200, 100)):
+        assert log_e_outcomes(worse, better, 1000) == log_e_signs(worse, better)
+        nearly = log_e_outcomes(worse, better, 1000, margin=1e-9)
+        assert nearly == pytest.approx(log_e_signs(worse, better), abs=2.0)
 
 
 @pytest.mark.parametrize("limit", [0.02, 0.2, 0.6])
