@@ -93,8 +93,11 @@ def log_e_outcomes(
     1.1 times as often as it does.
 
     The bet is on W = x - (1 + margin) y, of a pair's failures x and y, whose mean the null puts
-    at no more (less) than 0: 1 + b W for each, averaged over a grid of b.
+    at no more (less) than 0: 1 + b W for each, averaged over a grid of b. Without a margin it
+    is the evidence of signs.
     """
+    if margin == 0:
+        return log_e_events(worse, better, 0.5, direction=direction)
     factor = 1 + margin
     sign = 1.0 if direction == "higher" else -1.0
     gains = np.array([1.0, -factor, 1 - factor]) * sign

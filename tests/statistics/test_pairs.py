@@ -89,7 +89,7 @@ def test_bet_on_the_next_pair_is_fair_at_the_margin_whatever_fails_together(
             log_e_outcomes(
                 *(n + more for n, more in zip(seen, step, strict=True)),
                 margin=margin,
-                direction=direction,  # type: ignore[arg-type]
+                direction=direction,
             )
             for step in steps
         ]
