@@ -88,10 +88,8 @@ class RowFigures(Struct):
     answer_bytes: int = 0
     in_flight: int = 0
     queued: int = 0
-<<<<<<< HEAD
     skips: Sequence[int] = (0,) * len(SKIPS)
     uncompared: int = 0
-=======
     # of a route's or variant's own row only
     finishes: Sequence[int] = (0,) * 8  # by finish reason
     recorded: int = 0
@@ -104,7 +102,6 @@ class RowFigures(Struct):
     def rescued(self) -> int:
         """Of a challenger's row: requests that the champion answered in its place."""
         return self.fallbacks
->>>>>>> bbe0e4f (Figures of a route are those of its variants together; metrics tell the arm)
 
 
 class ArmRow(Struct):
@@ -184,9 +181,6 @@ def family(route: RoutePlan) -> tuple[RoutePlan, ...]:
 
 
 def attempt_rows(route: RoutePlan) -> dict[int, int]:
-<<<<<<< HEAD
-    """The row of each backend the route may ask: candidates, fallbacks, and for copies."""
-=======
     """The row of each backend the route may ask, the first of its family's that has one."""
     found: dict[int, int] = {}
     for each in family(route):
@@ -202,12 +196,11 @@ def parts_of(route: RoutePlan) -> dict[int, list[int]]:
     parts = {route.row: [each.row for each in family(route)]}
     for index, row in attempt_rows(route).items():
         found = (_attempt_rows(each).get(index) for each in family(route))
-        parts[row] = [one for one in found if one is not None]
+        parts[row] = list(dict.fromkeys(one for one in found if one is not None))
     return parts
 
 
 def _attempt_rows(route: RoutePlan) -> dict[int, int]:
->>>>>>> bbe0e4f (Figures of a route are those of its variants together; metrics tell the arm)
     steps = [step for step in route.fallback if step.kind == "backend"]
     return dict(
         (

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -30,15 +31,9 @@ SHORT_NS = 10_000_000_000  # rates that should follow quickly
 _FOLD = 8  # fine buckets into one: 6 % wide
 LATENCIES = ("total_ns", "first_byte_ns")
 
-_SLOTS = ("outcomes", "statuses", "skips")
+_SLOTS = ("outcomes", "statuses", "skips", "finishes")
 _COUNTERS = tuple(
-<<<<<<< HEAD
     name for name in RowFigures.__struct_fields__ if name not in {*_SLOTS, "in_flight", "queued"}
-=======
-    name
-    for name in RowFigures.__struct_fields__
-    if name not in {"outcomes", "statuses", "in_flight", "queued", "finishes"}
->>>>>>> bbe0e4f (Figures of a route are those of its variants together; metrics tell the arm)
 )
 Folded = NDArray[np.uint64]
 
@@ -150,12 +145,12 @@ def _difference(now: Sample, then: Sample | None, row: int) -> Difference:
 
 def _minus(now: RowFigures, then: RowFigures) -> RowFigures:
     """Counted since; never below zero, should a worker's rows have been cleared."""
-    return RowFigures(
-        **{name: max(getattr(now, name) - getattr(then, name), 0) for name in _COUNTERS},
-        **{name: _less(getattr(now, name), getattr(then, name)) for name in _SLOTS},
-        in_flight=now.in_flight,
-        queued=now.queued,
-    )
+    counts: dict[str, Any] = {
+        name: max(getattr(now, name) - getattr(then, name), 0) for name in _COUNTERS
+    }
+    slots = {name: _less(getattr(now, name), getattr(then, name)) for name in _SLOTS}
+    return RowFigures(**counts, **slots, in_flight=now.in_flight, queued=now.queued)
+
 
 
 def _less(now: Sequence[int], then: Sequence[int]) -> list[int]:
