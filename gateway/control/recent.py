@@ -148,9 +148,10 @@ def _minus(now: RowFigures, then: RowFigures) -> RowFigures:
     counts: dict[str, Any] = {
         name: max(getattr(now, name) - getattr(then, name), 0) for name in _COUNTERS
     }
-    slots = {name: _less(getattr(now, name), getattr(then, name)) for name in _SLOTS}
+    slots: dict[str, Any] = {
+        name: _less(getattr(now, name), getattr(then, name)) for name in _SLOTS
+    }
     return RowFigures(**counts, **slots, in_flight=now.in_flight, queued=now.queued)
-
 
 
 def _less(now: Sequence[int], then: Sequence[int]) -> list[int]:
