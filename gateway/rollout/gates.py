@@ -100,33 +100,43 @@ def _needs(verdicts: Sequence[Verdict], srm: Sequence[RatioVerdict]) -> str:
 
 
 def _together(rollout: Rollout, found: Sequence[Verdict]) -> list[Verdict]:
-    """e-BH over the sequential guardrails: which of them fail when all are looked at.
-
-    A gate with an alpha of its own has its evidence weighed by it.
-    """
-    family = [at for at, one in enumerate(found) if _is_weighed(rollout, one, at)]
-    alpha = float(rollout.alpha)
-    rejected = e_bh([_weighed(rollout, found[at], at) for at in family], alpha)
+    """e-BH over the sequential guardrails: which of them fail when all are looked at."""
+    weights = family_of(rollout)
+    rejected = e_bh([_weighed(found[at], by) for at, by in weights.items()], float(rollout.alpha))
     judged = list(found)
-    for at, is_rejected in zip(family, rejected, strict=True):
+    for at, is_rejected in zip(weights, rejected, strict=True):
         if judged[at].verdict == "fail" and not is_rejected:
             sentence = judged[at].sentence.replace(
-                "fails", f"would fail by itself, of {len(family)} guardrails not yet", 1
+                "fails", f"would fail by itself, of {len(weights)} guardrails not yet", 1
             )
             judged[at] = replace(judged[at], verdict="inconclusive", sentence=sentence)
     return judged
 
 
-def _is_weighed(rollout: Rollout, verdict: Verdict, at: int) -> bool:
-    gate = rollout.gates[at]
-    return verdict.kind == "guardrail" and gate.test == "sequential"
+def family_of(rollout: Rollout) -> dict[int, float]:
+    """The guardrails that are looked at together: by place, what is added to their evidence.
+
+    Weights are fixed beforehand and average 1 (Wang & Ramdas 2022, section 5): errors, which
+    all else turns into in the end, weigh twice as much as the others. A gate with an alpha of
+    its own is weighed by that too.
+    """
+    family = [
+        at
+        for at, gate in enumerate(rollout.gates)
+        if gate.kind == "guardrail" and gate.test == "sequential"
+    ]
+    weights = [2.0 if rollout.gates[at].metric == "errors" else 1.0 for at in family]
+    whole = sum(weights)
+    return {
+        at: math.log(weight * len(family) / whole)
+        + math.log(float(rollout.gates[at].alpha or rollout.alpha) / float(rollout.alpha))
+        for at, weight in zip(family, weights, strict=True)
+    }
 
 
-def _weighed(rollout: Rollout, verdict: Verdict, at: int) -> float:
-    own = rollout.gates[at].alpha
-    shift = math.log(float(own) / float(rollout.alpha)) if own else 0.0
+def _weighed(verdict: Verdict, by: float) -> float:
     # Why: what may not fail yet (too few events) must not lend its weight to the others.
-    return verdict.log_e + shift if verdict.verdict == "fail" else min(verdict.log_e, 0.0)
+    return verdict.log_e + by if verdict.verdict == "fail" else min(verdict.log_e, 0.0)
 
 
 # -- one gate
