@@ -128,7 +128,7 @@ OUTCOMES: tuple[Outcome, ...] = _table(
     ("cancelled", 499, "The attempt was cancelled.", "nobody", False),
     ("total_timeout", 504, "The backend did not finish its answer in time.", "upstream", True),
     ("log_full", 503, "The gateway cannot record requests now; retry later.", "gateway", False),
-    ("switched_off", 503, "This model is switched off; retry later.", "gateway", False),
+    ("switched_off", 503, "This model is switched off; retry later.", "nobody", False),
 )
 
 

@@ -76,6 +76,7 @@ class Reload:
         self.reloads: Counter[str] = Counter(dict.fromkeys(RELOAD_RESULTS, 0))
         self.failure: Version | None = None
         self.applied_at_s = now_s()
+        self.propagation_s = 0.0
         self._started_with = self.document.config
         self._offer = offer
         self._file, self._kept_at, self._state = file, kept_at, state
@@ -173,7 +174,7 @@ class Reload:
             offer = offer_of(document, plan, self._offer.generation + 1, delivery)
             started_s = time.monotonic()
             declined = await self._carried(offer)
-            propagation_s = time.monotonic() - started_s
+            self.propagation_s = propagation_s = time.monotonic() - started_s
         except ConfigError as error:
             self._refuse(document.text, author, error)
             raise

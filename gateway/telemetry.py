@@ -424,6 +424,13 @@ WHOLE_METRICS = (
         "last_applied_at_s",
         "When a plan was last put in force, in seconds since 1970.",
     ),
+    gauge(
+        "config_last_propagation_seconds",
+        (),
+        "last_propagation_s",
+        "From the offer of the last change to the last worker that served on it.",
+    ),
+    gauge("switch_off", ("switch",), "switches_off", "1 while this kill switch is thrown."),
 )
 
 ROLLOUT = ("rollout",)

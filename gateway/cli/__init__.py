@@ -22,12 +22,14 @@ VERBS = {
     "drain": "Let a running gateway finish and stop.",
     "explain": "Tell why a request was answered as it was, and check that.",
     "feedback": "Say what became of an answer: accepted, edited, wrong.",
+    "flag": "Look at flags, force a variant, evaluate one.",
     "log": "Check, search, export and prune the prediction log.",
     "production": "Show which model version answers, since when, by whom.",
     "rollout": "Move a route's traffic to a challenger, step by step, and back.",
     "route": "Look at routes, and explain what one would do with a request.",
     "serve": "Serve: the supervisor, its workers and the controller.",
     "status": "Show how a running gateway is.",
+    "switch": "Kill switches: a route, a backend or a feature off, and on again.",
     "version": "Print the version.",
 }
 

@@ -88,6 +88,8 @@ def _decoded(url: str, status: int, answer: bytes) -> Any:
 
 def _sentence(decoded: Any) -> str:
     """What it says, and each problem on a line of its own."""
+    if isinstance(decoded, dict) and "errorDetails" in decoded:
+        return str(decoded["errorDetails"])  # as OpenFeature's protocol has it
     error = decoded.get("error") if isinstance(decoded, dict) else None
     if not isinstance(error, dict):
         return ""

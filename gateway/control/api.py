@@ -18,7 +18,16 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.config.problems import meant
-from gateway.control import exposition, feedback, production, records, records_search, rollouts
+from gateway.control import (
+    exposition,
+    feedback,
+    flags,
+    production,
+    records,
+    records_search,
+    rollouts,
+    switches,
+)
 from gateway.control.access import Role
 from gateway.control.endpoint import API, Call, Endpoint, read
 from gateway.control.faults import Fault
@@ -297,6 +306,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         },
     ),
     *rollouts.ENDPOINTS,
+    *flags.ENDPOINTS,
+    *switches.ENDPOINTS,
     Endpoint(
         method="POST",
         path=f"{API}/feedback",

@@ -32,6 +32,7 @@ from gateway.control.log import values_of
 from gateway.control.parts import Parts
 from gateway.control.processes import usage_of
 from gateway.errors import OUTCOMES
+from gateway.switches import switches_of
 from gateway.telemetry import (
     ATTEMPT_METRICS,
     BACKEND_METRICS,
@@ -77,6 +78,8 @@ class Whole(Struct, frozen=True):
     reloads: Mapping[tuple[str, ...], float]
     is_last_reload_good: Mapping[tuple[str, ...], float]
     last_applied_at_s: Mapping[tuple[str, ...], float]
+    last_propagation_s: Mapping[tuple[str, ...], float]
+    switches_off: Mapping[tuple[str, ...], float]
 
 
 class Writer:
@@ -142,6 +145,10 @@ def whole(parts: Parts) -> Whole:
         reloads={(result,): configuration.reloads.get(result, 0) for result in RELOAD_RESULTS},
         is_last_reload_good={(): int(configuration.failure is None)},
         last_applied_at_s={(): configuration.applied_at_s},
+        last_propagation_s={(): configuration.propagation_s},
+        switches_off={
+            (name,): int(name in configuration.plan.off) for name in switches_of(configuration.plan)
+        },
     )
 
 

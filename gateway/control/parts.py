@@ -17,7 +17,7 @@ from msgspec import Struct
 from gateway.control.figures import BoardView
 from gateway.explanation.explanation import RecordExplanation
 from gateway.log.figures import LogFigures
-from gateway.messages import Feedback
+from gateway.messages import Delivery, Feedback
 from gateway.notices.receiver import ReceiverFigures
 from gateway.plan import Plan
 from gateway.production.answer import Production
@@ -112,12 +112,17 @@ class Configuration(Protocol):
     def reloads(self) -> Mapping[str, int]: ...  # by telemetry.RELOAD_RESULTS
     @property
     def applied_at_s(self) -> float: ...  # seconds since 1970
+    @property
+    def propagation_s(self) -> float: ...  # of the last change, to the last worker
+    @property
+    def delivery(self) -> Delivery: ...
 
     def history(self) -> Sequence[Version]: ...  # the newest first
     def text(self, plan_hash: str) -> str: ...  # masked; StateError if unknown or ambiguous
     async def reload(self, author: str) -> Change: ...
     async def replace(self, text: str, author: str) -> Change: ...
     async def rollback(self, plan_hash: str, author: str) -> Change: ...
+    async def deliver(self, change: Callable[[Delivery], Delivery], author: str) -> Change: ...
 
 
 class Workers(Protocol):
@@ -146,6 +151,21 @@ class FeedbackLog(Protocol):
     """The prediction log, as far as feedback goes into it."""
 
     def append(self, feedback: Feedback) -> int: ...  # fills in where; gives its `seq`
+
+
+class FlagAnswer(Protocol):
+    """What a client of OpenFeature's remote evaluation is told."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...  # JSON; b"" with 304
+    @property
+    def etag(self) -> str: ...  # "" none
+
+
+# Method, path, body and If-None-Match.
+FlagAnswers = Callable[[str, str, bytes, str], FlagAnswer]
 
 
 class Records(Protocol):
@@ -201,3 +221,4 @@ class Parts(Struct, frozen=True, kw_only=True):
     searches: Searches | None = None  # the same
     rollouts: Rollouts | None = None  # None: nobody looks after rollouts
     webhooks: Callable[[], tuple[ReceiverFigures, ...]] = tuple  # how each is doing
+    flags: FlagAnswers | None = None  # None: nobody evaluates them here

@@ -41,6 +41,7 @@ from gateway.reload import FileWatch, Reload
 from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
 from gateway.run.feedback import ControllerLog
+from gateway.run.flags import LiveFlags
 from gateway.run.production import LiveProduction
 from gateway.run.rollouts import LiveRollouts
 from gateway.state.database import open_database
@@ -96,6 +97,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             started_ns=post.started_ns,
             data_url=post.data_url,
             feedback=feedback,
+            flags=LiveFlags(lambda: reload.plan).answer,
             redact=feedback.redact,
             production=production.in_force,
             records=lookup_in(post.state),

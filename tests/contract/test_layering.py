@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "statistics": set(),  # numbers in, numbers out
     "rollout": {"log", "notices", "state", "statistics"},  # no compiler needed
     "control": {
+        "switches",
         "rollout",
         "drift",
         "log",

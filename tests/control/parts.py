@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from gateway.control.parts import (
 )
 from gateway.errors import ConfigError, Problem, StateError
 from gateway.log.figures import LogFigures
+from gateway.messages import Delivery
 from gateway.plan import Plan
 from tests.control.board import FakeBoard
 from tests.control.log import make_figures, make_sink
@@ -40,6 +41,8 @@ class FakeConfiguration:
     failure: Version | None = None
     reloads: dict[str, int] = field(default_factory=lambda: {"applied": 1})
     applied_at_s: float = NOW_S - 60
+    propagation_s: float = 0.012
+    delivery: Delivery = field(default_factory=Delivery)
     texts: dict[str, str] = field(default_factory=dict)
     authors: list[str] = field(default_factory=list)
 
@@ -73,6 +76,12 @@ class FakeConfiguration:
     async def rollback(self, plan_hash: str, author: str) -> Change:
         self.authors.append(author)
         return Change(hash=plan_hash, previous=self.plan.hash, is_changed=True)
+
+    async def deliver(self, change: Callable[[Delivery], Delivery], author: str) -> Change:
+        self.authors.append(author)
+        before, self.delivery = self.delivery, change(self.delivery)
+        is_changed = before != self.delivery
+        return Change("new", self.plan.hash, is_changed, propagation_s=self.propagation_s)
 
 
 @dataclass

@@ -127,9 +127,10 @@ def test_switch_of_what_is_gone_does_nothing(switch: str) -> None:
     assert answered_by(staged(serving("a"), switch)) == (200, {"by": "a"})
 
 
-def test_switched_off_is_the_gateway_s_doing() -> None:
+def test_switched_off_is_nobody_s_fault() -> None:
+    """So that what is done on purpose wakes nobody."""
     (row,) = (outcome for outcome in OUTCOMES if outcome.name == "switched_off")
-    assert (row.fault, row.retryable) == ("gateway", False)
+    assert (row.fault, row.retryable) == ("nobody", False)
 
 
 ONCE = {"attempts": 1}
