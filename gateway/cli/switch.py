@@ -57,9 +57,7 @@ def outcome(change: dict[str, Any], said: str, *, as_json: bool) -> str:
         return json.dumps(change, indent=2)
     if not change["is_changed"]:
         return f"{said} already"
-    return "\n".join(
-        [f"{said}, in every worker after {seconds(change['propagation_s'])}", *change["notes"]]
-    )
+    return "\n".join([f"{said}, after {seconds(change['propagation_s'])}", *change["notes"]])
 
 
 def _state(found: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from gateway.config.problems import meant
 from gateway.control.access import Role
+from gateway.control.delivering import deliver
 from gateway.control.endpoint import Call, Endpoint, change, read
 from gateway.control.faults import Fault
 from gateway.control.parts import Change, Parts
@@ -82,7 +83,7 @@ async def force_variant(call: Call) -> Change:
     def forced(delivery: Delivery) -> Delivery:
         return replace(delivery, flags={**delivery.flags, plan.key: wanted.variant})
 
-    return await call.parts.configuration.deliver(forced, wanted.author)
+    return await deliver(call.parts, forced, wanted.author)
 
 
 async def reset_flag(call: Call) -> Change:
@@ -94,7 +95,7 @@ async def reset_flag(call: Call) -> Change:
     def reset(delivery: Delivery) -> Delivery:
         return replace(delivery, flags={k: v for k, v in delivery.flags.items() if k != key})
 
-    return await call.parts.configuration.deliver(reset, call.body.author)
+    return await deliver(call.parts, reset, call.body.author)
 
 
 async def evaluate_flag(call: Call) -> Response:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.config.problems import meant
+from gateway.control.delivering import deliver
 from gateway.control.endpoint import Call, change, read
 from gateway.control.faults import Fault
 from gateway.control.parts import Change, Parts
@@ -49,7 +50,7 @@ async def throw_switch(call: Call) -> Change:
         off = set(delivery.off) - {wanted.name} | ({wanted.name} if wanted.is_off else set())
         return replace(delivery, off=tuple(sorted(off)))
 
-    return await call.parts.configuration.deliver(thrown, wanted.author)
+    return await deliver(call.parts, thrown, wanted.author)
 
 
 def _check(parts: Parts, wanted: Throw) -> None:

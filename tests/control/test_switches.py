@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from gateway.control.parts import Worker
 from gateway.messages import Delivery
-from tests.control.parts import FakeGateway
+from tests.control.parts import FakeGateway, FakeWorkers
 
 PATH = "/api/v1/switches"
 NAMES = [
@@ -64,6 +66,31 @@ def test_switch_of_what_is_gone_can_be_thrown_back_only() -> None:
     assert client.post(PATH, json={"name": "route.gone", "is_off": True}).status_code == 404
     assert client.post(PATH, json={"name": "route.gone", "is_off": False}).status_code == 200
     assert off_of(gateway) == ()
+
+
+def test_workers_that_are_away_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever throws a kill switch must know whether it is thrown."""
+    monkeypatch.setattr("gateway.control.delivering.WAIT_S", 0.05)
+    gateway = FakeGateway()
+    gateway.workers.up = 1
+    change = gateway.client().post(PATH, json={"name": "route.chat", "is_off": True}).json()
+    assert change["notes"] == [f"1 of {gateway.workers.count} workers do not serve on it yet"]
+    assert change["propagation_s"] >= 0.05
+
+
+def test_workers_that_connect_just_now_are_waited_for() -> None:
+    gateway = FakeGateway()
+    gateway.workers.up = 1
+    looks = iter([1, 1, 1])
+
+    def seats() -> Sequence[Worker]:
+        gateway.workers.up = next(looks, gateway.workers.count)
+        return FakeWorkers.seats(gateway.workers)
+
+    gateway.parts.workers.seats = seats  # type: ignore[method-assign]
+    change = gateway.client().post(PATH, json={"name": "route.chat", "is_off": True}).json()
+    assert change["notes"] == []
+    assert 0.01 <= change["propagation_s"] < 1
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def evaluated(gateway: GatewayProcess, key: str = "plain") -> set[Any]:
     for _ in range(ASKED):
         with gateway.connect() as client:
             client.send(request_bytes("POST", path, body))
-            values.add(json.loads(client.read_answer().body).get("value"))
+            values.add(json.loads(client.read_response("POST").body).get("value"))
     return values
 
 
@@ -53,7 +53,7 @@ def echoed(gateway: GatewayProcess) -> set[int]:
     for _ in range(ASKED):
         with gateway.connect() as client:
             client.send(request_bytes("POST", "/echo", b"{}"))
-            statuses.add(client.read_answer().status)
+            statuses.add(client.read_response("POST").status)
     return statuses
 
 
@@ -90,6 +90,7 @@ def test_switches_work_within_a_second_under_load(
     settings: Settings, make_process: MakeProcess
 ) -> None:
     gateway = make_process(settings)
+    until(lambda: bool(gateway.plan_hash()), 10.0, gateway.log)  # workers are connected
     took_s = []
     with Load(gateway.address, 100.0) as load:
         for _ in range(5):
