@@ -1,4 +1,4 @@
-"""Flags and kill switches of a whole gateway: every worker, without a controller, after restarts."""
+"""Flags and kill switches of a whole gateway: all workers, no controller, after restarts."""
 
 from __future__ import annotations
 
