@@ -477,7 +477,7 @@ def requests_needed(found: Compared, gate: Gate, metric: Metric, alpha: float) -
     least = max(gate.minimum - found.challenger_n, 0)
     if found.champion_n < gate.minimum and 0 < found.share < 1:
         lacking = gate.minimum - found.champion_n
-        least = max(least, math.ceil(lacking * found.share / (1 - found.share)))
+        least = max(least, math.ceil(round(lacking * found.share / (1 - found.share), 6)))
     if gate.needs == "no_harm" or metric.statistic in {"drift", "disagreement"}:
         return least
     ratio = found.ratio.estimate if found.ratio is not None else math.nan

@@ -77,10 +77,10 @@ def _told(
         return RatioVerdict(
             hop=hop, verdict="pass", sentence=sentence, log_e=log_e, counts=totals, expected=shares
         )
-    worst = max(totals, key=lambda name: abs(totals[name] - expected[name]) / (expected[name] or 1))
+    lacking = max(totals, key=lambda name: 1 - totals[name] / (expected[name] or 1))
     sentence = (
-        f"The arms' shares at the hop `{hop}` are not as drawn: {worst} has"
-        f" {totals[worst] / whole * 100:.3g} % of {whole:,} instead of {shares[worst] * 100:.3g} %."
+        f"The arms' shares at the hop `{hop}` are not as drawn: {lacking} has"
+        f" {totals[lacking] / whole * 100:.3g} % of {whole:,} instead of {shares[lacking] * 100:.3g} %."
     )
     return RatioVerdict(
         hop=hop, verdict="fail", sentence=sentence, log_e=log_e, counts=totals, expected=shares
