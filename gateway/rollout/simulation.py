@@ -435,7 +435,8 @@ class EventTrial(Trial):
         return found
 
     def harm(self, at: NDArray[np.intp]) -> Floats:
-        new = at[self._is_new[at]]
+        # Those that are enough are asked again: the champion's events may have lowered them.
+        new = at[self._is_new[at] | (self._harm[at] >= self.bar)]
         if new.size:
             self._harm[new] = self._closed[0, new] + self._evidence(
                 new, "higher", self._margin, self.challengers

@@ -9,7 +9,6 @@ Knows nothing of rollouts; `simulation` draws from it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -174,6 +173,6 @@ def share_above(sample: NDArray[np.float64], limit: float) -> float:
         return 1.0
     if limit >= sample[-1]:
         # Why: beyond the sample something is, though nobody knows how much.
-        return 0.5 / sample.size * math.exp(-(limit / sample[-1] - 1) * 10)
+        return float(0.5 / sample.size * (sample[-1] / limit) ** 4)
     at = float(np.interp(limit, sample, np.arange(sample.size) + 0.5))
     return 1 - at / sample.size
