@@ -16,32 +16,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import get_args
 
-import msgspec
 from msgspec.structs import replace
 
 from gateway.config import Document
-from gateway.config.document import parse_rollout
 from gateway.config.rollouts import Rollout
-from gateway.errors import ConfigError, GatewayError, IllegalTransition, UnknownRollout
+from gateway.errors import GatewayError, IllegalTransition, UnknownRollout
 from gateway.messages import Delivery
 from gateway.rollout import machine
 from gateway.rollout.admission import admitted
 from gateway.rollout.cases import Case, Kept
 from gateway.rollout.clock import NS_PER_MS, Clock
 from gateway.rollout.counts import Evidence
-from gateway.rollout.decisions import NOTHING, Decision, Entry, opened, sealed
-from gateway.rollout.machine import Event, Move, State
+from gateway.rollout.decisions import Decision, Entry, opened
+from gateway.rollout.ledger import Ledger, Tell
+from gateway.rollout.machine import Move, State
 from gateway.rollout.parts import Changed, Figures, Gateway, Judge, Store, Witness
-from gateway.rollout.standing import delivery_of, is_moved, spec_hash, spec_text
+from gateway.rollout.standing import delivery_of, is_moved, spec_hash
 from gateway.rollout.verdict import Value
 from gateway.rollout.views import ArmView as ArmView
 from gateway.rollout.views import View as View
 from gateway.rollout.views import view_of
 from gateway.rollout.windows import Window, is_open, opening, parsed
-from gateway.state.rollouts import KeptState
 
 LOOK_S = 0.5
 SETTLE_LOOK_S = 0.02
@@ -67,28 +65,24 @@ class Desk:
         witness: Witness,
         judge: Judge,
         clock: Clock,
-        tell: Callable[[Decision, Rollout], None] | None = None,
+        tell: Tell | None = None,
         versions: Callable[[Rollout, Document], dict[str, str]] | None = None,
     ) -> None:
         self._gateway, self._store, self._witness = gateway, store, witness
-        self._judge, self._clock, self._tell = judge, clock, tell
+        self._judge, self._clock = judge, clock
         self._versions = versions
+        self._ledger = Ledger(store, clock, tell)
         self._lock = asyncio.Lock()
-        self._cases: dict[str, Case] = {}
-        self._tail = (0, NOTHING)
         self._document: Document | None = None  # whose rollouts were taken in last
-        self._is_read = False
         self._retry_ns, self._pause_ns = 0, FIRST_PAUSE_NS
-        self._unreadable: dict[str, int] = {}  # versions of rows that another program wrote
         self._last_error = ""
-        self._decided: dict[Event, int] = {}
         self._failures = 0
 
     # -- what is shown
 
     def rollouts(self) -> list[View]:
         """All that are declared, then those started by hand."""
-        shown = [case for case in self._cases.values() if not case.kept.is_gone]
+        shown = [case for case in self._ledger.cases.values() if not case.kept.is_gone]
         return [view_of(case) for case in sorted(shown, key=lambda one: one.source)]
 
     def view(self, name: str) -> View:
@@ -108,27 +102,28 @@ class Desk:
     @property
     def has_any(self) -> bool:
         """Whether there is, or ever was, anything to look at."""
-        if not self._is_read:
-            self._read()
-        return bool(self._cases)
+        self._read()
+        return bool(self._ledger.cases)
 
     def live(self) -> list[tuple[str, Rollout, int]]:
         """What is looked at: names, declarations, and since when (milliseconds)."""
         if not self.has_any:
             return []
-        cases = [case for case in self._cases.values() if case.is_live]
+        cases = [case for case in self._ledger.cases.values() if case.is_live]
         return [(case.state.name, case.rollout, case.state.begun_ms) for case in cases]
 
     def figures(self) -> Figures:
         figures = Figures(
-            decisions={(event,): count for event, count in self._decided.items()},
+            decisions={(event,): count for event, count in self._ledger.decided.items()},
             failures={(): self._failures},
         )
         for view in self.rollouts():
             for phase in get_args(machine.Phase):
                 figures.phase[view.name, phase] = int(view.phase == phase)
             figures.step[view.name,] = view.step + 1
-            figures.is_pending[view.name,] = int(bool(self._cases[view.name].kept.undelivered))
+            figures.is_pending[view.name,] = int(
+                bool(self._ledger.cases[view.name].kept.undelivered)
+            )
             for arm in view.arms:
                 figures.weight[view.name, arm.name] = arm.weight / 100
             for one in view.verdicts:
@@ -213,7 +208,7 @@ class Desk:
                 await self._rest()
             except Exception as error:  # noqa: BLE001  a guardrail that nobody watches is none
                 self._failures += 1
-                self._is_read = False  # Why: somebody else may have written
+                self._ledger.is_read = False  # Why: somebody else may have written
                 self._report(error)
                 await asyncio.sleep(LOOK_S)
 
@@ -229,7 +224,7 @@ class Desk:
         """Until the next look; what settles is looked for more often, so that little is lost."""
         until_ns = self._clock.monotonic_ns() + int(LOOK_S * 1e9)
         while (left_ns := until_ns - self._clock.monotonic_ns()) > 0:
-            settling = [case for case in self._cases.values() if case.settling is not None]
+            settling = [case for case in self._ledger.cases.values() if case.settling is not None]
             if not settling:
                 await asyncio.sleep(left_ns / 1e9)
                 continue
@@ -244,14 +239,14 @@ class Desk:
             case.credit(self._witness.read(case.state.name, case.rollout), SETTLE_MS)
         if not case.kept.is_settling:
             case.settling = None
-            self._save([case])
+            self._ledger.save([case])
 
     async def look(self) -> None:
         """Once at everything."""
         async with self._lock:
             self._take_in()
             await self._deliver(DESK)
-            for case in list(self._cases.values()):
+            for case in list(self._ledger.cases.values()):
                 if case.is_live:
                     self._try(case)
             await self._deliver(DESK)
@@ -286,7 +281,7 @@ class Desk:
                 break  # Why: one weight at a time, each delivered before the next
         is_old = now_ms - case.kept.at_ms >= SAVE_MS
         if is_old or was_settling != case.kept.is_settling or frozen != _frozen(case):
-            self._save([case])
+            self._ledger.save([case])
 
     def _seen(self, case: Case, now_ms: int, reading: Evidence) -> machine.Seen:
         seen = case.seen(now_ms, case.judgement, reading)
@@ -313,18 +308,18 @@ class Desk:
         case.sentence, case.wait = move.sentence, move.wait
         kept = replace(case.kept, state=move.state)
         if not move.event:
-            self._save([case], {case.state.name: kept})
+            self._ledger.save([case], {case.state.name: kept})
             return False
         decision = self._decision(case, move, actor)
         kept = self._unsettled(case, before, kept)
         if decided_ns or not case.kept.undelivered:
             case.decided_ns = decided_ns or self._clock.monotonic_ns()
-        self._save([case], {case.state.name: kept}, [decision])
+        self._ledger.save([case], {case.state.name: kept}, [decision])
         return True
 
     def _unsettled(self, case: Case, before: State, kept: Kept) -> Kept:
         """What the move means for evidence and delivery."""
-        number, after = self._tail[0] + 1, kept.state
+        number, after = self._ledger.following, kept.state
         if after.revision != before.revision:
             kept = replace(kept, account=type(kept.account)())
         if is_moved(before, after):
@@ -357,56 +352,14 @@ class Desk:
             versions=self._versions(case.rollout, document) if self._versions else {},
         )
 
-    def _save(
-        self,
-        cases: Sequence[Case],
-        kept: Mapping[str, Kept] | None = None,
-        decisions: Sequence[Decision] = (),
-    ) -> None:
-        """One transaction; what is in memory changes only when it is done."""
-        now_ms = self._clock.now_ms()
-        new = {
-            case.state.name: replace((kept or {}).get(case.state.name, case.kept), at_ms=now_ms)
-            for case in cases
-        }
-        rows = [
-            KeptState(case.state.name, case.version + 1, new[case.state.name].encoded())
-            for case in cases
-        ]
-        n, prev = self._tail
-        entries: list[Entry] = []
-        for decision in decisions:
-            entries.append(sealed(decision, n + 1, prev))
-            n, prev = n + 1, entries[-1].hash
-        try:
-            self._store.save(rows, entries)
-        except GatewayError:
-            self._is_read = False  # Why: what is in memory may be ahead of what is written
-            raise
-        self._tail = (n, prev)
-        for case in cases:
-            case.kept, case.version = new[case.state.name], case.version + 1
-        for decision, entry in zip(decisions, entries, strict=True):
-            self._told(replace(decision, n=entry.n))
-
-    def _told(self, decision: Decision) -> None:
-        self._decided[decision.event] = self._decided.get(decision.event, 0) + 1
-        if decision.event == "delivered":
-            return
-        log.info(
-            "rollout: %s",
-            decision.sentence,
-            extra={"rollout": decision.rollout, "event": decision.event, "actor": decision.actor},
-        )
-        if self._tell is not None:
-            self._tell(decision, self._cases[decision.rollout].rollout)
-
     # -- delivering
 
     async def _deliver(self, author: str) -> None:
         """Puts in force what was decided, if it is not; says so when it is."""
-        standing = [case.standing() for case in self._cases.values() if not case.kept.is_gone]
-        waiting = [case for case in self._cases.values() if case.kept.undelivered]
+        standing = [
+            case.standing() for case in self._ledger.cases.values() if not case.kept.is_gone
+        ]
+        waiting = [case for case in self._ledger.cases.values() if case.kept.undelivered]
         before = self._gateway.delivery
         wanted = delivery_of(standing, before)
         if wanted == before and not waiting:
@@ -424,13 +377,13 @@ class Desk:
         self._retry_ns, self._pause_ns = 0, FIRST_PAUSE_NS
         if waiting:
             self._confirm(waiting, changed)
-        for case in self._cases.values():
+        for case in self._ledger.cases.values():
             if case.is_live and case.kept.is_settling and case.settling is None:
                 self._settle(case)
 
     def _unsettle(self, wanted: Delivery, before: Delivery) -> None:
         """What stands otherwise than it was decided (after a crash) is evidence for nobody."""
-        for case in self._cases.values():
+        for case in self._ledger.cases.values():
             name = case.state.name
             is_other = wanted.rollouts.get(name) != before.rollouts.get(name)
             if case.is_live and is_other and not case.kept.undelivered:
@@ -438,13 +391,13 @@ class Desk:
                 case.settling = None
 
     def _failed(self, waiting: Sequence[Case], error: GatewayError) -> None:
-        """What was decided is not in force: said once for each reason, tried again later."""
+        """What was decided is not in force: said once, shown as it is, tried again later."""
         self._failures += 1
         self._retry_ns = self._clock.monotonic_ns() + self._pause_ns
         self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS)
         sentence = f"Not in force yet: {error}"
-        concerned = waiting or [case for case in self._cases.values() if case.is_live]
-        news = [case for case in concerned if case.failure != sentence]
+        concerned = waiting or [case for case in self._ledger.cases.values() if case.is_live]
+        news = [case for case in concerned if not case.failure]
         for case in concerned:
             case.failure = sentence
         said = [
@@ -453,14 +406,14 @@ class Desk:
         ]
         if news:
             log.error("rollouts are not in force: %s", error)
-            self._save(news, decisions=[replace(one, actor=DESK) for one in said])
+            self._ledger.save(news, decisions=[replace(one, actor=DESK) for one in said])
 
     def _confirm(self, waiting: Sequence[Case], changed: Changed) -> None:
         """It is in force on every worker: written down, each with the time it took."""
         now_ns = self._clock.monotonic_ns()
         entries = [self._delivered(case, changed, now_ns) for case in waiting]
         kept = {case.state.name: replace(case.kept, undelivered=0) for case in waiting}
-        self._save(waiting, kept, entries)
+        self._ledger.save(waiting, kept, entries)
         for case, decision in zip(waiting, entries, strict=True):
             case.failure, case.decided_ns = "", 0
             if decision.propagation_ms is not None:
@@ -485,27 +438,26 @@ class Desk:
 
     def _take_in(self) -> None:
         """The file's rollouts as they are now, beside those that are known."""
-        if not self._is_read:
-            self._read()
+        self._read()
         document = self._gateway.document
         if document is self._document:
             return
         declared = document.config.rollouts
         for name, rollout in declared.items():
             self._take_in_one(name, rollout)
-        for case in self._cases.values():
+        for case in self._ledger.cases.values():
             if case.source == "file" and not case.kept.is_gone and case.state.name not in declared:
                 self._let_go(case)
         self._document = document
 
     def _take_in_one(self, name: str, rollout: Rollout) -> None:
-        case, hash_ = self._cases.get(name), spec_hash(rollout)
+        case, hash_ = self._ledger.cases.get(name), spec_hash(rollout)
         if case is None:
-            case = self._open(rollout, machine.declared(name, hash_, self._clock.now_ms()))
+            case = self._ledger.open(rollout, machine.declared(name, hash_, self._clock.now_ms()))
         elif case.state.spec_hash != hash_ or case.kept.is_gone or case.source == "hand":
             why = "it is in the file now" if case.kept.text else "its declaration was changed"
             self._abort_if_live(case, f"Aborted: {why}, which begins the next revision.")
-            case = self._open(rollout, self._next(case, hash_))
+            case = self._ledger.open(rollout, self._next(case, hash_))
         else:
             case.rollout = rollout
         if rollout.autostart and case.state.phase == "pending":
@@ -515,19 +467,6 @@ class Desk:
         revision = case.state.revision + 1
         return machine.declared(case.state.name, hash_, self._clock.now_ms(), revision=revision)
 
-    def _open(self, rollout: Rollout, state: State, text: str = "") -> Case:
-        """A new case, in the place of the one that was known by this name."""
-        known = self._cases.get(state.name)
-        kept = Kept(state=state, spec=spec_text(rollout), text=text)
-        version = self._unreadable.pop(state.name, 0)
-        if known is not None:
-            version = known.version
-            kept = replace(kept, undelivered=known.kept.undelivered)
-        case = Case(kept=kept, version=version, rollout=rollout)
-        self._save([case])
-        self._cases[state.name] = case
-        return case
-
     def _let_go(self, case: Case) -> None:
         """It is no longer in the file."""
         self._abort_if_live(case, "Aborted: it is no longer declared in the file.")
@@ -536,8 +475,8 @@ class Desk:
             sentence = "No longer declared after its promotion: the route is as the file says."
             move = Move(state=case.state, event="retired", sentence=sentence)
             said = [self._decision(case, move, FILE)]
-            kept = replace(kept, undelivered=self._tail[0] + 1)
-        self._save([case], {case.state.name: kept}, said)
+            kept = replace(kept, undelivered=self._ledger.following)
+        self._ledger.save([case], {case.state.name: kept}, said)
 
     def _abort_if_live(self, case: Case, sentence: str) -> None:
         if case.is_live:
@@ -551,43 +490,29 @@ class Desk:
             raise IllegalTransition(f"Rollout {name} is declared in the file; change it there.")
         others = {
             case.state.name: case.rollout
-            for case in self._cases.values()
+            for case in self._ledger.cases.values()
             if case.state.name != name and case.standing().is_standing
         }
         rollout = admitted(name, text, document.config.rollouts | others, document.config)
-        known = self._cases.get(name)
+        known = self._ledger.cases.get(name)
         if known is not None and (known.is_live or known.state.phase == "promoted"):
             phase = known.state.phase.replace("_", " ")
             raise IllegalTransition(f"Rollout {name} is {phase}; abort or undo it first.")
-        if sum(case.source == "hand" for case in self._cases.values()) >= MOST_BY_HAND:
+        if sum(case.source == "hand" for case in self._ledger.cases.values()) >= MOST_BY_HAND:
             raise IllegalTransition(f"There are {MOST_BY_HAND} rollouts by hand; use a known name.")
         hash_ = spec_hash(rollout)
         first = machine.declared(name, hash_, self._clock.now_ms())
-        return self._open(rollout, self._next(known, hash_) if known else first, text)
+        return self._ledger.open(rollout, self._next(known, hash_) if known else first, text)
 
     def _case(self, name: str) -> Case:
-        if not self._is_read:
-            self._read()
-        if name not in self._cases:
+        self._read()
+        if name not in self._ledger.cases:
             raise UnknownRollout(f"There is no rollout {name}.")
-        return self._cases[name]
+        return self._ledger.cases[name]
 
     def _read(self) -> None:
-        """All that was written down, as if for the first time."""
-        n, hash_ = self._store.last()
-        self._tail = (n, hash_ or NOTHING)
-        self._cases, self._unreadable = {}, {}
-        for row in self._store.states():
-            try:
-                kept = Kept.decoded(row.text)
-                rollout = parse_rollout(kept.spec, f"rollouts.{row.name}")
-            except (ConfigError, msgspec.DecodeError) as error:
-                log.error("rollout cannot be read and begins anew: %s: %s", row.name, error)
-                self._unreadable[row.name] = row.version
-                continue
-            self._clock.not_before(kept.at_ms)
-            self._cases[row.name] = Case(kept=kept, version=row.version, rollout=rollout)
-        self._document, self._is_read = None, True
+        if self._ledger.read():
+            self._document = None  # Why: what is declared is compared with what was read
 
 
 def _frozen(case: Case) -> int:

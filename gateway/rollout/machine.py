@@ -25,17 +25,35 @@ Knows nothing of Delivery's transport, of the board and of the database.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.config.rollouts import Analysis, Pause, Rollout
 from gateway.errors import IllegalTransition
-from gateway.messages import HeaderMatch
 from gateway.rollout.counts import CHAMPION
+from gateway.rollout.states import BEFORE_FIRST as BEFORE_FIRST
+from gateway.rollout.states import ENDED as ENDED
+from gateway.rollout.states import LIVE as LIVE
+from gateway.rollout.states import (
+    WAIT_OF,
+    holds,
+    in_phase,
+    lasted_ns,
+    left_of,
+    moved,
+    since_ns,
+    waits,
+    withdrawn,
+)
+from gateway.rollout.states import Event as Event
+from gateway.rollout.states import Move as Move
+from gateway.rollout.states import Phase as Phase
+from gateway.rollout.states import Seen as Seen
+from gateway.rollout.states import State as State
+from gateway.rollout.states import Verb as Verb
+from gateway.rollout.states import Wait as Wait
 from gateway.rollout.steps import (
-    NS_PER_MS,
     PPM,
     PPM_PER_PERCENT,
     SECOND_NS,
@@ -49,51 +67,8 @@ from gateway.rollout.steps import (
 from gateway.rollout.verdict import Verdict
 
 SILENCE_NS = 60 * SECOND_NS  # without a single request, until that is told
-MOST_TOLD = 32  # holds of one step that are remembered
 
-Phase = Literal["pending", "running", "paused", "confirming", "promoted", "rolled_back", "aborted"]
-# What a decision is about; notices have the same names.
-Event = Literal[
-    "",  # nothing that anybody need be told
-    "started",
-    "advanced",
-    "skipped",
-    "held",
-    "arm_left",
-    "paused",
-    "resumed",
-    "needs_confirmation",
-    "confirmed",
-    "promoted",
-    "rolled_back",
-    "aborted",
-    "retried",
-    "undone",
-    "retired",  # by the desk: promoted, and no longer declared: the route is as the file says
-    "delivered",  # by the desk: every worker serves on what was decided
-    "failed",  # by the desk: what was decided could not be put in force; it is tried again
-]
-Wait = Literal[
-    "",
-    "time",
-    "samples",
-    "no_traffic",
-    "pause",
-    "window",
-    "gate",
-    "srm",
-    "confirmation",
-    "switched_off",
-    "delivery",
-]
-
-Verb = Literal["start", "promote", "pause", "resume", "abort", "retry", "undo", "confirm"]
-
-LIVE: frozenset[Phase] = frozenset({"running", "paused", "confirming"})  # challengers may serve
-ENDED: frozenset[Phase] = frozenset({"promoted", "rolled_back", "aborted"})
-BEFORE_FIRST = -1
 _OPEN = "none of its backends takes requests, their breakers are open."
-_WAIT_OF: dict[Phase, Wait] = {"paused": "pause", "confirming": "confirmation"}
 _POSSIBLE: dict[Phase, tuple[Verb, ...]] = {
     "pending": ("start", "abort"),
     "running": ("promote", "pause", "abort"),
@@ -103,57 +78,6 @@ _POSSIBLE: dict[Phase, tuple[Verb, ...]] = {
     "rolled_back": ("retry",),
     "aborted": ("retry",),
 }
-
-
-class State(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where one rollout is. Times are milliseconds since 1970, of a clock that never goes back."""
-
-    name: str
-    spec_hash: str
-    revision: int = 1  # grows with each retry and each changed declaration
-    phase: Phase = "pending"
-    step: int = BEFORE_FIRST  # index of the step that was taken last
-    begun_ms: int = 0  # of the revision; 0 not yet
-    since_ms: int = 0  # of the phase
-    step_since_ms: int = 0
-    progress_ms: int = 0  # when it last got on; deadlines count from here
-    weights: dict[str, int] = {}  # by challenger, parts per million of the rollout's units
-    mirror_ppm: int = 0
-    headers: tuple[HeaderMatch, ...] = ()
-    out: tuple[str, ...] = ()  # challengers that left
-    winner: str = ""  # who was promoted
-    reason: str = ""  # why it is in this phase, as a sentence
-    wait: Wait = ""  # what keeps it from going on, where that was worth telling
-    told: tuple[str, ...] = ()  # what of this step was told already: each once
-    paused_by: Literal["", "step", "person"] = ""
-    skip: int = -2  # index of the step that a person passes by; -2 none
-    approved: int = 0  # steps up to this index need no (further) confirmation
-    is_compared: bool = False  # champion and challengers have served beside each other
-
-
-class Seen(Struct, frozen=True, kw_only=True):
-    """What one look shows."""
-
-    now_ms: int
-    verdicts: tuple[Verdict, ...] = ()
-    fails: tuple[Verdict, ...] = ()  # guardrails that hold when all are looked at together
-    srm: str = ""  # why the arms' shares are not as drawn; "" they are
-    assigned: dict[str, int] = {}  # requests by arm, champion included, since the weight was set
-    answered: dict[str, int] = {}  # of these, those that ended
-    open_arms: tuple[str, ...] = ()  # none of their backends takes requests
-    is_in_window: bool = True
-    window: str = ""  # when it opens, as a sentence
-    is_off: bool = False  # the kill switch of all rollouts
-    is_in_force: bool = True  # workers serve on what was decided before
-
-
-class Move(Struct, frozen=True, kw_only=True):
-    """What follows: the next state, and what to tell of it."""
-
-    state: State
-    event: Event = ""
-    sentence: str = ""
-    wait: Wait = ""  # what is waited for now, with its sentence, where nothing happens
 
 
 # -- what people and the file say
@@ -169,7 +93,7 @@ def declared(name: str, spec_hash: str, now_ms: int, *, revision: int = 1) -> St
 def start(state: State, now_ms: int, actor: str) -> Move:
     """Begin: the first step is taken by the next look."""
     _allowed(state, "start", "pending", remedy="`retry` begins one again that has ended")
-    return _moved(_begun(state, now_ms), "started", f"Started by {actor}.")
+    return moved(_begun(state, now_ms), "started", f"Started by {actor}.")
 
 
 def promote(
@@ -184,50 +108,50 @@ def promote(
     """Pass by the present step; in full: by all of them, by windows and gates too."""
     _allowed(state, "promote", *LIVE, remedy="`start` or `retry` begins it")
     if full:
-        winner = _best(_left(state, rollout), verdicts)
+        winner = _best(left_of(state, rollout), verdicts)
         return _promoted(state, winner, now_ms, f"Promoted in full by {actor}.")
     passed = replace(
-        _in_phase(state, "running", now_ms, f"{actor} passed by {_step_name(state, rollout)}."),
+        in_phase(state, "running", now_ms, f"{actor} passed by {_step_name(state, rollout)}."),
         skip=state.step,
         approved=state.step + 1,
         progress_ms=now_ms,
         paused_by="",
     )
-    return _moved(passed, "skipped", passed.reason)
+    return moved(passed, "skipped", passed.reason)
 
 
 def pause(state: State, now_ms: int, actor: str) -> Move:
     _allowed(state, "pause", "running", "confirming", remedy="only one that runs can be paused")
-    paused = _in_phase(state, "paused", now_ms, f"Paused by {actor}.")
-    return _moved(replace(paused, paused_by="person"), "paused", paused.reason)
+    paused = in_phase(state, "paused", now_ms, f"Paused by {actor}.")
+    return moved(replace(paused, paused_by="person"), "paused", paused.reason)
 
 
 def resume(state: State, now_ms: int, actor: str) -> Move:
     """Go on; where a step paused it, past that step."""
     _allowed(state, "resume", "paused", remedy="only one that is paused can be resumed")
     resumed = replace(
-        _in_phase(state, "running", now_ms, f"Resumed by {actor}."),
+        in_phase(state, "running", now_ms, f"Resumed by {actor}."),
         progress_ms=now_ms,
         skip=state.step if state.paused_by == "step" else state.skip,
         paused_by="",
     )
-    return _moved(resumed, "resumed", resumed.reason)
+    return moved(resumed, "resumed", resumed.reason)
 
 
 def confirm(state: State, now_ms: int, actor: str) -> Move:
     _allowed(state, "confirm", "confirming", remedy="it asks for no confirmation now")
     confirmed = replace(
-        _in_phase(state, "running", now_ms, f"Confirmed by {actor}."),
+        in_phase(state, "running", now_ms, f"Confirmed by {actor}."),
         approved=state.step + 1,
         progress_ms=now_ms,
     )
-    return _moved(confirmed, "confirmed", confirmed.reason)
+    return moved(confirmed, "confirmed", confirmed.reason)
 
 
 def abort(state: State, now_ms: int, sentence: str) -> Move:
     """End it: the champion serves all."""
     _allowed(state, "abort", "pending", *LIVE, remedy="`undo` takes a promotion back")
-    return _moved(_withdrawn(state, "aborted", now_ms, sentence), "aborted", sentence)
+    return moved(withdrawn(state, "aborted", now_ms, sentence), "aborted", sentence)
 
 
 def retry(state: State, now_ms: int, actor: str) -> Move:
@@ -236,14 +160,14 @@ def retry(state: State, now_ms: int, actor: str) -> Move:
         state, "retry", "rolled_back", "aborted", remedy="only one that was ended can be retried"
     )
     fresh = declared(state.name, state.spec_hash, now_ms, revision=state.revision + 1)
-    return _moved(_begun(fresh, now_ms), "retried", f"Begun again by {actor}.")
+    return moved(_begun(fresh, now_ms), "retried", f"Begun again by {actor}.")
 
 
 def undo(state: State, now_ms: int, actor: str) -> Move:
     """Switch back at once."""
     _allowed(state, "undo", "promoted", remedy="`abort` ends one that is under way")
     sentence = f"The promotion was taken back by {actor}."
-    return _moved(_withdrawn(state, "rolled_back", now_ms, sentence), "undone", sentence)
+    return moved(withdrawn(state, "rolled_back", now_ms, sentence), "undone", sentence)
 
 
 def possible(state: State) -> tuple[Verb, ...]:
@@ -262,13 +186,13 @@ def look(state: State, rollout: Rollout, seen: Seen) -> Move:
         if move := bad(state, rollout, seen):
             return move
     if not seen.is_in_force:
-        return _waits(state, "delivery", "What was decided last is on its way to the workers.")
+        return waits(state, "delivery", "What was decided last is on its way to the workers.")
     if seen.is_off:
-        return _waits(state, "switched_off", "All rollouts are switched off by feature.rollouts.")
+        return waits(state, "switched_off", "All rollouts are switched off by feature.rollouts.")
     if seen.srm and (move := _misdrawn(state, rollout, seen)):
         return move
     if state.phase != "running":
-        return Move(state=state, sentence=state.reason, wait=_WAIT_OF[state.phase])
+        return Move(state=state, sentence=state.reason, wait=WAIT_OF[state.phase])
     return _on_step(state, rollout, seen)
 
 
@@ -277,24 +201,24 @@ def _broken(state: State, rollout: Rollout, seen: Seen) -> Move | None:
     if CHAMPION in seen.open_arms:
         return None  # Why: then it is not the challenger's fault, and nobody is better
     arms = [
-        arm for arm in _left(state, rollout) if arm in seen.open_arms and state.weights.get(arm)
+        arm for arm in left_of(state, rollout) if arm in seen.open_arms and state.weights.get(arm)
     ]
     return _without(state, rollout, arms[0], seen, _OPEN) if arms else None
 
 
 def _worse(state: State, rollout: Rollout, seen: Seen) -> Move | None:
     for verdict in seen.fails:
-        if verdict.kind == "guardrail" and verdict.arm in _left(state, rollout):
+        if verdict.kind == "guardrail" and verdict.arm in left_of(state, rollout):
             return _without(state, rollout, verdict.arm, seen, _told(verdict))
     return None
 
 
 def _without(state: State, rollout: Rollout, arm: str, seen: Seen, why: str) -> Move:
     """The arm leaves and the champion gets its part; the last one takes the rollout along."""
-    if _left(state, rollout) == (arm,):
+    if left_of(state, rollout) == (arm,):
         sentence = f"Rolled back: {arm}: {why}"
-        gone = _withdrawn(state, "rolled_back", seen.now_ms, sentence)
-        return _moved(replace(gone, out=(*state.out, arm)), "rolled_back", sentence)
+        gone = withdrawn(state, "rolled_back", seen.now_ms, sentence)
+        return moved(replace(gone, out=(*state.out, arm)), "rolled_back", sentence)
     is_mirrored = arm == next(iter(rollout.arms))  # copies go to the first challenger
     left = replace(
         state,
@@ -303,21 +227,21 @@ def _without(state: State, rollout: Rollout, arm: str, seen: Seen, why: str) -> 
         mirror_ppm=0 if is_mirrored else state.mirror_ppm,
         headers=tuple(match for match in state.headers if match.arm != arm),
     )
-    return _moved(left, "arm_left", f"{arm} left, its part is the champion's again: {why}")
+    return moved(left, "arm_left", f"{arm} left, its part is the champion's again: {why}")
 
 
 def _misdrawn(state: State, rollout: Rollout, seen: Seen) -> Move | None:
     """The shares are not as drawn, so that no other figure can be trusted."""
     if rollout.on_srm == "rollback":
         sentence = f"Rolled back: {seen.srm}"
-        return _moved(
-            _withdrawn(state, "rolled_back", seen.now_ms, sentence), "rolled_back", sentence
+        return moved(
+            withdrawn(state, "rolled_back", seen.now_ms, sentence), "rolled_back", sentence
         )
     if rollout.on_srm == "hold" and state.skip != state.step:
         if state.phase != "running":
             return None
-        return _late(state, rollout, seen) or _holds(state, "srm", "srm", seen.srm)
-    move = _holds(state, "srm", "srm", seen.srm)
+        return _late(state, rollout, seen) or holds(state, "srm", "srm", seen.srm)
+    move = holds(state, "srm", "srm", seen.srm)
     return replace(move, state=replace(move.state, wait=state.wait)) if move.event else None
 
 
@@ -350,17 +274,17 @@ def _unfinished(state: State, rollout: Rollout, seen: Seen) -> Move | None:
 def _weighing(state: State, rollout: Rollout, seen: Seen) -> Move | None:
     """The minimum of time and samples, and no gate that objects."""
     minimum, at = rollout.minimum, percent(sum(state.weights.values()))
-    if (lasted := _lasted(state, seen)) < int(minimum.time):
-        return _waits(state, "time", f"At {at}: {spans(lasted, int(minimum.time))}.")
+    if (lasted := lasted_ns(state, seen)) < int(minimum.time):
+        return waits(state, "time", f"At {at}: {spans(lasted, int(minimum.time))}.")
     if rollout.dry_run:
         return None  # Why: nothing is moved, so nothing can be counted
-    left = _left(state, rollout)
+    left = left_of(state, rollout)
     answered = min(seen.answered.get(arm, 0) for arm in left)
     if answered < minimum.samples:
         if not any(seen.assigned.values()) and lasted >= SILENCE_NS:
             sentence = f"No request has come to route {rollout.route} at this step."
-            return _holds(state, "no_traffic", "no_traffic", sentence)
-        return _waits(
+            return holds(state, "no_traffic", "no_traffic", sentence)
+        return waits(
             state, "samples", f"At {at}: {answered:,} of {minimum.samples:,} answers have come."
         )
     return _objection(state, rollout, seen)
@@ -374,7 +298,7 @@ def _objection(state: State, rollout: Rollout, seen: Seen) -> Move | None:
         bad = ("fail", "not_enough_data")
     objections = [
         next((one for one in seen.verdicts if one.arm == arm and one.verdict in bad), None)
-        for arm in _left(state, rollout)
+        for arm in left_of(state, rollout)
     ]
     return _held_by(state, objections, told=bad)
 
@@ -387,24 +311,24 @@ def _held_by(
         return None
     verdict = next(one for one in objections if one is not None)
     if verdict.verdict not in told:
-        return _waits(state, "gate", _told(verdict))
-    return _holds(state, "gate", f"gate:{verdict.gate}:{verdict.verdict}", _told(verdict))
+        return waits(state, "gate", _told(verdict))
+    return holds(state, "gate", f"gate:{verdict.gate}:{verdict.verdict}", _told(verdict))
 
 
 def _pausing(state: State, step: Pause, seen: Seen) -> Move | None:
     if not step.duration:  # entered as a pause; whoever resumes it passes it by
         return None
-    if (lasted := _lasted(state, seen)) < int(step.duration):
-        return _waits(state, "pause", f"Pauses: {spans(lasted, int(step.duration))}.")
+    if (lasted := lasted_ns(state, seen)) < int(step.duration):
+        return waits(state, "pause", f"Pauses: {spans(lasted, int(step.duration))}.")
     return None
 
 
 def _analysing(state: State, rollout: Rollout, step: Analysis, seen: Seen) -> Move | None:
-    if (lasted := _lasted(state, seen)) < int(step.duration):
-        return _waits(state, "time", f"Analyses: {spans(lasted, int(step.duration))}.")
+    if (lasted := lasted_ns(state, seen)) < int(step.duration):
+        return waits(state, "time", f"Analyses: {spans(lasted, int(step.duration))}.")
     if rollout.dry_run:
         return None
-    return _held_by(state, [_short_of(seen, arm, step.gates) for arm in _left(state, rollout)])
+    return _held_by(state, [_short_of(seen, arm, step.gates) for arm in left_of(state, rollout)])
 
 
 def _short_of(seen: Seen, arm: str, gates: Sequence[str] = ()) -> Verdict | None:
@@ -434,11 +358,11 @@ def _barred(
     after = replace(state, weights=dict(weights))
     is_last_comparison = state.is_compared and _is_champion_idle(after, rollout)
     if is_last_comparison and not rollout.dry_run and state.skip != state.step:
-        short = [_short_of(seen, arm) for arm in _left(state, rollout)]
+        short = [_short_of(seen, arm) for arm in left_of(state, rollout)]
         if held := _held_by(state, short):
             return held
     if not seen.is_in_window:
-        return _holds(state, "window", "window", seen.window or "Outside of its windows.")
+        return holds(state, "window", "window", seen.window or "Outside of its windows.")
     if rollout.confirm == "every_step" and 0 < following > state.approved:
         return _asks(state, seen, f"Asks to go on to {percent(sum(weights.values()))}.")
     return None
@@ -469,16 +393,16 @@ def _taken(
         new = replace(new, headers=headers_of(step.set_header_route, rollout, state.out))
     if step.pause is not None and not step.pause.duration:
         sentence = "Pauses until somebody promotes or resumes it."
-        paused = _in_phase(new, "paused", now, sentence)
-        return _moved(replace(paused, paused_by="step"), "paused", sentence)
+        paused = in_phase(new, "paused", now, sentence)
+        return moved(replace(paused, paused_by="step"), "paused", sentence)
     new = replace(new, is_compared=new.is_compared or _is_comparing(new, rollout))
     sentence = f"Step {index + 1} of {len(rollout.steps)}: {step_in_words(step)}."
-    return _moved(new, "advanced", sentence)
+    return moved(new, "advanced", sentence)
 
 
 def _past_last(state: State, rollout: Rollout, seen: Seen) -> Move:
     """Every step is over: who is promoted, or why nobody is yet."""
-    left = _left(state, rollout)
+    left = left_of(state, rollout)
     passing = left if state.skip == state.step else _promotable(state, rollout, seen)
     if not passing:
         told = ("fail",) if rollout.standing else ("fail", "inconclusive", "not_enough_data")
@@ -487,7 +411,7 @@ def _past_last(state: State, rollout: Rollout, seen: Seen) -> Move:
     winner = _best(passing, seen.verdicts)
     is_rising = state.weights.get(winner, 0) < PPM
     if is_rising and not seen.is_in_window:
-        return _holds(state, "window", "window", seen.window or "Outside of its windows.")
+        return holds(state, "window", "window", seen.window or "Outside of its windows.")
     if rollout.confirm != "never" and state.approved <= state.step:
         return _asks(state, seen, f"Asks to promote {winner}.")
     return _promoted(state, winner, seen.now_ms, f"Promoted: {winner} has all the traffic.")
@@ -495,7 +419,7 @@ def _past_last(state: State, rollout: Rollout, seen: Seen) -> Move:
 
 def _promotable(state: State, rollout: Rollout, seen: Seen) -> tuple[str, ...]:
     """The challengers that may have everything."""
-    left = _left(state, rollout)
+    left = left_of(state, rollout)
     if rollout.dry_run:
         return left
     if _is_champion_idle(state, rollout) and not rollout.standing:
@@ -520,23 +444,19 @@ def _late(state: State, rollout: Rollout, seen: Seen) -> Move | None:
     step = rollout.steps[state.step] if state.step >= 0 else None
     if not rollout.deadline or (step is not None and step.pause is not None):
         return None
-    if _since(state.progress_ms, seen.now_ms) < int(rollout.deadline):
+    if since_ns(state.progress_ms, seen.now_ms) < int(rollout.deadline):
         return None
     sentence = f"Aborted: no progress for {span(int(rollout.deadline))}, its deadline."
-    return _moved(_withdrawn(state, "aborted", seen.now_ms, sentence), "aborted", sentence)
+    return moved(withdrawn(state, "aborted", seen.now_ms, sentence), "aborted", sentence)
 
 
 def _asks(state: State, seen: Seen, sentence: str) -> Move:
-    return _moved(
-        _in_phase(state, "confirming", seen.now_ms, sentence), "needs_confirmation", sentence
+    return moved(
+        in_phase(state, "confirming", seen.now_ms, sentence), "needs_confirmation", sentence
     )
 
 
 # -- states and moves
-
-
-def _left(state: State, rollout: Rollout) -> tuple[str, ...]:
-    return tuple(arm for arm in rollout.arms if arm not in state.out)
 
 
 def _best(arms: Sequence[str], verdicts: Sequence[Verdict]) -> str:
@@ -559,24 +479,14 @@ def _is_comparing(state: State, rollout: Rollout) -> bool:
 
 
 def _begun(state: State, now_ms: int) -> State:
-    running = _in_phase(state, "running", now_ms, "")
+    running = in_phase(state, "running", now_ms, "")
     return replace(running, begun_ms=now_ms, step_since_ms=now_ms, progress_ms=now_ms)
-
-
-def _in_phase(state: State, phase: Phase, now_ms: int, reason: str) -> State:
-    return replace(state, phase=phase, since_ms=now_ms, reason=reason, wait=_WAIT_OF.get(phase, ""))
-
-
-def _withdrawn(state: State, phase: Phase, now_ms: int, reason: str) -> State:
-    """Nothing goes to a challenger any more."""
-    bare = replace(state, weights=dict.fromkeys(state.weights, 0), mirror_ppm=0, headers=())
-    return replace(_in_phase(bare, phase, now_ms, reason), paused_by="", skip=-2)
 
 
 def _promoted(state: State, winner: str, now_ms: int, sentence: str) -> Move:
     weights = dict.fromkeys(state.weights, 0) | {winner: PPM}
     everything = replace(
-        _in_phase(state, "promoted", now_ms, sentence),
+        in_phase(state, "promoted", now_ms, sentence),
         weights=weights,
         winner=winner,
         mirror_ppm=0,
@@ -584,41 +494,13 @@ def _promoted(state: State, winner: str, now_ms: int, sentence: str) -> Move:
         paused_by="",
         skip=-2,
     )
-    return _moved(everything, "promoted", sentence)
-
-
-def _moved(state: State, event: Event, sentence: str) -> Move:
-    return Move(state=state, event=event, sentence=sentence, wait=state.wait)
-
-
-def _waits(state: State, wait: Wait, sentence: str) -> Move:
-    """An ordinary wait: shown, not told."""
-    return Move(
-        state=replace(state, wait="") if state.wait else state, sentence=sentence, wait=wait
-    )
-
-
-def _holds(state: State, wait: Wait, token: str, sentence: str) -> Move:
-    """A wait that people should know of: told once a step."""
-    held = replace(state, wait=wait) if state.wait != wait else state
-    if token in state.told:
-        return Move(state=held, sentence=sentence, wait=wait)
-    told = replace(held, told=(*state.told, token)[-MOST_TOLD:])
-    return Move(state=told, event="held", sentence=f"Held: {sentence}", wait=wait)
+    return moved(everything, "promoted", sentence)
 
 
 def _allowed(state: State, verb: str, *phases: Phase, remedy: str) -> None:
     if state.phase not in phases:
         phase = state.phase.replace("_", " ")
         raise IllegalTransition(f"Rollout {state.name} is {phase}: it cannot {verb}; {remedy}.")
-
-
-def _lasted(state: State, seen: Seen) -> int:
-    return _since(state.step_since_ms, seen.now_ms)
-
-
-def _since(then_ms: int, now_ms: int) -> int:
-    return max(0, now_ms - then_ms) * NS_PER_MS
 
 
 def _told(verdict: Verdict) -> str:

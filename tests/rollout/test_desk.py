@@ -118,7 +118,7 @@ async def test_requests_drawn_by_old_weights_are_nobodys_evidence(make_world: Ma
     await world.desk.look()
     world.serve(1000)
     await world.desk.look()
-    last = world.desk._cases["next"].kept.account.segments[-1]
+    last = world.desk._ledger.cases["next"].kept.account.segments[-1]
     assert last.weights == {"challenger": 50_000}
     assert last.evidence.arm("champion").assigned == 950
     assert last.evidence.arm("challenger").assigned == 50
@@ -132,7 +132,7 @@ async def test_requests_that_never_end_keep_nobody_waiting(make_world: MakeWorld
     await world.desk.look()
     world.serve(1000)
     await world.desk.look()
-    last = world.desk._cases["next"].kept.account.segments[-1]
+    last = world.desk._ledger.cases["next"].kept.account.segments[-1]
     assert last.evidence.arm("champion").assigned == 990
 
 
@@ -219,7 +219,9 @@ async def test_changed_declaration_begins_the_next_revision(make_world: MakeWorl
     assert world.events()[-3:] == ["aborted", "started", "advanced"]
     aborted = next(one for one in world.log() if one.event == "aborted")
     assert "its declaration was changed" in aborted.sentence
-    assert world.desk._cases["next"].kept.account.all_evidence().arm("champion").assigned == 0
+    assert (
+        world.desk._ledger.cases["next"].kept.account.all_evidence().arm("champion").assigned == 0
+    )
 
 
 async def test_comment_in_the_file_changes_nothing(make_world: MakeWorld) -> None:
@@ -371,7 +373,7 @@ async def test_controller_killed_at_any_step_decides_nothing_twice(
         assert moves == [one for one in expected if one[0] != "delivered"], dies_at
         assert world.delivery == whole.delivery, dies_at
         verify(world.desk.decisions(limit=10_000))
-        assert not any(case.kept.undelivered for case in world.desk._cases.values())
+        assert not any(case.kept.undelivered for case in world.desk._ledger.cases.values())
 
 
 async def test_two_controllers_do_not_both_decide(make_world: MakeWorld) -> None:
