@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 from msgspec import Struct
@@ -104,28 +104,6 @@ class RowFigures(Struct):
         return self.fallbacks
 
 
-class ArmRow(Struct):
-    """The row of a route's variant, all workers together: what rollouts are judged by."""
-
-    requests: int
-    outcomes: Sequence[int]
-    fallbacks: int
-    finishes: Sequence[int]
-    recorded: int
-    invalid: int
-    cost_nano_usd: int
-    cost_squares: float
-    input_tokens: int
-    output_tokens: int
-    input_squares: float
-    output_squares: float
-
-    @property
-    def rescued(self) -> int:
-        """Requests that the champion, or what stands behind it, answered instead."""
-        return self.fallbacks
-
-
 class Histogram(Struct):
     """One fine histogram, all workers together; good until the next one is read."""
 
@@ -149,8 +127,6 @@ class BackendRaw(Struct):
     connections: int = 0
     idle: int = 0
 
-
-Kind = TypeVar("Kind", RowFigures, ArmRow)
 
 _CELL_FIELDS = BackendRaw.__struct_fields__[:9]
 _GAUGE_FIELDS = BackendRaw.__struct_fields__[9:]
@@ -246,18 +222,10 @@ class BoardView:
 
     def rows(self, wanted: Iterable[int]) -> list[RowFigures]:
         """The figures of these rows."""
-        return self._rows_as(RowFigures, wanted)
-
-    def arm_rows(self, wanted: Iterable[int]) -> list[ArmRow]:
-        """The same of variants, and of their attempts."""
-        return self._rows_as(ArmRow, wanted)
-
-    def _rows_as(self, kind: type[Kind], wanted: Iterable[int]) -> list[Kind]:
         at = np.fromiter(wanted, dtype=np.intp)
         counts = self._agreeing(at)
-        fields: tuple[str, ...] = kind.__struct_fields__
-        sums = (_summed(self._rows[name], at, counts) for name in fields)
-        return [kind(*values) for values in zip(*sums, strict=True)]
+        sums = (_summed(self._rows[name], at, counts) for name in RowFigures.__struct_fields__)
+        return [RowFigures(*values) for values in zip(*sums, strict=True)]
 
     def sums(self, wanted: Sequence[Sequence[int]]) -> list[RowFigures]:
         """The figures of these rows, each group of them added up."""

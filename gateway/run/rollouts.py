@@ -23,7 +23,7 @@ import gateway
 from gateway.config import Document
 from gateway.config.file import write_private
 from gateway.config.rollouts import Rollout
-from gateway.control.figures import ArmRow, BoardView, Histogram
+from gateway.control.figures import BoardView, Histogram, RowFigures
 from gateway.notices.notices import Notices
 from gateway.plan import BackendPlan
 from gateway.reload import Reload
@@ -99,8 +99,8 @@ class Rows:
     def __init__(self, view: BoardView) -> None:
         self._view = view
 
-    def rows(self, wanted: Iterable[int]) -> Sequence[ArmRow]:
-        rows = self._view.arm_rows(wanted)
+    def rows(self, wanted: Iterable[int]) -> Sequence[RowFigures]:
+        rows = self._view.rows(wanted)
         for row in rows:
             row.finishes = row.finishes[: len(FINISHES)]  # the board has room for more
         return rows
