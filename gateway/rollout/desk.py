@@ -192,7 +192,7 @@ class Desk:
     async def _said(self, case: Case, move: Move, actor: str) -> View:
         self._follow(case, move, actor)
         await self._deliver(actor)
-        if case.is_live and not case.kept.is_settling:
+        if case.is_live and not case.kept.undelivered:
             self._look_at(case)  # Why now: what was waited for may be there already
             await self._deliver(actor)
         return view_of(case)
@@ -277,8 +277,8 @@ class Desk:
             move = machine.look(case.state, case.rollout, seen)
             case.sentence, case.wait = move.sentence, move.wait
             is_something = self._follow(case, move, DESK, decided_ns=decided_ns)
-            if not is_something or case.kept.is_settling:
-                break  # Why: one weight at a time, each delivered before the next
+            if not is_something or case.kept.undelivered:
+                break  # Why: one step at a time, each delivered before the next
         is_old = now_ms - case.kept.at_ms >= SAVE_MS
         if is_old or was_settling != case.kept.is_settling or frozen != _frozen(case):
             self._ledger.save([case])
