@@ -59,7 +59,7 @@ def prior_of(p: ArrayLike, q: ArrayLike, ratio: float = 2.0) -> tuple[Floats, Fl
     """
     p, q = np.asarray(p, dtype=float), np.asarray(q, dtype=float)
     odds = ratio * p / q
-    least = 1 + 8 * np.minimum(p, q)
+    least = 1 + 16 * np.minimum(p, q) ** 2
     return least * np.maximum(odds, 1.0), least * np.maximum(1 / odds, 1.0)
 
 
@@ -99,7 +99,7 @@ def log_e_array(
     if direction == "lower":
         p, q, x, y = q, p, y, x
         prior = prior and (prior[1], prior[0])
-    a, b = prior or prior_of(p, q)
+    a, b = prior or prior_of(p, q, 1.5 if direction == "lower" else 2.0)
     return np.asarray(log_hazard(a, b, p, q) - log_hazard(a + x, b + y, p, q))
 
 

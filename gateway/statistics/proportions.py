@@ -10,11 +10,19 @@ nothing of the share over time, and has no margin, since the share itself is not
 Rule: rare events belong to `events`, not here.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from gateway.statistics.events import Side, log_e_events
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gateway.statistics import events
+from gateway.statistics.events import Side
 from gateway.statistics.sequences import Direction, Estimate, Interval, contrast, difference, ratio
+from gateway.statistics.tails import Floats
+
+_SPREAD = 0.2  # of the log of a share's ratio, beforehand: shares move by parts, not to manifolds
 
 
 class Share(NamedTuple):
@@ -69,9 +77,32 @@ def log_e_shares(
     Each segment is (challenger's share of the traffic, champion, challenger). It also rises
     when the challenger's answers are rated oftener or more rarely: ask `srm` about that first.
     """
-    opposite: Side = "higher" if direction == "lower" else "lower"
-    return sum(
-        log_e_events(x.hits, y.hits, traffic, direction=direction)
-        + log_e_events(x.n - x.hits, y.n - y.hits, traffic, direction=opposite)
+    return math.fsum(
+        float(log_e_array(traffic, y.hits, y.n, x.hits, x.n, direction=direction))
         for traffic, y, x in segments
+        if 0 < traffic < 1
     )
+
+
+def log_e_array(
+    traffic: float,
+    champion_hits: ArrayLike,
+    champion: ArrayLike,
+    challenger_hits: ArrayLike,
+    challenger: ArrayLike,
+    *,
+    direction: Side = "lower",
+) -> Floats:
+    """The same for arrays of counts of one segment."""
+    opposite: Side = "higher" if direction == "lower" else "lower"
+    x, y = np.asarray(challenger_hits, dtype=float), np.asarray(champion_hits, dtype=float)
+    around = (1 / (_SPREAD**2 * (1 - traffic)), 1 / (_SPREAD**2 * traffic))
+    hits = events.log_e_array(x, y, traffic, direction=direction, prior=around)
+    misses = events.log_e_array(
+        np.asarray(challenger) - x,
+        np.asarray(champion) - y,
+        traffic,
+        direction=opposite,
+        prior=around,
+    )
+    return hits + misses

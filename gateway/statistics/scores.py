@@ -25,8 +25,8 @@ from gateway.statistics.events import Side
 from gateway.statistics.means import Moments
 from gateway.statistics.tails import Floats
 
-_BETS = 0.5 ** np.arange(0.5, 16, 0.5)  # λ: of a small effect, the best one is small
-_BASELINES = np.linspace(0.05, 0.95, 19)
+_BETS = 0.5 ** np.arange(1, 14)  # λ: of a small effect, the best one is small
+_BASELINES = np.linspace(0.05, 0.95, 10)
 
 
 def log_e_scores(

@@ -31,6 +31,7 @@ from gateway.statistics.tails import Floats
 Direction = Literal["either", "higher", "lower"]
 
 _LOG_2 = math.log(2)
+_MUCH = 2  # so many times larger an arm knows better how much its figures vary
 
 
 class Interval(NamedTuple):
@@ -73,7 +74,7 @@ class Contrast(NamedTuple):
 
 def contrast(segments: Iterable[tuple[Estimate, Estimate]]) -> Contrast | None:
     """Champion and challenger of each segment, put together; None while one of them is unknown."""
-    known = [(y, x) for y, x in segments if y.is_known and x.is_known]
+    known = [_steadied(y, x) for y, x in segments if y.is_known and x.is_known]
     if not known:
         return None
     sizes = [y.n * x.n / (y.n + x.n) for y, x in known]
@@ -86,6 +87,21 @@ def contrast(segments: Iterable[tuple[Estimate, Estimate]]) -> Contrast | None:
         math.fsum(w * w * x.variance for w, (_, x) in zip(parts, known, strict=True)),
         4 * whole,
     )
+
+
+def _steadied(champion: Estimate, challenger: Estimate) -> tuple[Estimate, Estimate]:
+    """With the variance of one unit in a far smaller arm no less than in the larger.
+
+    Why: a canary that has not yet met the rare, dear answers has too small a mean and too
+    small a variance at once; at a share of 5 % and lognormal cost it seemed cheaper, wrongly,
+    in 8 % of runs instead of 5.
+    """
+    widest = max(champion.variance * champion.n, challenger.variance * challenger.n)
+    if _MUCH * challenger.n < champion.n:
+        return champion, challenger._replace(variance=widest / challenger.n)
+    if _MUCH * champion.n < challenger.n:
+        return champion._replace(variance=widest / champion.n), challenger
+    return champion, challenger
 
 
 def mixture_time(

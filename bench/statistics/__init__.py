@@ -1,0 +1,1 @@
+"""The campaign that measures the gates' statistics: false alarms, power, coverage."""
