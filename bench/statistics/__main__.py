@@ -34,6 +34,7 @@ def results_of(asked: Campaign) -> Results:
     return Results(
         date=machine.today(),
         commit=machine.commit(),
+        modified=machine.is_modified(),
         seed=asked.seed,
         seconds=round(time.monotonic() - began, 1),
         versions={name: version(name) for name in ("numpy", "scipy")},

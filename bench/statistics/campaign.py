@@ -22,6 +22,7 @@ from gateway.statistics.tails import Floats
 Alarms = NDArray[np.bool_]
 AT_ONCE = 100  # runs whose values are in memory together
 WARM_UP = 100  # requests of each arm before an asymptotic sequence is asked
+RAMP = (0.01, 0.05, 0.25, 0.5)
 LEAST_EVENTS = 3  # of a challenger, before it is called worse
 # Requests per arm to stop, medians, as published in the table that these tests must meet.
 EVENTS_PROMISED = {1.5: 3500, 2.0: 1100, 4.0: 200}
@@ -173,15 +174,10 @@ def sizes_of_events(c: Campaign) -> Iterator[Size]:
 def sizes_of_ramps(c: Campaign) -> Iterator[Size]:
     """A ramp through a day whose rates go up and down, and users who stay on one side."""
     rng = c.rng("ramps")
-    shares = (0.01, 0.05, 0.25, 0.5)
-    before = np.zeros((c.runs, 1))
-    found = []
-    for share, part in zip(shares, worlds.cycling(rng, shares, c.runs, c.looks, 500), strict=True):
-        log_e = before + events.log_e_array(part.challenger, part.champion, share)
-        found.append(log_e)
-        before = log_e[:, -1:]
-    alarms = np.concatenate(found, axis=1) >= c.threshold
-    yield c.size("events, higher, segments", "ramp 1, 5, 25, 50 % in a day of 0.5 to 8 %", alarms)
+    for late in (0.0, 0.2):
+        log_e, _ = of_ramp(rng, dict.fromkeys(RAMP, 1.0), late, runs=c.runs, looks=c.looks)
+        setting = f"ramp 1, 5, 25, 50 % in a day of 0.5 to 8 %, {late:.0%} kept"
+        yield c.size("events, higher, segments", setting, log_e >= c.threshold)
     runs = min(c.runs, 500)
     users = worlds.sticky(rng, 0.2, runs, c.looks, 20, 10)
     for name, most in (("each counted", 1), ("divided by 10", 10)):
@@ -192,6 +188,32 @@ def sizes_of_ramps(c: Campaign) -> Iterator[Size]:
             log_e >= c.threshold,
             is_ours=most > 1,
         )
+
+
+def of_ramp(
+    rng: np.random.Generator, ramp: dict[float, float], late: float, *, runs: int, looks: int
+) -> tuple[Floats, Floats]:
+    """Evidence at each look of a ramp, and the challenger's requests of the last step."""
+    before = np.zeros((runs, looks // len(ramp), 0))
+    found = []
+    parts = worlds.cycling(rng, ramp, runs=runs, looks=looks, step=500)
+    for share, part in zip(ramp, parts, strict=True):
+        now = events.log_e_array(part.challenger, part.champion, share)[..., None]
+        found.append(events.log_e_in_turn(np.concatenate([before, now], axis=-1), late))
+        ended = np.repeat(now[:, -1:], now.shape[1], axis=1)
+        before = np.concatenate([before, ended], axis=-1)
+    return np.concatenate(found, axis=1), parts[-1].requests
+
+
+def power_of_ramps(c: Campaign) -> Iterator[Power]:
+    """A challenger that is as good as the champion until it has half of the traffic."""
+    ramp = dict.fromkeys(RAMP, 1.0) | {RAMP[-1]: 2.0}
+    for late in (0.0, 0.2):
+        rng = c.rng("late")
+        log_e, requests = of_ramp(rng, ramp, late, runs=min(c.runs, 600), looks=c.looks)
+        alarms = log_e[:, -requests.shape[1] :] >= c.threshold
+        setting = f"× 2 from 50 % on, {late:.0%} kept"
+        yield power_of("events, higher, segments", setting, c.alpha, alarms, requests)
 
 
 def sizes_of_means(c: Campaign) -> Iterator[Size]:
@@ -340,6 +362,6 @@ def power_of_samples(c: Campaign) -> Iterator[Power]:
 
 SIZES = (sizes_of_events, sizes_of_ramps, sizes_of_means, sizes_of_exact)
 COVERAGE = (coverage,)
-POWER = (power, power_of_values)
+POWER = (power, power_of_ramps, power_of_values)
 SAMPLES = (samples,)
 SKEWED = (power_of_samples,)

@@ -67,6 +67,7 @@ class Results(Struct, frozen=True, kw_only=True):
 
     date: str
     commit: str
+    modified: bool  # the tree held changes that the commit does not
     seed: int
     seconds: float
     versions: dict[str, str]

@@ -71,7 +71,9 @@ def page_part(results: Results) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in results.versions.items())
     looks = min(each.looks for each in results.sizes)
     head = [
-        f"Measured on {results.date[:10]} with `python -m bench.statistics`, "
+        f"Measured on {results.date[:10]} at commit `{results.commit}`"
+        f"{', with changes not committed,' if results.modified else ''}"
+        " with `python -m bench.statistics`, "
         f"seed {results.seed}, {versions}; {results.seconds:.0f} s on one core.",
         f"A run is {looks} looks or more; an alarm, or a miss, at any of them counts.",
         "The limit is alpha and three standard errors; rows without one are other ways of testing.",

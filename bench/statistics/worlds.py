@@ -58,19 +58,25 @@ def canary(
 
 
 def cycling(
-    rng: np.random.Generator, shares: tuple[float, ...], runs: int, looks: int, step: int
+    rng: np.random.Generator,
+    ramp: dict[float, float],
+    *,
+    runs: int,
+    looks: int,
+    step: int,
 ) -> list[Failures]:
-    """A ramp through a day: error rates between 0.5 and 8 % for both arms alike.
+    """A ramp through a day: error rates of the champion between 0.5 and 8 %.
 
-    One entry for each share; arms' requests are drawn, not given.
+    One entry for each share, with the ratio of the challenger's rate to that; arms' requests
+    are drawn, not given.
     """
-    each = looks // len(shares)
-    day = 0.02 * 4 ** np.sin(np.linspace(0, 4 * np.pi, each * len(shares)))
+    each = looks // len(ramp)
+    day = 0.02 * 4 ** np.sin(np.linspace(0, 4 * np.pi, each * len(ramp)))
     found = []
-    for at, share in enumerate(shares):
+    for at, (share, ratio) in enumerate(ramp.items()):
         rates = day[at * each : (at + 1) * each]
         ours = rng.binomial(step, share, (runs, each))
-        x, y = rng.binomial(ours, rates), rng.binomial(step - ours, rates)
+        x, y = rng.binomial(ours, ratio * rates), rng.binomial(step - ours, rates)
         sums = (x.cumsum(axis=1), y.cumsum(axis=1), ours.cumsum(axis=1))
         found.append(Failures(*(part.astype(float) for part in sums)))
     return found

@@ -26,6 +26,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import logsumexp
 
 from gateway.statistics.sequences import Interval
 from gateway.statistics.tails import Floats, log_beta_odds_density, log_hazard
@@ -126,13 +127,36 @@ class EventsProcess:
 
 
 def log_e_segments(
-    segments: Iterable[Segment], *, margin: float = 0.0, direction: Side = "higher"
+    segments: Iterable[Segment],
+    *,
+    margin: float = 0.0,
+    direction: Side = "higher",
+    late: float = 0.0,
 ) -> float:
-    """Evidence of all segments; each bets anew, so that one with other traffic does no harm."""
-    return math.fsum(
+    """Evidence of all segments; each bets anew, so that one with other traffic does no harm.
+
+    `late` is the part of the stake that is kept for challengers that are well at first: half
+    of what is left goes into play with each further segment. Without it a good beginning,
+    which is evidence for the challenger, has to be outweighed before harm at a later step is
+    told. The kept part counts as it is, so the whole stays a fair bet.
+    """
+    each_ = [
         log_e_events(each.challenger, each.champion, each.share, margin=margin, direction=direction)
         for each in segments
-    )
+    ]
+    return float(log_e_in_turn(np.array(each_), late)) if each_ else 0.0
+
+
+def log_e_in_turn(log_e: Floats, late: float = 0.0) -> Floats:
+    """The evidence of segments, along the last axis, that go into play one after the other."""
+    whole = np.asarray(np.sum(log_e, axis=-1))
+    if not late:
+        return whole
+    count = log_e.shape[-1]
+    since = np.flip(np.cumsum(np.flip(log_e, axis=-1), axis=-1), axis=-1)
+    stakes = np.array([1 - late, *(late * 0.5**at for at in range(1, count))])
+    kept = np.full((*whole.shape, 1), math.log(late * 0.5 ** (count - 1)))
+    return np.asarray(logsumexp(np.concatenate([since + np.log(stakes), kept], axis=-1), axis=-1))
 
 
 def rate_ratio(segments: Iterable[Segment], alpha: float) -> Interval:

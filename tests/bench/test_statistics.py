@@ -49,6 +49,7 @@ def make_results() -> Results:
     return Results(
         date="2026-11-21T10:00:00Z",
         commit="0123456789",
+        modified=False,
         seed=1,
         seconds=2.5,
         versions={"numpy": "2.4"},

@@ -150,6 +150,27 @@ def test_a_ramp_is_no_evidence_when_the_day_gets_worse_for_both() -> None:
     assert events.log_e_events(1001, 1099, 1001 / 10_000) > log(20)
 
 
+def test_stake_that_is_kept_is_played_later_and_is_never_lost_before() -> None:
+    good, bad = Segment(0.05, 10, 800), Segment(0.5, 70, 40)
+    plain = events.log_e_segments([good, bad])
+    assert plain < log(20) < events.log_e_segments([good, bad], late=0.2)
+    assert events.log_e_segments([good], late=0.2) > log(0.2)
+    assert events.log_e_segments([], late=0.2) == 0
+
+
+def test_stakes_are_one_in_all() -> None:
+    """Segments that say nothing leave the whole as it was, however many they are."""
+    for count in (1, 2, 7):
+        assert float(events.log_e_in_turn(np.zeros(count), 0.3)) == pytest.approx(0)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=5), st.floats(0.05, 0.9))
+def test_bets_in_turn_are_an_average_over_their_beginnings(each: list[float], late: float) -> None:
+    stakes = [1 - late] + [late * 0.5**at for at in range(1, len(each))]
+    paid = sum(stake * exp(sum(each[at:])) for at, stake in enumerate(stakes)) + 1 - sum(stakes)
+    assert float(events.log_e_in_turn(np.array(each), late)) == pytest.approx(log(paid))
+
+
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
 def test_interval_of_the_ratio_ends_where_the_evidence_is_enough(alpha: float) -> None:
     segments = [Segment(0.01, 10, 500), Segment(0.05, 40, 480)]
