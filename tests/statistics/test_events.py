@@ -151,7 +151,7 @@ def test_a_ramp_is_no_evidence_when_the_day_gets_worse_for_both() -> None:
 
 
 def test_stake_that_is_kept_is_played_later_and_is_never_lost_before() -> None:
-    good, bad = Segment(0.05, 10, 800), Segment(0.5, 70, 40)
+    good, bad = Segment(0.05, 20, 2000), Segment(0.5, 85, 40)
     plain = events.log_e_segments([good, bad])
     assert plain < log(20) < events.log_e_segments([good, bad], late=0.2)
     assert events.log_e_segments([good], late=0.2) > log(0.2)
