@@ -100,7 +100,7 @@ def log_e_array(
     if direction == "lower":
         p, q, x, y = q, p, y, x
         prior = prior and (prior[1], prior[0])
-    a, b = prior or prior_of(p, q, 1.5 if direction == "lower" else 2.0)
+    a, b = prior or prior_of(p, q)
     return np.asarray(log_hazard(a, b, p, q) - log_hazard(a + x, b + y, p, q))
 
 
