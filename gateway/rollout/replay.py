@@ -81,7 +81,7 @@ def differences_of(before: Judgement, again: Judgement) -> list[str]:
     old_hops = {one.hop: one.verdict for one in before.srm}
     new_hops = {one.hop: one.verdict for one in again.srm}
     found += [
-        f"The hop {hop} was {old_hops.get(hop, 'not judged')}, and is {verdict}."
+        f"The hop {hop} was {_words(old_hops.get(hop, 'not judged'))}, and is {_words(verdict)}."
         for hop, verdict in new_hops.items()
         if old_hops.get(hop) != verdict
     ]
@@ -106,7 +106,11 @@ def _is_same(old: Verdict | None, new: Verdict | None) -> bool:
 def _said(verdict: Verdict | None) -> str:
     if verdict is None:
         return "not judged"
-    return f"{verdict.verdict.replace('_', ' ')} (evidence {verdict.log_e:.3f})"
+    return f"{_words(verdict.verdict)} (evidence {verdict.log_e:.3f})"
+
+
+def _words(verdict: str) -> str:
+    return verdict.replace("_", " ")
 
 
 def _listed(names: list[tuple[str, str]]) -> str:
