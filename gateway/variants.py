@@ -156,6 +156,19 @@ def slots_of(
     start, end = round(rollout.start * PPM), round(rollout.end * PPM)
     held = round(rollout.holdout * (end - start))
     length = end - start - held
+    held_out = (end - held, end)
+    owned, champions = _slots(rollout, weights, start, length)
+    if any(ppm >= PPM for ppm in weights.values()):  # promoted: the others' slots are its own too
+        everything = (start, start + length)
+        names = zip(rollout.arms, owned, strict=True)
+        owned = [everything if weights.get(name, 0) >= PPM else (at, at) for name, (at, _) in names]
+        champions = []
+    return owned, champions, held_out
+
+
+def _slots(
+    rollout: Rollout, weights: Mapping[str, int], start: int, length: int
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     whole = sum(arm.share for arm in rollout.arms.values()) or 1
     owned: list[tuple[int, int]] = []
     champions: list[tuple[int, int]] = []
@@ -168,7 +181,7 @@ def slots_of(
         owned.append((slot, until))
         if slot_end > until:
             champions.append((until, slot_end))
-    return owned, champions, (end - held, end)
+    return owned, champions
 
 
 def _ranges(slots: list[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:

@@ -144,6 +144,16 @@ def rollouts(draw: st.DrawFn) -> Rollout:
     )
 
 
+def test_winner_of_several_has_the_others_slots_too() -> None:
+    arms = {"a": Arm(), "b": Arm(share=3), "c": Arm()}
+    rollout = Rollout(route="chat", arms=arms, holdout=Share(0.1))
+    owned, champions, held = slots_of(rollout, {"a": 0, "b": PPM, "c": 0})
+    assert [until - start for start, until in owned] == [0, 900_000, 0]
+    assert owned[1] == (0, 900_000)
+    assert champions == []
+    assert held == (900_000, PPM)
+
+
 @given(rollouts(), st.lists(st.integers(0, PPM), min_size=2, max_size=2))
 def test_raising_a_weight_moves_nobody_out_and_nothing_overlaps(
     rollout: Rollout, weights: list[int]
