@@ -194,3 +194,73 @@ def test_blue_green_switches_and_switches_back_without_a_failed_request(
             assert found["propagation_s"] < 1.0
     assert set(clients.statuses) == {200}
     assert new.received
+
+
+def test_rollout_goes_on_after_the_whole_gateway_was_restarted(
+    make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    old, new = make_backend("old", failing(0.0)), make_backend("new", failing(0.0))
+    steps = [{"setWeight": 10}, {"setWeight": 40}, {"pause": {}}, {"setWeight": 100}]
+    gateway = make_process(settings(old, new, steps=steps))
+    with Clients(gateway), phase_reached(gateway, "paused"):
+        pass
+    before = decisions(gateway)
+    gateway.stop()
+    gateway.launch()
+    gateway._await_ready()
+    until(lambda: _step_of(gateway) == 2, 10.0, gateway.log)
+    assert (view(gateway)["phase"], view(gateway)["weight"]) == ("paused", 40)
+    assert decisions(gateway) == before
+    assert view(gateway)["arms"][0]["assigned"] > 0
+    say(gateway, "promote")
+    with Clients(gateway), phase_reached(gateway, "promoted"):
+        pass
+
+
+def test_worker_that_is_killed_takes_no_evidence_along(
+    make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    old, new = make_backend("old", failing(0.0)), make_backend("new", failing(0.0))
+    steps = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
+    gateway = make_process(settings(old, new, steps=steps))
+    with Clients(gateway), phase_reached(gateway, "paused"):
+        pass
+    time.sleep(1.5)
+    counted = [arm["assigned"] for arm in view(gateway)["arms"]]
+    workers = gateway.workers()
+    os.kill(workers[0], signal.SIGKILL)
+    until(lambda: len(set(gateway.workers()) - set(workers)) == 1, 20.0, gateway.log)
+    time.sleep(1.5)
+    assert [arm["assigned"] for arm in view(gateway)["arms"]] == counted
+
+
+def test_changed_declaration_begins_again_and_a_removed_one_ends(
+    make_backend: MakeBackend, make_process: MakeProcess
+) -> None:
+    old, new = make_backend("old", failing(0.0)), make_backend("new", failing(0.0))
+    found = settings(old, new, steps=[{"setWeight": 30}, {"pause": {}}])
+    gateway = make_process(found)
+    with Clients(gateway) as clients:
+        with phase_reached(gateway, "paused"):
+            pass
+        found["rollouts"]["next"]["alpha"] = "1%"
+        write(gateway, found)
+        until(lambda: view(gateway).get("revision") == 2, 20.0, gateway.log)
+        with phase_reached(gateway, "paused"):
+            pass
+        del found["rollouts"]
+        write(gateway, found)
+        with phase_reached(gateway, "aborted"):
+            pass
+    assert set(clients.statuses) == {200}
+    served = len(new.received)
+    with Clients(gateway):
+        time.sleep(0.3)
+    assert len(new.received) == served
+
+
+def write(gateway: GatewayProcess, changed: Settings) -> None:
+    """Into the file, which the controller watches."""
+    fixed = {key: gateway.settings[key] for key in ("listen", "admin", "drain", "state")}
+    gateway.settings = {**changed, **fixed}
+    gateway._write(gateway.settings)
