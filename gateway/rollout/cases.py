@@ -36,6 +36,7 @@ class Kept(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_settling: bool = False  # weights are changing: what is counted now belongs to no segment
     undelivered: int = 0  # number of the last decision that is not in force yet
     is_gone: bool = False  # no longer declared
+    propagation_ms: float | None = None  # of the last decision that moved something
     at_ms: int = 0  # when it was written down
 
     def encoded(self) -> str:
@@ -84,7 +85,6 @@ class Case(Struct, eq=False, kw_only=True):
     wait: Wait = ""
     settling: Settling | None = None  # from when the weights are in force
     decided_ns: int = 0  # monotonic: when the verdict was there that is being delivered
-    propagation_ms: float | None = None
     failure: str = ""  # why the last decision is not in force yet
 
     @property

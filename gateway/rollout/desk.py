@@ -82,6 +82,7 @@ class Desk:
 
     def rollouts(self) -> list[View]:
         """All that are declared, then those started by hand."""
+        self._read()
         shown = [case for case in self._ledger.cases.values() if not case.kept.is_gone]
         return [view_of(case) for case in sorted(shown, key=lambda one: one.source)]
 
@@ -412,12 +413,14 @@ class Desk:
         """It is in force on every worker: written down, each with the time it took."""
         now_ns = self._clock.monotonic_ns()
         entries = [self._delivered(case, changed, now_ns) for case in waiting]
-        kept = {case.state.name: replace(case.kept, undelivered=0) for case in waiting}
+        now_ms = self._clock.now_ms()
+        kept = {
+            case.state.name: _in_force(case.kept, said.propagation_ms, now_ms)
+            for case, said in zip(waiting, entries, strict=True)
+        }
         self._ledger.save(waiting, kept, entries)
-        for case, decision in zip(waiting, entries, strict=True):
+        for case in waiting:
             case.failure, case.decided_ns = "", 0
-            if decision.propagation_ms is not None:
-                case.propagation_ms = decision.propagation_ms
 
     def _delivered(self, case: Case, changed: Changed, now_ns: int) -> Decision:
         spent_ms = (now_ns - case.decided_ns) / NS_PER_MS if case.decided_ns else None
@@ -513,6 +516,13 @@ class Desk:
     def _read(self) -> None:
         if self._ledger.read():
             self._document = None  # Why: what is declared is compared with what was read
+
+
+def _in_force(kept: Kept, propagation_ms: float | None, now_ms: int) -> Kept:
+    """Times count from here: until now nobody was served by what was decided."""
+    state = replace(kept.state, step_since_ms=now_ms, progress_ms=now_ms)
+    spent_ms = kept.propagation_ms if propagation_ms is None else propagation_ms
+    return replace(kept, state=state, undelivered=0, propagation_ms=spent_ms)
 
 
 def _frozen(case: Case) -> int:

@@ -62,8 +62,8 @@ def spans(lasted_ns: int, wanted_ns: int) -> str:
 
 def span(duration_ns: int) -> str:
     """Whole seconds, in the largest units."""
-    if duration_ns < SECOND_NS:
+    if 0 < duration_ns < SECOND_NS:
         return str(Duration(duration_ns // NS_PER_MS * NS_PER_MS))
     seconds = duration_ns // SECOND_NS
     parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
-    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount)
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"

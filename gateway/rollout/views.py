@@ -81,7 +81,7 @@ def view_of(case: Case) -> View:
         is_dry_run=rollout.dry_run,
         spec_hash=state.spec_hash,
         spec=case.kept.spec,
-        propagation_ms=case.propagation_ms,
+        propagation_ms=case.kept.propagation_ms,
     )
 
 

@@ -196,6 +196,7 @@ def test_blue_green_switches_and_switches_back_without_a_failed_request(
     assert new.received
 
 
+@pytest.mark.slow
 def test_rollout_goes_on_after_the_whole_gateway_was_restarted(
     make_backend: MakeBackend, make_process: MakeProcess
 ) -> None:
@@ -217,6 +218,7 @@ def test_rollout_goes_on_after_the_whole_gateway_was_restarted(
         pass
 
 
+@pytest.mark.slow
 def test_worker_that_is_killed_takes_no_evidence_along(
     make_backend: MakeBackend, make_process: MakeProcess
 ) -> None:
@@ -234,6 +236,7 @@ def test_worker_that_is_killed_takes_no_evidence_along(
     assert [arm["assigned"] for arm in view(gateway)["arms"]] == counted
 
 
+@pytest.mark.slow
 def test_changed_declaration_begins_again_and_a_removed_one_ends(
     make_backend: MakeBackend, make_process: MakeProcess
 ) -> None:

@@ -287,6 +287,35 @@ async def test_what_cannot_be_put_in_force_is_shown_and_tried_again(make_world: 
     assert world.desk.view("next").failure == ""
 
 
+async def test_time_counts_from_when_the_weight_is_in_force(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.serve(20_000)
+    await world.desk.look()
+    world.refusal = "No worker is there."
+    await world.minute()
+    await world.minute()
+    assert world.weights == {"challenger": 10_000}
+    world.refusal = ""
+    await world.minute()
+    assert world.weights == {"challenger": 50_000}
+    world.pass_ns(30 * 10**9)
+    world.serve(20_000)
+    await world.desk.look()
+    assert world.weights == {"challenger": 50_000}
+    await world.minute()
+    assert world.weights == {"challenger": 250_000}
+
+
+async def test_time_to_the_last_worker_is_known_to_the_next_controller(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    await world.desk.look()
+    world.another()
+    [view] = world.desk.rollouts()
+    assert view.propagation_ms == pytest.approx(12, abs=0.01)
+
+
 async def test_windows_are_by_the_wall_and_minimums_by_the_other_clock(
     make_world: MakeWorld,
 ) -> None:
@@ -310,7 +339,7 @@ async def test_clock_that_was_set_back_between_controllers_makes_nothing_negativ
     world.wall_s -= 86_400
     world.another()
     await world.desk.look()
-    assert world.desk.view("next").sentence == "At 1 %: 12ms of 1 m have passed."
+    assert world.desk.view("next").sentence == "At 1 %: 0 s of 1 m have passed."
     await world.minute()
     assert world.weights == {"challenger": 50_000}
     at = [one.at_ms for one in world.log()]
