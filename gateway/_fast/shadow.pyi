@@ -2,6 +2,7 @@ from typing import Any, Final, TypeAlias, final
 
 from gateway._fast.attempt import Caller
 from gateway._fast.mirror import Mirror
+from gateway._fast.table import Route
 
 WHOLE: Final[str]
 SSE: Final[str]
@@ -21,7 +22,9 @@ class Shadow(Caller):
     @property
     def outcome(self) -> int: ...
     @property
-    def route_plan(self) -> Any: ...
+    def asked_route(self) -> Route: ...
+    @property
+    def redacts(self) -> bool: ...
     @property
     def slow(self) -> Any: ...
     @property

@@ -183,13 +183,15 @@ cdef class Shadow(Errand):
 
     cdef int attempt_committed(self, Attempt attempt) except -1:
         """A stream has begun well, or an answer is longer than may be held."""
-        cdef uint64_t now_ns = self.worker.now()
+        # Safety: who is cancelled is let go, so that this may be the last reference to the copy.
+        cdef Shadow copy = self
+        cdef uint64_t now_ns = copy.worker.now()
         if attempt.events is not None:
-            self.keep(attempt.body)
+            copy.keep(attempt.body)
             return 0
-        self.is_cut = True
+        copy.is_cut = True
         attempt.cancel(now_ns)
-        return self.end(now_ns)
+        return copy.end(now_ns)
 
     cdef int attempt_piece(self, Attempt attempt, bytes piece) except -1:
         self.keep(piece)
@@ -200,11 +202,12 @@ cdef class Shadow(Errand):
 
     cdef int attempt_crashed(self, Attempt attempt) except -1:
         """A defect: the copy is over, whatever it was doing."""
-        if self.is_over:
+        cdef Shadow copy = self     # Safety: as above
+        if copy.is_over:
             return 0
         if attempt.state != ATTEMPT_ENDED:
-            attempt.cancel(self.worker.now())
-        return self.end(self.worker.now())
+            attempt.cancel(copy.worker.now())
+        return copy.end(copy.worker.now())
 
     # -- ends
 
@@ -235,15 +238,16 @@ cdef class Shadow(Errand):
         return self.hand_over() if self.original.is_over else 0
 
     cdef int hand_over(self) except -1:
-        if self.is_handed_over:
+        cdef Shadow copy = self     # Safety: the worker's may be the last reference
+        if copy.is_handed_over:
             return 0
-        self.is_handed_over = True
-        self.worker.shadows.discard(self)
-        if self.worker.shadowing is None:
-            self.release()
+        copy.is_handed_over = True
+        copy.worker.shadows.discard(copy)
+        if copy.worker.shadowing is None:
+            copy.release()
         else:
-            self.hold(self.needed_bytes())
-            self.worker.shadowing.ended(self)
+            copy.hold(copy.needed_bytes())
+            copy.worker.shadowing.ended(copy)
         return 0
 
     cdef uint64_t needed_bytes(self) noexcept:
@@ -280,8 +284,13 @@ cdef class Shadow(Errand):
             self.hand_over()
 
     @property
-    def route_plan(self):
-        return self.route.plan
+    def asked_route(self):
+        return self.route
+
+    @property
+    def redacts(self):
+        """Whether something may have to be taken out of what is recorded."""
+        return self.route.redacts
 
     @property
     def slow(self):
@@ -332,7 +341,7 @@ cdef tuple answer_of(Errand errand, Attempt attempt, bytes body, uint64_t total_
         # Why from its beginning: as the record of a copy has it.
         first_byte_ns = attempt.first_byte_ns - min(attempt.first_byte_ns, attempt.begun_ns)
     return (
-        <int>attempt.outcome, attempt.status, attempt.backend.name, body, form,
+        errand.outcome, errand.status, attempt.backend.name, body, form,
         attempt.ended_ns - attempt.begun_ns, first_byte_ns, attempt.cost_nano_usd,
         attempt.usage.output_tokens,
     )

@@ -163,7 +163,8 @@ def _write_rows(
         elif metric.kind != "histogram":
             values = (getattr(row, metric.source) for row in rows)
             out.samples(metric, zip((f"{{{name}}}" for name in names), values, strict=True))
-    _write_histograms(out, view, [m for m in metrics if m.kind == "histogram"], labels)
+    if histograms := [metric for metric in metrics if metric.kind == "histogram"]:
+        _write_histograms(out, view, histograms, labels)
 
 
 def _slot_samples(

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from gateway._fast import Board, Downstream, Recorder, Table, Worker, monotonic_ns
 from gateway.dataplane.dialer import Dialer
 from gateway.dataplane.health import HealthChecks
+from gateway.dataplane.shadowing import Shadowing
 from gateway.dataplane.stand_in import Sibling, StandIn
 from gateway.dataplane.table import build_table, retire
 from gateway.errors import OUTCOMES
@@ -28,6 +29,7 @@ _NS_PER_S = 1_000_000_000
 _BEAT_TICKS = 20  # a heartbeat every 200 ms
 _LOG_TICKS = 5  # the log's files are looked after every 50 ms
 _DRAIN_LOOK_S = 0.05
+_COPIES_NS = 1_000_000_000  # that a drain waits for copies of requests
 _YOUNG_OBJECTS = 10_000  # before the collector looks at them
 
 
@@ -62,6 +64,8 @@ class DataPlane:
         self._ticker: asyncio.TimerHandle | None = None
         board.take_seat(slot, os.getpid())
         self.log = self._open_log(plan, slot if number is None else number)
+        self.shadowing = Shadowing(self.worker)
+        self.worker.compare_with(self.shadowing)
         self.apply(plan)
 
     def _open_log(self, plan: Plan, number: int) -> Writer | None:
@@ -115,6 +119,7 @@ class DataPlane:
             is_secure=self._tls is not None,
         )
         self.worker.apply(table, plan.limits)
+        self.shadowing.forget()
         self.plan = plan
         if self.log is not None:
             self.log.follow(plan.log)
@@ -133,6 +138,7 @@ class DataPlane:
         """
         drain = self.plan.drain
         self.worker.lame_duck()
+        self.shadowing.stop_judging()
         if has_successor:
             self._stop_accepting()
         await asyncio.sleep(drain.lame_duck_ns / _NS_PER_S)
@@ -144,6 +150,10 @@ class DataPlane:
                 break
             await asyncio.sleep(_DRAIN_LOOK_S)
         self.worker.cut()
+        # Why so short: nobody waits for the answers to copies.
+        deadline_ns = min(deadline_ns, monotonic_ns() + _COPIES_NS)
+        while monotonic_ns() < deadline_ns and not self.shadowing.is_idle:
+            await asyncio.sleep(_DRAIN_LOOK_S)
         await self.close()
 
     def _stop_accepting(self) -> None:
@@ -157,6 +167,7 @@ class DataPlane:
         """Stop the timers and tasks; what is open is closed."""
         self._health.close()
         self._stop_accepting()
+        self.shadowing.finish()
         for backend in self.table.backends:
             backend.close_idle()
         await self._dialer.close()
@@ -165,6 +176,7 @@ class DataPlane:
         if self._ticker is not None:
             self._ticker.cancel()
         if self.log is not None:
+            self.shadowing.finish()
             self.worker.tick()
             self.worker.record_with(None, None, False)
             self.log.close()

@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flags": {"bucketing", "targeting", "variants"},
     "switches": set(),
     "summary": set(),
+    "comparison": set(),
     "state": set(),
     "protocols": {"_fast"},
     "link": set(),
@@ -71,6 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "threads",
     },
     "dataplane": {
+        "comparison",
         "bucketing",
         "targeting",
         "flags",

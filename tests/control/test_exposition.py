@@ -28,7 +28,7 @@ def make_gateway() -> FakeGateway:
     gateway = FakeGateway(plan=plan)
     rows, cells = gateway.board.rows, gateway.board.cells
     rows["skips"][:, 3, SKIPS.index("money")] = 2
-    rows["uncompared"][:, 3] = 1
+    rows["uncompared"][:, 3] = rows["requests"][:, 3] = 1
     rows["requests"][:, :3] = 7
     rows["outcomes"][0, :2, 0] = 5
     rows["outcomes"][1, :2, 39] = 2
