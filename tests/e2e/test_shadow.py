@@ -267,8 +267,8 @@ def test_judge_says_which_answer_is_better(make_backend: MakeBackend, tmp_path: 
         tmp_path,
         old,
         new,
-        each={"price": {"request": 0.0000001}},
-        shadow={"compare": {"judge": "judge"}, "max_usd_per_day": 0.0005},
+        each={"price": {"request": 0.0001}},
+        shadow={"compare": {"judge": "judge"}, "max_usd_per_day": 0.00095},
         backends={"wise": openai_backend(wise, price={"request": 0.0001})},
         routes={"judge": route("wise")},
     )
@@ -279,7 +279,7 @@ def test_judge_says_which_answer_is_better(make_backend: MakeBackend, tmp_path: 
             time.sleep(0.05)
         copies = records_in(tmp_path, 5)
         [mirror] = gateway.plane.table.routes[b"chat"].mirrors or ()
-        assert mirror.spent(int(time.time()) // 86400) == 500_500
+        assert mirror.spent(int(time.time()) // 86400) == 1_000_000
         judged = gateway.plan.routes[1]
         assert gateway.board.read_row(judged.row)["requests"] == 5
         assert skipped(gateway, "new") == {"money": 3}
@@ -314,8 +314,6 @@ def test_copies_are_in_the_metrics(make_backend: MakeBackend, make_process: Make
             assert client.post_json("/v1/chat/completions", body).status == 200
     labels = '{route="chat",backend="shadow:new"'
     until(lambda: metric(gateway, "gateway_attempts_total", labels + ',outcome="ok"}') == 1, 5.0)
-    assert (
-        metric(gateway, "gateway_shadow_skipped_total", labels + ',reason="concurrency"}') == 3
-    )
+    assert metric(gateway, "gateway_shadow_skipped_total", labels + ',reason="concurrency"}') == 3
     assert metric(gateway, "gateway_shadow_uncompared_total", labels + "}") == 0
     assert metric(gateway, "gateway_backend_up", '{backend="shadow:new"}') == 1
