@@ -33,6 +33,7 @@ PATHS = {
 }
 WAIT = -3  # what candidates choose in place of a position, when all usable ones are full
 REFUSALS = {-1: "not_capable", -2: "no_backend"}  # likewise; reasons of errors.OUTCOMES
+SWITCHED_OFF = "switched_off"
 # `{"type": …}` of a part of a message, and what a backend needs for it.
 _PARTS = {
     "image_url": "vision",
@@ -110,12 +111,12 @@ class LiveExplainer:
         choice: int,
     ) -> Explanation:
         best = max(found, key=lambda each: float(each["probability"]), default=None)
-        chosen = best["backend"] if best and choice >= 0 else None
+        chosen = best["backend"] if best and choice >= 0 and not route.is_off else None
         return Explanation(
             route=route.name,
             policy=needs.policy,
             choice=chosen,
-            refusal=REFUSALS.get(choice, ""),
+            refusal=SWITCHED_OFF if route.is_off else REFUSALS.get(choice, ""),
             is_panic=any(each["is_panic"] for each in found),
             needs=tuple(name for name, bit in CAPABILITIES.items() if needs.capabilities & bit),
             input_tokens=self._input_tokens(plan, needs, chosen),

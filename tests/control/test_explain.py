@@ -86,6 +86,12 @@ def test_choice_is_shown_with_those_who_were_excluded_and_why() -> None:
     assert local.sentence == SENTENCES["breaker_open"]
 
 
+def test_route_that_is_off_refuses_whoever_could_answer() -> None:
+    found = explained(Question(body={"model": "chat"}), FakeChooser(), is_off=True)
+    assert (found.choice, found.refusal) == (None, "switched_off")
+    assert found.candidates[0].is_eligible
+
+
 def test_body_is_read_for_what_it_needs() -> None:
     body = {
         "model": "chat",
