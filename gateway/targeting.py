@@ -43,26 +43,24 @@ def matches(
     where: Iterable[ConditionPlan],
     look: Look,
     unit: str,
-    salt: str = "",
 ) -> bool:
     """Whether a caller is in one of the audiences, if there are any, and meets all conditions.
 
-    `look` gives what stands in a field, None where nothing does. A `salt` draws the audiences'
-    shares anew: the same audience then has other members than elsewhere.
+    `look` gives what stands in a field, None where nothing does.
     """
-    if audiences and not any(is_in(audience, look, unit, salt) for audience in audiences):
+    if audiences and not any(is_in(audience, look, unit) for audience in audiences):
         return False
     return all(holds(condition, look) for condition in where)
 
 
-def is_in(audience: AudiencePlan, look: Look, unit: str, salt: str = "") -> bool:
+def is_in(audience: AudiencePlan, look: Look, unit: str) -> bool:
     """Whether a caller belongs to an audience: as listed or as described, and drawn."""
     if not (unit and unit in audience.units) and not _is_described(audience, look):
         return False
     if audience.share_ppm >= PPM:
         return True
     # Why: a share of nobody in particular cannot be kept on one side.
-    return bool(unit) and _bucket(unit, audience.name, salt) < audience.share_ppm
+    return bool(unit) and _bucket(unit, audience.name) < audience.share_ppm
 
 
 def _is_described(audience: AudiencePlan, look: Look) -> bool:
@@ -71,8 +69,8 @@ def _is_described(audience: AudiencePlan, look: Look) -> bool:
     return all(holds(condition, look) for condition in audience.where)
 
 
-def _bucket(unit: str, name: str, salt: str) -> int:
-    return bucket_of(unit.encode("utf-8", "surrogatepass"), f"audience:{name}:{salt}")
+def _bucket(unit: str, name: str) -> int:
+    return bucket_of(unit.encode("utf-8", "surrogatepass"), f"audience:{name}")
 
 
 def holds(condition: ConditionPlan, look: Look) -> bool:

@@ -149,10 +149,10 @@ def test_being_in_an_audience_says_nothing_of_the_bucket() -> None:
     assert abs(low / len(members) - 0.5) < 0.03
 
 
-def test_salt_draws_the_share_anew() -> None:
-    half = audience(share=0.5)
+def test_two_audiences_are_drawn_independently() -> None:
+    one, other = audience(share=0.5, name="one"), audience(share=0.5, name="other")
     units = [f"user-{n}" for n in range(2000)]
-    both = sum(is_in(half, looking(), unit) and is_in(half, looking(), unit, "x") for unit in units)
+    both = sum(is_in(one, looking(), unit) and is_in(other, looking(), unit) for unit in units)
     assert 400 < both < 600
 
 
