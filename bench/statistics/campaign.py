@@ -125,11 +125,7 @@ def of_moments(
         (arm.squares / np.maximum(arm.n, 1) - mean**2) / np.maximum(arm.n - 1, 1)
         for arm, mean in zip(arms, means, strict=True)
     ]
-    widest = np.maximum(spreads[0] * y.n, spreads[1] * x.n)
-    spreads = [
-        np.where(2 * arm.n < other.n, widest / np.maximum(arm.n, 1), spread)
-        for arm, other, spread in ((y, x, spreads[0]), (x, y, spreads[1]))
-    ]
+    spreads = list(sequences.steadied(y.n, spreads[0], x.n, spreads[1]))
     se = np.sqrt(np.maximum(spreads[1] + ratio**2 * spreads[0], 1e-300))
     information = 4 * x.n * y.n / np.maximum(x.n + y.n, 1)
     t = sequences.mixture_time(information, alpha, direction=direction)

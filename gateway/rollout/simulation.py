@@ -38,7 +38,7 @@ from gateway.rollout.gates import FEWEST_EVENTS, family_of
 from gateway.rollout.metrics import Metric, metric_of, name_of, signal_key
 from gateway.rollout.traffic import Effect, Mean, Traffic, share_above
 from gateway.statistics.events import log_e_array
-from gateway.statistics.sequences import log_e_of, mixture_time
+from gateway.statistics.sequences import log_e_of, mixture_time, steadied
 
 FIRST_TICK_S, LONGEST_TICK_S, GROWTH = 0.5, 60.0, 0.01
 PPM = 1_000_000
@@ -551,6 +551,7 @@ class MeanTrial(Trial):
         """`means.mean_ratio` (or `share_ratio`) over all segments, on arrays."""
         n_y, y, var_y = self._estimates(at, 0)
         n_x, x, var_x = self._estimates(at, 1)
+        var_y, var_x = steadied(n_y, var_y, n_x, var_x)
         known = (n_y > 1) & (n_x > 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             sizes = np.where(known, n_y * n_x / (n_y + n_x), 0.0)
