@@ -43,6 +43,7 @@ OPPOSITE: dict[Side, Side] = {"higher": "lower", "lower": "higher"}
 
 # Asymptotic evidence is none before; exact evidence needs no minimum.
 LEAST_OF_MEANS = 100
+LATE = 0.05  # of the stake on harm is kept for later steps
 
 
 class Stretch(Struct, frozen=True):
@@ -154,7 +155,7 @@ def _of_events(
 ) -> Compared:
     margin = float(gate.margin) if margin is None else margin
     found = _empty(stretches, *answers_of(stretches))
-    found.harm = events.log_e_segments(against_margin, margin=margin, direction="higher")
+    found.harm = events.log_e_segments(against_margin, margin=margin, direction="higher", late=LATE)
     if gate.needs == "not_worse":
         found.fine = events.log_e_segments(against_margin, margin=margin, direction="lower")
     if gate.needs == "better":

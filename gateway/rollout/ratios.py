@@ -78,9 +78,10 @@ def _told(
             hop=hop, verdict="pass", sentence=sentence, log_e=log_e, counts=totals, expected=shares
         )
     lacking = max(totals, key=lambda name: 1 - totals[name] / (expected[name] or 1))
+    share, drawn = totals[lacking] / whole * 100, shares[lacking] * 100
     sentence = (
-        f"The arms' shares at the hop `{hop}` are not as drawn: {lacking} has"
-        f" {totals[lacking] / whole * 100:.3g} % of {whole:,} instead of {shares[lacking] * 100:.3g} %."
+        f"The arms' shares at the hop `{hop}` are not as drawn: {lacking} has {share:.3g} % of"
+        f" {whole:,} instead of {drawn:.3g} %."
     )
     return RatioVerdict(
         hop=hop, verdict="fail", sentence=sentence, log_e=log_e, counts=totals, expected=shares

