@@ -25,13 +25,13 @@ def wrong(
 ) -> dict[str, str]:
     """What is wrong when this rollout, `r`, is declared: path below it -> message."""
     found = problems_of(
-        {"backends.third": OPENAI, **(changes or {})}, rollouts={"r": rollout}, **top
+        {"backends.third": dict(OPENAI), **(changes or {})}, rollouts={"r": rollout}, **top
     )
     return {path.removeprefix("rollouts.r."): message for path, message in found.items()}
 
 
 def doubts(rollout: dict[str, Any], changes: dict[str, Any] | None = None) -> dict[str, str]:
-    found = document({"backends.third": OPENAI, **(changes or {})}, rollouts={"r": rollout})
+    found = document({"backends.third": dict(OPENAI), **(changes or {})}, rollouts={"r": rollout})
     return {one.path.removeprefix("rollouts.r."): one.message for one in found.warnings}
 
 
@@ -266,7 +266,7 @@ def test_an_arm_that_cannot_do_what_the_route_can_is_refused() -> None:
 
 
 def together(**rollouts: Any) -> dict[str, str]:
-    return problems_of({"backends.third": OPENAI}, rollouts=rollouts)
+    return problems_of({"backends.third": dict(OPENAI)}, rollouts=rollouts)
 
 
 def test_rollouts_of_one_layer_want_parts_of_their_own() -> None:
