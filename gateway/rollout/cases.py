@@ -85,6 +85,8 @@ class Case(Struct, eq=False, kw_only=True):
     wait: Wait = ""
     settling: Settling | None = None  # from when the weights are in force
     decided_ns: int = 0  # monotonic: when the verdict was there that is being delivered
+    harm: int = 0  # what challengers had done wrong, by the reading that was judged last
+    defect: str = ""  # why it cannot be looked at
     failure: str = ""  # why the last decision is not in force yet
 
     @property
@@ -154,6 +156,15 @@ def skip(account: Account, reading: Evidence) -> None:
     """Takes a reading as seen, but credits nothing of the arms to anybody."""
     account.take(replace(reading, arms={}))
     account.seen = replace(account.seen, arms={**account.seen.arms, **reading.arms})
+
+
+def harm_in(reading: Evidence) -> int:
+    """What challengers have done wrong, all together: when it grows it is time to judge."""
+    return sum(
+        counts.errors + counts.timeouts + counts.truncated + counts.schema_violations
+        for arm, counts in reading.arms.items()
+        if arm != CHAMPION
+    )
 
 
 def _suspicion(judgement: Judgement | None) -> str:

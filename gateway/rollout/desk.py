@@ -27,7 +27,7 @@ from gateway.errors import GatewayError, IllegalTransition, UnknownRollout
 from gateway.messages import Delivery
 from gateway.rollout import machine
 from gateway.rollout.admission import admitted
-from gateway.rollout.cases import Case, Kept
+from gateway.rollout.cases import Case, Kept, harm_in
 from gateway.rollout.clock import NS_PER_MS, Clock
 from gateway.rollout.counts import Evidence
 from gateway.rollout.decisions import Decision, Entry, opened
@@ -42,7 +42,8 @@ from gateway.rollout.views import view_of
 from gateway.rollout.windows import Window, is_open, opening, parsed
 
 LOOK_S = 0.5
-SETTLE_LOOK_S = 0.02
+GLANCE_S = 0.1  # for harm that was done
+SETTLE_GLANCE_S = 0.02  # for requests that the old weights drew
 SAVE_MS = 5_000  # a board that is lost with its gateway takes so much evidence along
 SETTLE_MS = 30_000  # longer than that nobody waits for the requests drawn by old weights
 FIRST_PAUSE_NS, LONGEST_PAUSE_NS = 5 * 10**8, 10 * 10**9
@@ -222,17 +223,29 @@ class Desk:
         log.error("rollouts were not looked at: %s", error, exc_info=None if is_ours else error)
 
     async def _rest(self) -> None:
-        """Until the next look; what settles is looked for more often, so that little is lost."""
-        until_ns = self._clock.monotonic_ns() + int(LOOK_S * 1e9)
-        while (left_ns := until_ns - self._clock.monotonic_ns()) > 0:
-            settling = [case for case in self._ledger.cases.values() if case.settling is not None]
-            if not settling:
-                await asyncio.sleep(left_ns / 1e9)
-                continue
-            await asyncio.sleep(SETTLE_LOOK_S)
+        """Until the next look, or until there is reason to look at once.
+
+        Cost: reading the counters of a rollout takes a tenth of what judging them takes.
+        """
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + LOOK_S
+        while (left_s := until_s - loop.time()) > 0:
+            live = [case for case in self._ledger.cases.values() if case.is_live]
+            settling = [case for case in live if case.settling is not None]
+            glance_s = SETTLE_GLANCE_S if settling else GLANCE_S
+            await asyncio.sleep(min(left_s, glance_s if live else LOOK_S))
             async with self._lock:
                 for case in settling:
-                    self._settle(case)
+                    self._try(self._settle, case)
+                if any(self._try(self._has_news, case) for case in live):
+                    return
+
+    def _has_news(self, case: Case) -> bool:
+        """Whether a challenger has done harm since it was looked at last."""
+        if not case.is_live:
+            return True
+        reading = self._witness.read(case.state.name, case.rollout)
+        return harm_in(reading) > case.harm or bool(reading.open_breakers)
 
     def _settle(self, case: Case) -> None:
         """Evidence counts again once the requests that the old weights drew have ended."""
@@ -249,24 +262,30 @@ class Desk:
             await self._deliver(DESK)
             for case in list(self._ledger.cases.values()):
                 if case.is_live:
-                    self._try(case)
+                    self._try(self._look_at, case)
             await self._deliver(DESK)
 
-    def _try(self, case: Case) -> None:
+    def _try(self, act: Callable[[Case], object], case: Case) -> bool:
+        """Whether it says so; a defect is told once, and shown until it is gone."""
         try:
-            self._look_at(case)
+            found = bool(act(case))
         except GatewayError:
             raise
         except Exception as error:  # Why: Rule 3
             self._failures += 1
-            case.failure = f"It cannot be looked at, by a defect: {error!r}."
-            log.exception("rollout could not be looked at", extra={"rollout": case.state.name})
+            sentence = f"It cannot be looked at, by a defect: {error!r}."
+            if case.defect != sentence:
+                log.exception("rollout could not be looked at", extra={"rollout": case.state.name})
+            case.defect = sentence
+            return False
+        return found
 
     def _look_at(self, case: Case) -> None:
         """Reads, judges and follows, until nothing follows any more."""
         name, frozen = case.state.name, _frozen(case)
         was_settling = case.kept.is_settling
         reading = self._witness.read(name, case.rollout)
+        case.harm = harm_in(reading)
         case.credit(reading, SETTLE_MS)
         case.kept.account.freeze(case.rollout, self._witness.reference(case.rollout))
         now_ms = self._clock.now_ms()
@@ -280,6 +299,7 @@ class Desk:
             is_something = self._follow(case, move, DESK, decided_ns=decided_ns)
             if not is_something or case.kept.undelivered:
                 break  # Why: one step at a time, each delivered before the next
+        case.defect = ""
         is_old = now_ms - case.kept.at_ms >= SAVE_MS
         if is_old or was_settling != case.kept.is_settling or frozen != _frozen(case):
             self._ledger.save([case])
@@ -380,7 +400,7 @@ class Desk:
             self._confirm(waiting, changed)
         for case in self._ledger.cases.values():
             if case.is_live and case.kept.is_settling and case.settling is None:
-                self._settle(case)
+                self._try(self._settle, case)
 
     def _unsettle(self, wanted: Delivery, before: Delivery) -> None:
         """What stands otherwise than it was decided (after a crash) is evidence for nobody."""

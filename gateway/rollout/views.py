@@ -76,7 +76,7 @@ def view_of(case: Case) -> View:
         srm=judgement.srm if judgement else (),
         winner=state.winner,
         edit="" if case.kept.is_gone else edit_of(state, rollout),
-        failure=case.failure,
+        failure=case.failure or case.defect,
         verbs=() if case.kept.is_gone else possible(state),
         is_dry_run=rollout.dry_run,
         spec_hash=state.spec_hash,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from msgspec.structs import replace
 
 from gateway.config.document import parse_rollout
 from gateway.errors import ConfigError, IllegalTransition, StateError, UnknownRollout
-from gateway.messages import Delivery
+from gateway.messages import Delivery, Standing
+from gateway.rollout import desk as desk_module
 from gateway.rollout.decisions import verify
 from gateway.rollout.standing import spec_hash
 from gateway.variants import rollout_hash
@@ -78,6 +80,42 @@ async def test_open_breakers_are_enough(make_world: MakeWorld) -> None:
     world.open_arms = ("challenger",)
     await world.desk.look()
     assert world.weights == {}
+
+
+async def test_harm_is_looked_at_at_once(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with the next look, which would be a minute later."""
+    monkeypatch.setattr(desk_module, "LOOK_S", 60)
+    world = make_world()
+    await world.desk.look()
+    running = asyncio.create_task(world.desk.run())
+    await asyncio.sleep(0.05)
+    world.errors = {"challenger": 30}
+    world.serve(20_000)
+    async with asyncio.timeout(5):
+        while world.weights:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert world.events()[-1] == "rolled_back"
+
+
+async def test_look_that_fails_is_not_the_last_one(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(desk_module, "LOOK_S", 0.01)
+    world = make_world()
+    broken = world.counts
+    world.counts = None  # type: ignore[assignment]
+    world.delivery = Delivery(rollouts={"next": Standing(spec="")})
+    running = asyncio.create_task(world.desk.run())
+    await asyncio.sleep(0.1)
+    assert "It cannot be looked at, by a defect" in world.desk.view("next").failure
+    world.counts = broken
+    await asyncio.sleep(0.1)
+    running.cancel()
+    assert world.weights == {"challenger": 10_000}
+    assert caplog.text.count("rollout could not be looked at") == 1
 
 
 async def test_decision_holds_what_it_was_made_of(make_world: MakeWorld) -> None:
