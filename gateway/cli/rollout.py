@@ -2,6 +2,9 @@
 
 `get`, `status`, `promote`, `abort`, `retry` and `undo` are used as those of
 `kubectl argo rollouts`. Verbs that look into files need no running gateway.
+
+Why imports in functions: what reads configurations, evidence and the database takes half
+a second to import, which `get` and `status` need not wait for.
 """
 
 from __future__ import annotations
@@ -17,12 +20,11 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import rollout_evidence, rollout_files, rollout_tree
+from gateway.cli import rollout_tree
 from gateway.cli.admin import DEFAULT_URL, AdminError, AdminUrl, AsJson, ask
 from gateway.cli.columns import columns
 from gateway.cli.rollout_name import Name, path_of
 from gateway.cli.verbs import FAILED, verb_app
-from gateway.config.units import Duration
 
 app = verb_app(help="Move a route's traffic to a challenger, step by step, and back.")
 
@@ -30,6 +32,15 @@ EVERY_S = 1.0
 STILL_GOING = 3  # exit code of `status`
 AWAY_S = 10.0  # a controller that is started again is there by then
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+SpecFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A gateway.yaml, or YAML of one rollout.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="What one rollout refers to; default: gateway.yaml, if it is there."
+    ),
+]
 HISTORY_HEAD = ("N", "AT", "REV", "EVENT", "BY", "PHASE", "WEIGHTS", "SAYS")
 
 
@@ -101,7 +112,9 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Begin a rollout that is declared in gateway.yaml, or in a file of its own."""
-    text = "" if file is None else rollout_files.text_of(file)
+    from gateway.cli.rollout_files import text_of  # noqa: PLC0415  see above
+
+    text = "" if file is None else text_of(file)
     _say(admin, name, "start", as_json, text=text)
 
 
@@ -182,9 +195,63 @@ def history(name: Name, admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) 
     print(columns(HISTORY_HEAD, rows, "N REV") if rows else "nothing was decided yet")
 
 
-app.command()(rollout_evidence.explain)
-app.command(name="verify")(rollout_evidence.verify_log)
-app.command()(rollout_files.lint)
+@app.command()
+def explain(
+    name: Name,
+    n: Annotated[
+        int, typer.Argument(metavar="[N]", help="A decision's number; default: the last one.")
+    ] = 0,
+    admin: AdminUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a decision was made of, and find its verdicts again from the evidence alone.
+
+    Exits with 1 when the same evidence does not give the same verdicts.
+    """
+    from gateway.cli import rollout_evidence  # noqa: PLC0415  see above
+
+    number = n or _last_with_evidence(admin, name)
+    said = ask(admin, f"{path_of(name)}/decisions/{number}")
+    answer = rollout_evidence.explained(rollout_evidence.decision_of(said))
+    print(_as_json(answer) if as_json else rollout_evidence.page(answer))
+    if answer["agrees"] is False:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def verify(admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Check the decision log: the chain of its hashes, and each verdict from its evidence.
+
+    Exits with 1 when an entry was changed, is missing, or has another verdict.
+    """
+    from gateway.cli import rollout_evidence  # noqa: PLC0415  see above
+
+    answer = rollout_evidence.verified(
+        lambda after: rollout_evidence.entries_of(ask(admin, f"/api/v1/decisions?after={after}"))
+    )
+    print(_as_json(answer) if as_json else rollout_evidence.verdict_on_log(answer))
+    if answer["problems"]:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def lint(file: SpecFile, config: Config = None, as_json: AsJson = False) -> None:
+    """Say every problem of the rollouts in a file, with its path; nothing is changed.
+
+    The file is a whole gateway.yaml, or one rollout as `start --file` takes it. Exits with
+    0 when it is right, 1 when it is not.
+    """
+    from gateway.cli import check, rollout_files  # noqa: PLC0415  see above
+
+    found = rollout_files.look_into(file, config)
+    if as_json:
+        print(_as_json(rollout_files.as_json(found)))
+    elif found.problems:
+        check.print_problems(file, found.problems)
+    else:
+        print(rollout_files.page(file, found))
+    if found.problems:
+        raise typer.Exit(FAILED)
 
 
 def _say(admin: str, name: str, verb: str, as_json: bool, **said: object) -> None:
@@ -224,7 +291,17 @@ def _awaited(
         sleep(min(EVERY_S, left_s))
 
 
+def _last_with_evidence(admin: str, name: str) -> int:
+    entries = ask(admin, f"{path_of(name)}/decisions")
+    judged = [entry["n"] for entry in entries if entry["has_evidence"]]
+    if not entries:
+        raise AdminError(f"nothing was decided of `{name}` yet")
+    return int(judged[-1] if judged else entries[-1]["n"])
+
+
 def _seconds(text: str) -> float:
+    from gateway.config.units import Duration  # noqa: PLC0415  see above
+
     try:
         return Duration.parse(text) / 1e9
     except ValueError as error:

@@ -5,19 +5,14 @@ Rule: verdicts are found again from the entry alone: its declaration, its eviden
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import typer
 
-from gateway.cli.admin import DEFAULT_URL, AdminError, AdminUrl, AsJson, ask
 from gateway.cli.columns import NONE, columns, share, usd
-from gateway.cli.rollout_name import Name, path_of
 from gateway.cli.rollout_tree import LATER, VERDICTS
-from gateway.cli.verbs import FAILED
 from gateway.rollout.counts import ArmCounts, Segment
 from gateway.rollout.decisions import NOTHING, Decision, DecisionsError, Entry, opened, verify
 from gateway.rollout.verdict import Judgement
@@ -30,41 +25,6 @@ ARM_HEAD = ("STEP", "SHARE", "ARM", "ASSIGNED", "ANSWERED", "ERRORS", "TIMEOUTS"
 ARM_RIGHT = "SHARE ASSIGNED ANSWERED ERRORS TIMEOUTS COST"
 
 Replay = Callable[[Decision], "Replayed"]
-
-
-def explain(
-    name: Name,
-    n: Annotated[
-        int, typer.Argument(metavar="[N]", help="A decision's number; default: the last one.")
-    ] = 0,
-    admin: AdminUrl = DEFAULT_URL,
-    as_json: AsJson = False,
-) -> None:
-    """Show what a decision was made of, and find its verdicts again from the evidence alone.
-
-    Exits with 1 when the same evidence does not give the same verdicts.
-    """
-    number = n or _last_with_evidence(admin, name)
-    said = ask(admin, f"{path_of(name)}/decisions/{number}")
-    answer = explained(decision_of(said))
-    print(json.dumps(answer, indent=2) if as_json else page(answer))
-    if answer["agrees"] is False:
-        raise typer.Exit(FAILED)
-
-
-def verify_log(admin: AdminUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Check the decision log: the chain of its hashes, and each verdict from its evidence.
-
-    Exits with 1 when an entry was changed, is missing, or has another verdict.
-    """
-
-    def behind(after: int) -> tuple[Entry, ...]:
-        return entries_of(ask(admin, f"/api/v1/decisions?after={after}"))
-
-    answer = verified(behind)
-    print(json.dumps(answer, indent=2) if as_json else verdict_on_log(answer))
-    if answer["problems"]:
-        raise typer.Exit(FAILED)
 
 
 def explained(decision: Decision, replay: Replay | None = None) -> dict[str, Any]:
@@ -234,14 +194,6 @@ def _replay() -> Replay:
     from gateway.rollout.replay import replay  # noqa: PLC0415  scipy takes its time
 
     return replay
-
-
-def _last_with_evidence(admin: str, name: str) -> int:
-    entries = ask(admin, f"{path_of(name)}/decisions")
-    judged = [entry["n"] for entry in entries if entry["has_evidence"]]
-    if not entries:
-        raise AdminError(f"nothing was decided of `{name}` yet")
-    return int(judged[-1] if judged else entries[-1]["n"])
 
 
 def decision_of(answer: object) -> Decision:

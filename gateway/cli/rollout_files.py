@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-import typer
 import yaml
 
-from gateway.cli.admin import AsJson
-from gateway.cli.check import print_problems
-from gateway.cli.verbs import FAILED
 from gateway.compiler import compile_plan
 from gateway.config import Document, load, parse
 from gateway.config.document import parse_rollout
@@ -24,16 +19,6 @@ from gateway.errors import ConfigError, Problem
 DEFAULT_CONFIG = Path("gateway.yaml")
 _WHOLE = ("backends", "routes", "rollouts")
 
-SpecFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A gateway.yaml, or YAML of one rollout.")
-]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="What one rollout refers to; default: gateway.yaml, if it is there."
-    ),
-]
-
 
 class Found(msgspec.Struct, frozen=True):
     """What a file declares, and what is to be said of it."""
@@ -42,23 +27,6 @@ class Found(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     note: str = ""
-
-
-def lint(file: SpecFile, config: Config = None, as_json: AsJson = False) -> None:
-    """Say every problem of the rollouts in a file, with its path; nothing is changed.
-
-    The file is a whole gateway.yaml, or one rollout as `start --file` takes it. Exits with
-    0 when it is right, 1 when it is not.
-    """
-    found = look_into(file, config)
-    if as_json:
-        print(json.dumps(_as_json(found), indent=2))
-    elif found.problems:
-        print_problems(file, found.problems)
-    else:
-        _print_good(file, found)
-    if found.problems:
-        raise typer.Exit(FAILED)
 
 
 def look_into(file: Path, config: Path | None) -> Found:
@@ -127,16 +95,16 @@ def _unplaced(problem: Problem) -> Problem:
     return msgspec.structs.replace(problem, line=0)
 
 
-def _print_good(file: Path, found: Found) -> None:
+def page(file: Path, found: Found) -> str:
+    """What is said of a file without problems."""
     names = ", ".join(found.rollouts)
-    print(f"{file} is valid{f': {names}' if names else ''}")
-    for warning in found.warnings:
-        print(f"  warning: {warning}")
-    if found.note:
-        print(f"  note: {found.note}")
+    lines = [f"{file} is valid{f': {names}' if names else ''}"]
+    lines += [f"  warning: {warning}" for warning in found.warnings]
+    lines += [f"  note: {found.note}"] if found.note else []
+    return "\n".join(lines)
 
 
-def _as_json(found: Found) -> dict[str, Any]:
+def as_json(found: Found) -> dict[str, Any]:
     return {
         "valid": not found.problems,
         "rollouts": list(found.rollouts),
