@@ -75,6 +75,7 @@ class _Flag:
     def __init__(self, plan: FlagPlan) -> None:
         self._plan = plan
         self._values = dict(plan.variants)
+        self._served: dict[tuple[str, str], Evaluation] = {}  # at most variants × reasons
 
     def evaluate(self, context: Context) -> Evaluation:
         plan = self._plan
@@ -103,9 +104,12 @@ class _Flag:
         return self._serve(part_at(rule.variants, bucket), "SPLIT")
 
     def _serve(self, variant: str, reason: str) -> Evaluation:
-        return Evaluation(
-            key=self._plan.key, reason=reason, variant=variant, value=self._values[variant]
-        )
+        found = self._served.get((variant, reason))
+        if found is None:
+            value = self._values[variant]
+            found = Evaluation(key=self._plan.key, reason=reason, variant=variant, value=value)
+            self._served[variant, reason] = found
+        return found
 
 
 def failure(key: str, error: str, details: str) -> Evaluation:

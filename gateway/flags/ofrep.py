@@ -15,6 +15,7 @@ https://github.com/open-feature/protocol/blob/main/service/openapi.yaml
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,6 +28,7 @@ PREFIX = "/ofrep/v1/"
 EVALUATE = PREFIX + "evaluate/flags"
 CONFIGURATION = PREFIX + "configuration"
 POLL_MS = 1000  # oftener nobody needs to ask
+MOST_KEPT = 4096  # evaluations as JSON; keys that nobody has are among them, so it is bounded
 
 _STATUSES = {"FLAG_NOT_FOUND": 404, "GENERAL": 500}
 _CONFIGURATION = msgspec.json.encode(
@@ -85,7 +87,7 @@ def _single(flags: Flags, key: str, body: bytes) -> Answer:
     except _Wrong as wrong:
         return Answer(400, _encoded({"key": key, **_told(wrong)}))
     status = _STATUSES.get(found.error, 400) if found.error else 200
-    return Answer(status, _encoded(_as_json(found)))
+    return Answer(status, _as_json(found))
 
 
 def _bulk(flags: Flags, body: bytes, if_none_match: str) -> Answer:
@@ -93,7 +95,7 @@ def _bulk(flags: Flags, body: bytes, if_none_match: str) -> Answer:
         found = flags.all(context_of(body))
     except _Wrong as wrong:
         return Answer(400, _encoded(_told(wrong)))
-    return _tagged(_encoded({"flags": [_as_json(each) for each in found]}), if_none_match)
+    return _tagged(b'{"flags":[%b]}' % b",".join(map(_as_json, found)), if_none_match)
 
 
 def context_of(body: bytes) -> Context:
@@ -116,13 +118,15 @@ def _told(wrong: _Wrong) -> dict[str, str]:
     return {"errorCode": wrong.code, "errorDetails": wrong.details}
 
 
-def _as_json(found: Evaluation) -> dict[str, Any]:
+@lru_cache(MOST_KEPT)
+def _as_json(found: Evaluation) -> bytes:
     if found.error:
-        return {"key": found.key, "errorCode": found.error, "errorDetails": found.details}
+        told = {"key": found.key, "errorCode": found.error, "errorDetails": found.details}
+        return _encoded(told)
     shown: dict[str, Any] = {"key": found.key, "reason": found.reason, "metadata": {}}
     if found.value is not None:
         shown |= {"variant": found.variant, "value": msgspec.Raw(found.value)}
-    return shown
+    return _encoded(shown)
 
 
 def _encoded(value: Any) -> bytes:
