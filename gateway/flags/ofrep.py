@@ -85,7 +85,7 @@ def _single(flags: Flags, key: str, body: bytes) -> Answer:
     try:
         found = flags.evaluate(key, context_of(body))
     except _Wrong as wrong:
-        return Answer(400, _encoded({"key": key, **_told(wrong)}))
+        return Answer(400, msgspec.json.encode({"key": key, **_told(wrong)}))
     status = _STATUSES.get(found.error, 400) if found.error else 200
     return Answer(status, _as_json(found))
 
@@ -94,7 +94,7 @@ def _bulk(flags: Flags, body: bytes, if_none_match: str) -> Answer:
     try:
         found = flags.all(context_of(body))
     except _Wrong as wrong:
-        return Answer(400, _encoded(_told(wrong)))
+        return Answer(400, msgspec.json.encode(_told(wrong)))
     return _tagged(b'{"flags":[%b]}' % b",".join(map(_as_json, found)), if_none_match)
 
 
@@ -122,20 +122,11 @@ def _told(wrong: _Wrong) -> dict[str, str]:
 def _as_json(found: Evaluation) -> bytes:
     if found.error:
         told = {"key": found.key, "errorCode": found.error, "errorDetails": found.details}
-        return _encoded(told)
+        return msgspec.json.encode(told)
     shown: dict[str, Any] = {"key": found.key, "reason": found.reason, "metadata": {}}
     if found.value is not None:
         shown |= {"variant": found.variant, "value": msgspec.Raw(found.value)}
-    return _encoded(shown)
-
-
-def _encoded(value: Any) -> bytes:
-    # Why: what came as half a surrogate pair is no UTF-8 and goes back as a question mark.
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        key = value["key"].encode("utf-8", "replace").decode()
-        return msgspec.json.encode({**value, "key": key})
+    return msgspec.json.encode(shown)
 
 
 def _tagged(body: bytes, if_none_match: str) -> Answer:

@@ -305,18 +305,17 @@ class _Wire:
         return flags, tag
 
     def _exchange(self, body: str, headers: Mapping[str, str]) -> tuple[int, bytes, str]:
-        # Why twice: a kept connection may have been closed since; a new one was not.
         was_open = self._connection.sock is not None
-        for is_last in (not was_open, True):
-            try:
-                self._connection.request("POST", self._path, body, dict(headers))
-                answer = self._connection.getresponse()
-                return answer.status, answer.read(MOST_BYTES), answer.headers.get("etag", "")
-            except (OSError, http.client.HTTPException) as error:
-                self._connection.close()
-                if is_last:
-                    raise Away(f"no gateway answers ({type(error).__name__})") from None
-        raise AssertionError  # the last one returns or raises
+        try:
+            self._connection.request("POST", self._path, body, dict(headers))
+            answer = self._connection.getresponse()
+            return answer.status, answer.read(MOST_BYTES), answer.headers.get("etag", "")
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            if not was_open:
+                raise Away(f"no gateway answers ({type(error).__name__})") from None
+        # Why again: a kept connection may have been closed meanwhile; a new one was not.
+        return self._exchange(body, headers)
 
     def close(self) -> None:
         with self._lock:

@@ -103,6 +103,15 @@ def test_wrong_flag_is_told(top: dict[str, Any], path: str, message: str) -> Non
     assert problems_of({}, **top) == {path: message}
 
 
+def test_there_is_room_for_a_thousand_flags_of_a_hundred_rules() -> None:
+    many = {f"flag-{number}": FLAG for number in range(1001)}
+    assert problems_of({}, flags=many) == {"flags": "at most 1000 flags fit"}
+    rules = [
+        {"where": [{"field": "n", "values": [number]}], "variant": "on"} for number in range(101)
+    ]
+    assert problems_of({}, **flags(rules=rules)) == {"flags.beta.rules": "at most 100 rules fit"}
+
+
 def test_sound_flags_are_no_problem() -> None:
     rules = [
         {"audiences": ["eu"], "variant": "on"},

@@ -13,7 +13,7 @@ from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import EventDetails, ProviderEvent
-from openfeature.exception import ErrorCode
+from openfeature.exception import ErrorCode, GeneralError, ProviderNotReadyError
 from openfeature.flag_evaluation import Reason
 
 from gateway.flags.provider import GatewayProvider
@@ -168,7 +168,10 @@ class Counting:
     def _answer(self, connection: socket.socket) -> bytes:
         data = b""
         while b"\r\n\r\n" not in data:
-            data += connection.recv(65536)
+            piece = connection.recv(65536)
+            if not piece or data[:1] == b"\x16":  # a handshake of TLS
+                return b""
+            data += piece
         head, _, body = data.partition(b"\r\n\r\n")
         lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
         fields = {name.lower(): value for name, value in lines.items()}
@@ -277,6 +280,22 @@ def test_unknown_error_code_is_a_general_one(
     counting.flags = [{"key": "f", "errorCode": "NEW_ONE", "errorDetails": "so"}]
     told = use(counting.url).get_boolean_details("f", False)
     assert (told.error_code, told.error_message) == (ErrorCode.GENERAL, "so")
+
+
+def test_nobody_at_the_address_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    provider = GatewayProvider(url, poll_s=30.0)
+    with pytest.raises(ProviderNotReadyError) as caught:
+        provider.initialize(EvaluationContext())
+    assert caught.value.error_message == "no gateway answers (ConnectionRefusedError)"
+    provider.shutdown()
+    provider.shutdown()
+
+
+def test_server_without_tls_is_no_gateway_at_https(counting: Counting) -> None:
+    with pytest.raises(GeneralError):
+        GatewayProvider(counting.url.replace("http:", "https:"), timeout_s=0.2)._flag("f", None)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://host", "http://"])
