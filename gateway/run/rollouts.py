@@ -89,7 +89,11 @@ class LiveRollouts:
             self.log.close()
 
     async def _first(self) -> None:
-        while not (self._reload.document.config.rollouts or self.desk.has_any):
+        while not (
+            self._reload.document.config.rollouts
+            or self._reload.delivery.rollouts  # Why: what nobody knows of may not stand
+            or self.desk.has_any
+        ):
             await asyncio.sleep(LOOK_S)
 
 

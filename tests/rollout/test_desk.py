@@ -466,6 +466,14 @@ async def test_state_of_another_program_begins_anew(make_world: MakeWorld) -> No
     assert world.desk.view("next").phase == "running"
 
 
+async def test_what_nobody_knows_of_does_not_stand(make_world: MakeWorld) -> None:
+    """As after the database was lost, but not the delivery."""
+    left = Delivery(specs={"lost": BY_HAND}, rollouts={"lost": Standing(spec="x")}, off=("a",))
+    world = make_world("", delivery=left)
+    await world.desk.look()
+    assert world.delivery == Delivery(off=("a",))
+
+
 async def test_figures_name_every_phase(make_world: MakeWorld) -> None:
     world = make_world()
     await world.desk.look()
