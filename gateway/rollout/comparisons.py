@@ -409,7 +409,7 @@ def _add_pairs(
 
 
 def _add_outcomes(found: Compared, paired: PairCounts, gate: Gate, metric: Metric) -> None:
-    """McNemar: of the pairs of which one side failed, half are the challenger's."""
+    """Of the pairs in which one side failed, half are the challenger's (McNemar)."""
     if metric.name == "errors":
         worse, better = paired.only_champion_ok, paired.only_challenger_ok
         both, n = paired.neither_ok, paired.pairs
@@ -418,11 +418,11 @@ def _add_outcomes(found: Compared, paired: PairCounts, gate: Gate, metric: Metri
         both = paired.neither_valid
         n = both + worse + better + paired.both_valid
     margin = float(gate.margin)
-    found.harm += events.log_e_events(worse, better, 0.5, margin=margin)
+    found.harm += pairs.log_e_outcomes(worse, better, both, margin=margin)
     if gate.needs == "not_worse":
-        found.fine += events.log_e_events(worse, better, 0.5, margin=margin, direction="lower")
+        found.fine += pairs.log_e_outcomes(worse, better, both, margin=margin, direction="lower")
     if gate.needs == "better":
-        found.better += events.log_e_events(worse, better, 0.5, direction="lower")
+        found.better += pairs.log_e_outcomes(worse, better, both, direction="lower")
     found.events = (found.events or 0) + worse
     if not found.challenger_n and n:
         found.champion_value, found.challenger_value = (better + both) / n, (worse + both) / n

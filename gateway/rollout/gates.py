@@ -187,7 +187,7 @@ def _rate(segments: Sequence[Segment], arm: str, metric: Metric) -> float:
     last = segments[-1]
     counts = last.evidence.arm(arm)
     n = counts.ended
-    if metric.signal:
+    if metric.signal and metric.statistic != "events":
         n = counts.feedback[metric.signal].n if metric.signal in counts.feedback else 0
     elif metric.statistic == "disagreement":
         n = last.evidence.pairs[arm].compared if arm in last.evidence.pairs else 0
@@ -240,7 +240,8 @@ def _waiting(verdict: Verdict, asked: _Asked, found: Compared, needed: int | Non
         return replace(verdict, sentence=sentence)
     needed = max(needed, 1)
     unit = "pairs" if asked.metric.statistic == "disagreement" else "requests"
-    unit = "signals" if asked.metric.signal else unit
+    if asked.metric.signal and asked.metric.statistic != "events":
+        unit = "signals"
     seconds = needed / asked.rate_per_s if asked.rate_per_s > 0 else 0.0
     when = f", about {told_s(seconds)} at this rate" if seconds else ", and none are coming"
     sentence = f"Not enough data: {needed:,} more {unit}{when}{figures}."

@@ -277,6 +277,14 @@ def test_a_shadow_that_fails_is_caught_before_it_serves_anybody() -> None:
     assert verdict_of(ERRORS, segment(counts(500), counts(0), 0.0, pairs=fine)).verdict == "pass"
 
 
+def test_a_margin_on_paired_failures_counts_those_that_both_share() -> None:
+    gate = Gate(metric="errors", margin=Share(0.2))
+    shared = pairs(pairs=4000, both_ok=3580, neither_ok=400, only_champion_ok=20)
+    assert verdict_of(gate, segment(counts(0), counts(0), 0.0, pairs=shared)).verdict == "pass"
+    alone = pairs(pairs=4000, both_ok=3780, neither_ok=200, only_champion_ok=120)
+    assert verdict_of(gate, segment(counts(0), counts(0), 0.0, pairs=alone)).verdict == "fail"
+
+
 def test_paired_costs_need_few_requests() -> None:
     dear = pairs(pairs=120, both_ok=120)
     for at in range(120):
