@@ -1,1 +1,1 @@
-"""Rollouts on real sockets: how soon a worse challenger is taken back, and an equal one let through."""
+"""Rollouts on real sockets: a worse challenger is taken back, an equal one let through."""

@@ -25,7 +25,6 @@ from typing import Any
 
 from bench.rollouts.scenarios import ERRORS, SCENARIOS, TOKENS, Scenario
 
-CONNECTIONS = 32
 LOOK_S = 0.05
 START_S = 30.0
 ENDED = {"rolled_back", "promoted", "aborted"}
@@ -106,19 +105,17 @@ class Gateway:
             time.sleep(LOOK_S)
         took_s = time.monotonic() - began_s
         if view["phase"] not in ENDED:
-            print(json.dumps(view, indent=1)[:3000], file=sys.stderr)
             self.call(f"/{name}/abort", {"reason": "the benchmark gives up"})
         return {
             "phase": view["phase"],
-            "requests": judged(self.call(f"/{name}/decisions"), view),
+            "requests": given_to_challenger(view),
             "took_s": took_s,
-            "propagation_ms": view.get("propagation_ms"),
+            "propagation_ms": (view["propagation_s"] or 0.0) * 1000,
             "says": view["sentence"],
         }
 
 
-def judged(decisions: list[dict[str, Any]], view: dict[str, Any]) -> int:
-    """Requests that the challenger had been given when it was decided."""
+def given_to_challenger(view: dict[str, Any]) -> int:
     counts = {arm["name"]: arm for arm in view["arms"]}
     return int(counts["challenger"]["assigned"])
 
@@ -141,7 +138,7 @@ def measure(scenario: Scenario, runs: int) -> list[dict[str, Any]]:
         wait_for(f"http://127.0.0.1:{port}/readyz")
         wait_for(gateway.url)
         likes = (str(scenario.champion_likes), str(scenario.likes))
-        traffic = ("-m", "bench.rollouts.traffic", str(port), str(CONNECTIONS), *likes)
+        traffic = ("-m", "bench.rollouts.traffic", str(port), str(scenario.connections), *likes)
         stack.enter_context(running(*traffic))
         return [gateway.run(f"run-{number}", scenario) for number in range(runs)]
 
@@ -171,7 +168,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="scenarios whose name holds this")
     parser.add_argument("--output", type=Path, help="file for what was measured, JSON")
     given = parser.parse_args()
-    os.environ.setdefault("PYTHONPATH", os.getcwd())
+    os.environ.setdefault("PYTHONPATH", str(Path.cwd()))
     kept: dict[str, list[dict[str, Any]]] = {}
     print(HEAD)
     for scenario in SCENARIOS:
@@ -180,9 +177,7 @@ def main() -> int:
             print(line(scenario, kept[scenario.name]), flush=True)
     if given.output:
         given.output.write_text(json.dumps(kept, indent=1) + "\n")
-    wrong = [
-        name for name, found in kept.items() for one in found if one["phase"] not in ENDED
-    ]
+    wrong = [name for name, found in kept.items() for one in found if one["phase"] not in ENDED]
     return bool(wrong)
 
 

@@ -44,22 +44,24 @@ class Model(asyncio.Protocol):
             if len(self.buffer) < end + 4 + length:
                 return
             self.buffer = self.buffer[end + 4 + length :]
-            is_bad = random.random() < self.errors  # noqa: S311
+            is_bad = random.random() < self.errors
             asyncio.get_running_loop().call_later(
                 self.pause_s(), self.transport.write, self.bad if is_bad else self.good
             )
 
     def pause_s(self) -> float:
         drawn = random.lognormvariate(0, SIGMA)
-        if drawn > BEYOND / self.tail:  # what is near the tail moves out, so that p99 is `tail` later
+        if (
+            drawn > BEYOND / self.tail
+        ):  # what is near the tail moves out, so that p99 is `tail` later
             drawn *= self.tail
         return MEDIAN_S * drawn
 
 
 def answer(status: str, body: object) -> bytes:
     data = json.dumps(body).encode()
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
-    return head.encode() + data
+    fields = f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+    return f"HTTP/1.1 {status}\r\n{fields}".encode() + data
 
 
 async def serve(port: int, errors: float, tail: float, tokens: int) -> None:

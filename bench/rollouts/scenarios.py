@@ -17,6 +17,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     likes: float = 0.0  # share of its answers that are accepted; 0: nothing is said
     champion_likes: float = 0.0
     weight: float  # percent that it gets
+    connections: int = 16  # that ask without a pause
     gate: str
     ends: str = "rolled_back"
     most_requests: int = 0  # of the challenger until then, the median; 0 nothing is promised
@@ -33,6 +34,7 @@ SCENARIOS = (
         name="errors 2 % to 30 %, 1 % canary",
         errors=0.30,
         weight=1,
+        connections=4,  # Why few: between two looks more would come than it takes
         gate="{metric: errors}",
         most_requests=12,
     ),

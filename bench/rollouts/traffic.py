@@ -50,7 +50,7 @@ class Asker(asyncio.Protocol):
     def judge(self, head: bytes) -> None:
         arm = field(head, b"x-gateway-arm").rpartition(b":")[2]
         if arm in self.liking and head.startswith(b"HTTP/1.1 200"):
-            accepts = random.random() < self.liking[arm]  # noqa: S311
+            accepts = random.random() < self.liking[arm]
             request = field(head, b"x-request-id").decode()
             self.signals.append({"request_id": request, "signal": "accept", "value": accepts})
 
