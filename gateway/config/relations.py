@@ -32,6 +32,7 @@ from gateway.config.schema import (
     Slo,
     WeightedBackend,
 )
+from gateway.config.shadow_relations import check_shadows
 from gateway.config.source import Node, join
 from gateway.config.units import Size
 
@@ -148,6 +149,7 @@ def check(config: Config, root: Node, gone: Collection[str] = ()) -> Findings:
     check_notices(config.notices, found)
     check_flags(config, found)
     check_rollouts(config, found)
+    check_shadows(config, found)
     if config.default_route and config.default_route not in config.routes:
         found.unknown("route", config.default_route, config.routes, "default_route")
     for name in config.backends.keys() - set(_used_backends(config)):
@@ -284,11 +286,6 @@ def _check_route(name: str, route: Route, config: Config, found: Findings) -> No
     _check_fallback(route, config, path, found)
     _check_route_numbers(route, path, found)
     check_record(route.record, f"{path}.record", found)
-    for index, shadow in enumerate(route.shadow):
-        if shadow.backend not in config.backends:
-            found.unknown(
-                "backend", shadow.backend, config.backends, f"{path}.shadow[{index}].backend"
-            )
 
 
 def _is_known(name: str, path: str, backends: Mapping[str, Backend], found: Findings) -> bool:

@@ -1,4 +1,4 @@
-"""What rollouts and shadows say about each other, about routes, backends and the log.
+"""What rollouts say about each other, about routes, backends and the log.
 
 `check_rollouts` is called by `relations.check`, whose rules hold here; `check_rollout` is for
 one that is started by hand as well.
@@ -20,8 +20,9 @@ from typing import Any, Protocol
 from gateway.config.flag_relations import check_audience_names, check_conditions
 from gateway.config.problems import meant
 from gateway.config.recording_relations import is_credential_header
-from gateway.config.rollouts import Arm, Gate, Rollout, Shadow, Step
+from gateway.config.rollouts import Arm, Gate, Rollout, Step
 from gateway.config.schema import Backend, Config, Route
+from gateway.config.shadow_relations import check_shadow
 from gateway.config.source import join
 from gateway.config.units import Duration
 
@@ -72,13 +73,10 @@ class Findings(Protocol):
 
 
 def check_rollouts(config: Config, found: Findings) -> None:
-    """The section `rollouts`, and every route's `shadow`."""
+    """The section `rollouts`."""
     for name, rollout in config.rollouts.items():
         check_rollout(name, rollout, config, join("rollouts", name), found)
     check_together(config.rollouts, config, found)
-    for name, route in config.routes.items():
-        for index, shadow in enumerate(route.shadow):
-            _check_shadow(shadow, route, config, f"{join('routes', name)}.shadow[{index}]", found)
 
 
 def used_backends(config: Config) -> Iterator[str]:
@@ -385,28 +383,8 @@ def _check_mirror(
         return
     if not mirrored:
         found.doubtful("no step copies requests (setMirrorRoute)", f"{path}.mirror")
-    if rollout.mirror.backend not in config.backends:
-        known = config.backends
-        found.unknown("backend", rollout.mirror.backend, known, f"{path}.mirror.backend")
     if route is not None:
-        _check_shadow(rollout.mirror, route, config, f"{path}.mirror", found)
-
-
-def _check_shadow(shadow: Shadow, route: Route, config: Config, path: str, found: Findings) -> None:
-    """A shadow's backend, but whether there is one, and its judge."""
-    backend = config.backends.get(shadow.backend)
-    if backend is not None:
-        _check_protocol(backend, shadow.backend, route, config, f"{path}.backend", found)
-        if shadow.max_usd_per_day and not _has_price(backend):
-            message = f"`{shadow.backend}` has no price, so no limit of money can hold"
-            found.wrong(message, f"{path}.max_usd_per_day")
-    judge = shadow.compare.judge
-    if judge and judge not in config.routes:
-        found.unknown("route", judge, config.routes, f"{path}.compare.judge")
-    if shadow.max_body > shadow.max_memory:
-        found.wrong("`max_body` is larger than `max_memory`", f"{path}.max_body")
-    if not config.log.enabled:
-        found.doubtful("the log is off, so what is compared is written nowhere", path)
+        check_shadow(rollout.mirror, rollout.route, config, f"{path}.mirror", found)
 
 
 # -- gates

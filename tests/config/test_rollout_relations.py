@@ -296,22 +296,6 @@ def test_names_of_rollouts_go_into_names_of_variants() -> None:
     assert "the name of a rollout has 1 to 64" in next(iter(together(**{"a+b": of()}).values()))
 
 
-def test_shadows_are_checked_as_well() -> None:
-    shadow = {
-        "backend": "score",
-        "max_body": "8MiB",
-        "max_memory": "1MiB",
-        "max_usd_per_day": 5,
-        "compare": {"judge": "jude"},
-    }
-    found = problems_of({"routes.chat.shadow": [shadow]})
-    path = "routes.chat.shadow[0]"
-    assert found[f"{path}.backend"] == "`score` speaks http, the route openai"
-    assert found[f"{path}.max_body"] == "`max_body` is larger than `max_memory`"
-    assert "no limit of money can hold" in found[f"{path}.max_usd_per_day"]
-    assert "no route `jude`" in found[f"{path}.compare.judge"]
-
-
 @pytest.mark.parametrize(
     "rollout, path, message",
     [

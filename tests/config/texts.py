@@ -31,7 +31,7 @@ def varied(changes: dict[str, Any] | None = None, /, **top: Any) -> dict[str, An
         place = result
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[last] = value
+        place[last] = copy.deepcopy(value)
     return result
 
 

@@ -173,7 +173,7 @@ def test_money_of_the_day_stops_copies(make_backend: MakeBackend, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("members", "reason"),
+    "members, reason",
     [
         ({"messages": [{"role": "user", "content": "x" * 5000}]}, "too_long"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "not_capable"),
