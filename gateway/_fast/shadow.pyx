@@ -16,6 +16,9 @@ from gateway._fast.mirror cimport (
 from gateway._fast.request cimport Request
 from gateway._fast.worker cimport Worker
 
+cdef enum:
+    GRACE_NS = 1_000_000_000
+
 # Forms of a body.
 WHOLE, SSE, NDJSON = "whole", "sse", "ndjson"
 
@@ -166,6 +169,8 @@ cdef class Shadow(Errand):
         self.attempt = attempt
         attempt.hold_bytes = self.mirror.max_bytes
         attempt.total_limit_ns = self.mirror.total_ns
+        # Why beside the attempt's own: no defect there may hold on to memory for ever.
+        self.worker.wheel.arm(self, now_ns + self.left_ns() + GRACE_NS)
         try:
             attempt.start(now_ns)
         except BaseException as error:
@@ -211,6 +216,9 @@ cdef class Shadow(Errand):
 
     # -- ends
 
+    cdef void on_deadline(self, uint64_t now_ns):
+        self.attempt_crashed(self.attempt)
+
     cdef int keep(self, bytes piece) except -1:
         self.kept_bytes += <uint64_t>PyBytes_GET_SIZE(piece)
         if self.is_cut or self.kept_bytes > self.mirror.max_bytes:
@@ -229,6 +237,7 @@ cdef class Shadow(Errand):
         if self.is_over:
             return 0
         self.is_over = True
+        self.worker.wheel.disarm(self)
         self.outcome = <int>attempt.outcome
         self.status = attempt.status
         self.ended_ns = now_ns

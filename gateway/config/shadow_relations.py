@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any, Protocol
 
 from gateway.config.rollouts import Compare, Shadow
@@ -111,7 +111,9 @@ def _check_compare(compare: Compare, path: str, found: Findings) -> None:
             found.wrong("this stands in one place; `*` is for `ignore`", f"{path}.{where}")
     if compare.tolerance < 0:
         found.wrong("expected 0 or more", f"{path}.tolerance")
-    if compare.similarity and find_spec("rapidfuzz") is None:
+    # Why whatever is configured: texts are always likened where it is there, and a worker
+    # should import it while it compiles, not while it serves.
+    if not _is_there("rapidfuzz.distance") and compare.similarity:
         found.wrong(_needs("rapidfuzz"), f"{path}.similarity")
     if compare.schema is not None:
         _check_schema(compare.schema, f"{path}.schema", found)
@@ -125,7 +127,7 @@ def _pointers(compare: Compare) -> Iterator[tuple[str, str]]:
 
 
 def _check_schema(schema: Any, path: str, found: Findings) -> None:
-    if find_spec("jsonschema_rs") is None:
+    if not _is_there("jsonschema_rs"):
         found.wrong(_needs("jsonschema-rs"), path)
         return
     import jsonschema_rs  # noqa: PLC0415 - an extra
@@ -136,6 +138,15 @@ def _check_schema(schema: Any, path: str, found: Findings) -> None:
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         found.wrong(f"this is no JSON Schema: {reason}", path)
+
+
+def _is_there(module: str) -> bool:
+    """Whether it could be imported; it is."""
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 def _needs(package: str) -> str:

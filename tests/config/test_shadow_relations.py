@@ -135,7 +135,10 @@ def test_what_does_nothing_is_doubtful(changes: dict[str, Any], path: str, messa
 def test_package_that_is_not_installed_is_named(
     compare: dict[str, Any], path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shadow_relations, "find_spec", lambda _: None)
+    def fail(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(shadow_relations, "import_module", fail)
     assert (
         "pip install 'inference-gateway[shadow]'" in wrong(of(compare=compare))[f"compare.{path}"]
     )
