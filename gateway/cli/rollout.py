@@ -41,6 +41,10 @@ Config = Annotated[
         "--config", "-c", help="What one rollout refers to; default: gateway.yaml, if it is there."
     ),
 ]
+StateDirectory = Annotated[
+    Path | None, typer.Option("--state", help="The state directory; default: as the file says.")
+]
+DEFAULT_FILE = Path("gateway.yaml")
 HISTORY_HEAD = ("N", "AT", "REV", "EVENT", "BY", "PHASE", "WEIGHTS", "SAYS")
 
 
@@ -252,6 +256,62 @@ def lint(file: SpecFile, config: Config = None, as_json: AsJson = False) -> None
         print(rollout_files.page(file, found))
     if found.problems:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def simulate(
+    file: SpecFile,
+    name: Annotated[
+        str, typer.Argument(help="Which of the file's rollouts; needed where it has several.")
+    ] = "",
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--effect",
+            "-e",
+            metavar="METRIC=FACTOR",
+            help="What the challenger does otherwise, such as errors=2 or latency=1.2,cost=3;"
+            " default: a usual one for each gate.",
+        ),
+    ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="Take the champion's figures from the recorded log.")
+    ] = False,
+    since: Annotated[str, typer.Option(help="With --log: how far back, such as 7d.")] = "7d",
+    rate: Annotated[float, typer.Option(help="Requests per second.", min=0.001, max=1e6)] = 20.0,
+    errors: Annotated[str, typer.Option(help="The champion's share of errors.")] = "2%",
+    latency: Annotated[str, typer.Option(help="Its median latency.")] = "800ms",
+    cost: Annotated[float, typer.Option(help="Mean cost of a request, in USD.", min=0)] = 0.002,
+    accepted: Annotated[str, typer.Option(help="Share of rated answers that are good.")] = "60%",
+    runs: Annotated[int, typer.Option(help="Of each kind.", min=10, max=10_000)] = 400,
+    seed: Annotated[int, typer.Option(help="The same one gives the same figures.")] = 0,
+    config: Config = None,
+    state: StateDirectory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a rollout before it starts: power, false rollbacks, time to decide, cost.
+
+    Each kind of challenger is a row: one that is as good as the champion, whose share of
+    rollbacks is the rate of false alarms, and worse ones, whose share is power. The champion
+    is as the options say, or as --log recorded it. Nothing is asked of a running gateway.
+    """
+    from gateway.cli import check, rollout_files, rollout_simulation  # noqa: PLC0415  see above
+
+    found = rollout_files.look_into(file, config)
+    if found.problems:
+        check.print_problems(file, found.problems, to=sys.stderr)
+        raise typer.Exit(FAILED)
+    which, rollout = rollout_files.one_of(found, name)
+    effects = rollout_simulation.effects_of(rollout, effect or [])
+    if log:
+        place = config or DEFAULT_FILE
+        traffic = rollout_files.recorded_traffic(rollout.route, place, state, since)
+    else:
+        traffic = rollout_files.assumed_traffic(
+            rate=rate, errors=errors, latency=latency, cost_usd=cost, accepted=accepted
+        )
+    answer = rollout_simulation.simulated(which, rollout, traffic, effects, runs=runs, seed=seed)
+    print(_as_json(answer) if as_json else rollout_simulation.page(answer))
 
 
 def _say(admin: str, name: str, verb: str, as_json: bool, **said: object) -> None:

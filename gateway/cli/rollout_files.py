@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
+from gateway.cli.log_search import store_of
 from gateway.compiler import compile_plan
 from gateway.config import Document, load, parse
 from gateway.config.document import parse_rollout
+from gateway.config.problems import meant
 from gateway.config.rollouts import Rollout
+from gateway.config.units import Duration, Share
 from gateway.errors import ConfigError, Problem
+from gateway.messages import Record
+from gateway.rollout.traffic import Traffic, assumed, recorded
+from gateway.store.filters import Filter
+from gateway.store.moments import moment_us
 
+MOST_RECORDS = 50_000  # of a log that is simulated
 DEFAULT_CONFIG = Path("gateway.yaml")
 _WHOLE = ("backends", "routes", "rollouts")
 
@@ -112,3 +122,63 @@ def as_json(found: Found) -> dict[str, Any]:
         "warnings": msgspec.to_builtins(found.warnings),
         "note": found.note,
     }
+
+
+def one_of(found: Found, name: str) -> tuple[str, Rollout]:
+    """The rollout of this name, or the only one."""
+    names = list(found.rollouts)
+    if not name and len(names) == 1:
+        name = names[0]
+    if name not in found.rollouts:
+        hint = meant(name, names) if name else f"; it has {', '.join(names) or 'none'}"
+        sentence = f"no rollout `{name}` in the file{hint}" if name else f"say which one{hint}"
+        raise ConfigError((Problem(sentence),))
+    return name, found.rollouts[name]
+
+
+def assumed_traffic(
+    *, rate: float, errors: str, latency: str, cost_usd: float, accepted: str
+) -> Traffic:
+    """A champion as somebody says it is."""
+    return assumed(
+        requests_per_s=rate,
+        error_share=_share("--errors", errors),
+        latency_ms=_milliseconds("--latency", latency),
+        cost_usd=cost_usd,
+        accepted=_share("--accepted", accepted),
+    )
+
+
+def recorded_traffic(route: str, config: Path, state: Path | None, since: str) -> Traffic:
+    """A champion as the prediction log has it."""
+    wanted = Filter(route=(route,), since_us=moment_us(since, time.time()))
+    matches = store_of(config, state).search(wanted, limit=MOST_RECORDS).matches
+    try:
+        return recorded(_records(match.line for match in reversed(matches)))
+    except ValueError as error:
+        raise ConfigError((Problem(f"--log: {error} of the route {route}"),)) from None
+
+
+def _records(lines: Iterable[bytes]) -> Iterator[Record]:
+    decoder = msgspec.json.Decoder(Record)
+    for line in lines:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            yield decoder.decode(line)
+
+
+def _share(option: str, text: str) -> float:
+    try:
+        return float(Share.parse(float(text) if _is_number(text) else text))
+    except ValueError as error:
+        raise ConfigError((Problem(f"{option}: {error}"),)) from None
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
+
+
+def _milliseconds(option: str, text: str) -> float:
+    try:
+        return Duration.parse(text) / 1e6
+    except ValueError as error:
+        raise ConfigError((Problem(f"{option}: {error}"),)) from None
