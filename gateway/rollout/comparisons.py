@@ -403,7 +403,8 @@ def _add_pairs(
         return
     if metric.name in {"errors", "schema_violations"}:
         _add_outcomes(found, paired, gate, metric)
-    elif metric.pair:
+    elif metric.pair and (metric.statistic != "exceedance" or not found.challenger_n):
+        # Why not both: the mean of copies' latencies says nothing of the quantile of answers.
         figures: Paired = getattr(paired, metric.pair)
         _add_figures(found, figures, gate, metric, alpha)
 

@@ -47,6 +47,9 @@ def group_sequential(found: Compared, gate: Gate, metric: Metric, alpha: float) 
     if part <= 0:
         return Found(verdict="not_enough_data", because=plan, needs_requests=left)
     bound = continuous_boundary(part, alpha)
+    ended: Value = "pass" if gate.needs == "no_harm" else "inconclusive"
+    if math.isinf(bound):
+        return Found(verdict=ended, because=f"more than the planned {gate.maximum:,} answers")
     worse: Side = "higher" if metric.better == "lower" else "lower"
     harm = _z(found, metric, worse, float(gate.margin))
     reached = f"z {harm:.2f} of {bound:.2f} at {plan}"
@@ -60,7 +63,7 @@ def group_sequential(found: Compared, gate: Gate, metric: Metric, alpha: float) 
             return Found(verdict="pass", because=reached)
     if left:
         return Found(verdict="not_enough_data", because=reached, needs_requests=left)
-    return Found(verdict="pass" if gate.needs == "no_harm" else "inconclusive", because=reached)
+    return Found(verdict=ended, because=reached)
 
 
 def _z(found: Compared, metric: Metric, side: Side, margin: float) -> float:
