@@ -11,25 +11,14 @@ import re
 from typing import Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from gateway._fast import Route, Worker
 from gateway.errors import GatewayError
-from gateway.feedback import Accepted, FeedbackError, read_feedback, records_of
+from gateway.feedback import FeedbackError, taken
 from gateway.payloads import Redactor, bound_to
-from gateway.plan import Plan, RecordPlan
+from gateway.plan import Plan
 
-_UNCHECKED = RecordPlan(
-    payload="none",
-    sample_ppm=0,
-    max_bytes=0,
-    headers=(),
-    features="",
-    redact_pointers=(),
-    redact_headers=(),
-    redact_patterns=("secrets", "email", "card", "iban"),
-    is_encrypted=False,
-)
+_TEXTS, _NAMES = Redactor.of_texts(), Redactor.of_texts(("secrets",))
 _JSON = b"application/json"
 _FIELD = re.compile(rb"^([!-9;-~]+):[ \t]*([^\r\n]*?)[ \t]*\r?$", re.MULTILINE)
 _CONTENT_TYPE = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
@@ -40,8 +29,8 @@ class RecordedParts:
 
     def __init__(self, plan: Plan) -> None:
         self._redactors = [Redactor(route.record, plan.log.key) for route in plan.routes]
-        self._nobodys = Redactor(_UNCHECKED, b"")
-        self._names = Redactor(replace(_UNCHECKED, redact_patterns=("secrets",)), b"")
+        self._nobodys = _TEXTS
+        self._names = _NAMES
 
     def payload(
         self,
@@ -80,18 +69,14 @@ class RecordedParts:
         self, worker: Worker, body: bytes, content_type: bytes | None, key: bytes | None
     ) -> tuple[int, bytes, bytes]:
         """Status, content type and body of the answer to a body of signals."""
-        if worker.append is None:
-            return _said(503, "log_off", "The prediction log is off, so no feedback can be kept.")
         try:
-            signals = read_feedback(body, _text(content_type), _text(key))
-            lines = records_of(signals, redact=self._nobodys.text)
-            for line in lines:
-                worker.append(line)
+            accepted = taken(
+                body, _text(content_type), _text(key), worker.append, redact=self._nobodys.text
+            )
         except FeedbackError as error:
             return _said(error.status, error.reason, str(error))
         except GatewayError as error:
             return _said(503, error.reason, str(error))
-        accepted = Accepted(tuple(line.id for line in lines))
         return 202, _JSON, msgspec.json.encode(accepted)
 
     def recorded_text(self, worker: Worker, text: bytes) -> bytes:

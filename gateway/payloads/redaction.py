@@ -66,8 +66,29 @@ class Kept(NamedTuple):
 NOTHING = Kept("", redacted=1, is_cut=True)
 
 
+# What is taken out of texts that belong to no route.
+_EVERYTHING = ("secrets", "email", "card", "iban")
+
+
 class Redactor:
     """The payload policy of one route."""
+
+    @classmethod
+    def of_texts(cls, patterns: tuple[str, ...] = _EVERYTHING) -> Redactor:
+        """For texts that belong to no route; it keeps no bodies."""
+        return cls(
+            RecordPlan(
+                payload="none",
+                sample_ppm=0,
+                max_bytes=0,
+                headers=(),
+                features="",
+                redact_pointers=(),
+                redact_headers=(),
+                redact_patterns=patterns,
+                is_encrypted=False,
+            )
+        )
 
     def __init__(self, record: RecordPlan, key: bytes = b"") -> None:
         self._limit = record.max_bytes

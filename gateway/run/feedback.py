@@ -12,32 +12,14 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from gateway.errors import GatewayError
+from gateway.feedback import LogOff
 from gateway.log.writer import Writer
 from gateway.messages import Feedback
 from gateway.payloads import Redactor
-from gateway.plan import Plan, RecordPlan
+from gateway.plan import Plan
 
 LOOK_S = 0.05
 SEGMENT_BYTES = 1 << 20
-
-# Feedback names no route, so what is taken out of it does not depend on one.
-_TEXTS = RecordPlan(
-    payload="none",
-    sample_ppm=0,
-    max_bytes=0,
-    headers=(),
-    features="",
-    redact_pointers=(),
-    redact_headers=(),
-    redact_patterns=("secrets", "email", "card", "iban"),
-    is_encrypted=False,
-)
-
-
-class LogOff(GatewayError):
-    """The prediction log is switched off."""
-
-    reason = "log_off"
 
 
 class ControllerLog:
@@ -46,13 +28,13 @@ class ControllerLog:
     def __init__(self, plan: Callable[[], Plan]) -> None:
         self._plan = plan
         self._writer: Writer | None = None
-        self._redactor = Redactor(_TEXTS)
+        self._redactor = Redactor.of_texts()
 
     def append(self, feedback: Feedback) -> int:
         """Writes it down; its `seq`. GatewayError where that cannot be."""
         plan = self._plan().log
         if not plan.enabled:
-            raise LogOff("The prediction log is off, so no feedback can be kept.")
+            raise LogOff
         if self._writer is None:
             small = replace(plan, segment_bytes=min(plan.segment_bytes, SEGMENT_BYTES))
             self._writer = Writer(small, "c")

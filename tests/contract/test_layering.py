@@ -85,6 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "feedback",
     },
     "run": {
+        "feedback",
         "flags",
         "_fast",
         "certificates",

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.feedback import read_feedback, records_of
+from gateway.feedback import LogOff, read_feedback, records_of
 from gateway.log.lines import decode
 from gateway.messages import Feedback
 from gateway.plan import LogPlan, Plan
-from gateway.run.feedback import SEGMENT_BYTES, ControllerLog, LogOff
+from gateway.run.feedback import SEGMENT_BYTES, ControllerLog
 from tests.control.plans import blank, make_plan
 
 
