@@ -111,13 +111,18 @@ def record_of(line: bytes) -> Record:
 
 
 def _namesakes(lines: Sequence[bytes]) -> Iterator[str]:
-    """A note on earlier requests for which a client chose the same id."""
-    ids = []
+    """Notes on copies of the request, and on earlier ones for which a client chose the same id."""
+    ids: dict[bool, list[str]] = {True: [], False: []}
     for line in lines:
         with suppress(NoRecord):
-            ids.append(record_of(line).id)
-    if ids:
-        yield f"Other requests had this id too; their records are {', '.join(ids[:_MOST_NAMED])}."
+            record = record_of(line)
+            ids[record.kind == "shadow"].append(record.id)
+    if ids[True]:
+        named = ", ".join(ids[True][:_MOST_NAMED])
+        yield f"It was copied to other backends; the records are {named}."
+    if ids[False]:
+        named = ", ".join(ids[False][:_MOST_NAMED])
+        yield f"Other requests had this id too; their records are {named}."
 
 
 def _ms_of(time: str) -> int:

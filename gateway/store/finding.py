@@ -29,9 +29,9 @@ UNION SELECT line FROM read_parquet($files) WHERE request_id = $key
 
 
 def find(sources: Sources, key: str) -> list[bytes]:
-    """Every record that has this id or request id, the newest first."""
+    """Every record that has this id or request id, the newest first; copies come last."""
     lines = looked(sources, Filter(), lambda look: list(_records(look, key)))
-    return sorted(dict.fromkeys(lines), key=_time_of, reverse=True)
+    return sorted(dict.fromkeys(lines), key=_rank_of, reverse=True)
 
 
 def find_feedback(sources: Sources, keys: Sequence[str]) -> list[bytes]:
@@ -79,6 +79,11 @@ def _live(look: Look, key: str, *, is_feedback: bool) -> Iterator[bytes]:
 def _id_of(line: bytes) -> str:
     head = head_of(line)
     return head.id if head else ""
+
+
+def _rank_of(line: bytes) -> tuple[bool, str]:
+    head = head_of(line)
+    return (head.kind != "shadow", head.time) if head else (False, "")
 
 
 def _time_of(line: bytes) -> str:

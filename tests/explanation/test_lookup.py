@@ -91,6 +91,13 @@ def test_of_requests_with_the_same_id_the_newest_is_explained(tmp_path: Path) ->
     assert "Other requests had this id too; their records are older." in found.notes
 
 
+def test_copies_of_a_request_are_named_beside_it(tmp_path: Path) -> None:
+    copy = replace(IT, id="copy", kind="shadow")
+    found = lookup_of(tmp_path, *map(msgspec.json.encode, (IT, copy))).explanation("client-7")
+    assert found.id == IT.id
+    assert "It was copied to other backends; the records are copy." in found.notes
+
+
 def test_an_empty_store_says_so(tmp_path: Path) -> None:
     with pytest.raises(NoRecord, match="there are no records at all"):
         lookup_of(tmp_path).record("x")

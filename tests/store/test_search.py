@@ -185,6 +185,26 @@ def test_stats_with_feedback_count_each_signal_once(place: Place) -> None:
     assert told == [("score", 1, 1, 4.0), ("thumbs", 2, 2, 0.5)]
 
 
+def test_copies_are_counted_where_they_can_be_told_apart(place: Place) -> None:
+    lines = [record(1, request_id="mine"), feedback(2, "mine")]
+    copy = record(3, request_id="mine", kind="shadow", backend="shadow:new")
+    place.write(1, [*lines, copy])
+    (one,) = groups(place, "route", with_feedback=True)
+    assert one.records == 1
+    by_backend = groups(place, "backend", with_feedback=True)
+    assert {each.by["backend"]: len(each.feedback) for each in by_backend} == {
+        "shadow:new": 0,
+        msgspec.json.decode(lines[0])["backend"]: 1,
+    }
+    assert [each.records for each in groups(place, "route", kind=["shadow"])] == [1]
+
+
+def test_a_request_is_found_before_its_copies(place: Place) -> None:
+    place.write(1, [record(1, request_id="mine"), record(2, request_id="mine", kind="shadow")])
+    found = [msgspec.json.decode(line)["seq"] for line in place.store.find_all("mine")]
+    assert found == [1, 2]
+
+
 def test_stats_by_something_else_are_refused(place: Place) -> None:
     with pytest.raises(StoreError, match="cannot be grouped by `line`"):
         place.store.stats(Filter(), ["line"])
