@@ -482,6 +482,26 @@ ROLLOUT_METRICS = (
     ),
 )
 
+WEBHOOK = ("webhook",)
+
+# `source` is a field of notices.receiver.ReceiverFigures; `webhook` is its host and port.
+NOTICE_METRICS = (
+    counter("notices_told_total", WEBHOOK, "told", "Notices that the webhook took."),
+    counter(
+        "notices_given_up_total",
+        WEBHOOK,
+        "given_up",
+        "Notices that the webhook did not take, however often they were offered.",
+    ),
+    counter(
+        "notices_dropped_total",
+        WEBHOOK,
+        "dropped",
+        "Notices that did not fit into the webhook's queue any more.",
+    ),
+    gauge("notices_waiting", WEBHOOK, "waiting", "Notices that are to be told to the webhook."),
+)
+
 GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Requests, by route", ROUTE_METRICS),
     ("Attempts, by route and backend", ATTEMPT_METRICS),
@@ -492,6 +512,7 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Prediction log, by its shipper", LOG_METRICS),
     ("Sinks of the prediction log", SINK_METRICS),
     ("Rollouts", ROLLOUT_METRICS),
+    ("Webhooks that are told what rollouts do", NOTICE_METRICS),
     ("The gateway", WHOLE_METRICS),
 )
 METRICS = tuple(metric for _, group in GROUPS for metric in group)

@@ -32,6 +32,7 @@ from gateway.control.log import values_of
 from gateway.control.parts import Parts
 from gateway.control.processes import usage_of
 from gateway.errors import OUTCOMES
+from gateway.notices.receiver import ReceiverFigures
 from gateway.switches import switches_of
 from gateway.telemetry import (
     ATTEMPT_METRICS,
@@ -39,6 +40,7 @@ from gateway.telemetry import (
     BREAKER_STATES,
     LOG_METRICS,
     NANO,
+    NOTICE_METRICS,
     PROCESS_METRICS,
     RELOAD_RESULTS,
     ROLLOUT_METRICS,
@@ -126,6 +128,7 @@ def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
     _write_named(out, PROCESS_METRICS, "process", {k: u for k, u in usages.items() if u})
     _write_log(out, parts)
     _write_rollouts(out, parts)
+    _write_notices(out, parts.webhooks())
     _write_whole(out, whole(parts))
     return out.text()
 
@@ -265,6 +268,15 @@ def _write_rollouts(out: Writer, parts: Parts) -> None:
     for metric in ROLLOUT_METRICS:
         series: Mapping[tuple[str, ...], float] = getattr(figures, metric.source)
         out.samples(metric, ((braced(metric.labels, key), value) for key, value in series.items()))
+
+
+def _write_notices(out: Writer, webhooks: Sequence[ReceiverFigures]) -> None:
+    """Webhooks of one host and port together."""
+    for metric in NOTICE_METRICS:
+        counts: dict[tuple[str, ...], int] = {}
+        for each in webhooks:
+            counts[each.place,] = counts.get((each.place,), 0) + getattr(each, metric.source)
+        out.samples(metric, ((braced(metric.labels, key), n) for key, n in counts.items()))
 
 
 def _write_whole(out: Writer, figures: Whole) -> None:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_prom
 from gateway.control.exposition import is_openmetrics_wanted, render
 from gateway.control.figures import HISTOGRAMS, BoardView
 from gateway.errors import OUTCOMES
+from gateway.notices.receiver import ReceiverFigures
 from gateway.telemetry import METRICS, SKIPS
 from tests.control.board import FakeBoard
 from tests.control.desk import FakeDesk
@@ -19,6 +20,7 @@ from tests.control.plans import make_plan, with_shadow
 
 MS = 1_000_000
 read_openmetrics: Any = openmetrics.text_string_to_metric_families
+WEBHOOK = ReceiverFigures(place="ops:80", format="json", told=2, given_up=1, dropped=0, waiting=3)
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -85,7 +87,8 @@ def test_both_forms_hold_the_same_samples() -> None:
 def test_every_metric_of_the_table_is_exported_with_its_labels() -> None:
     gateway = make_gateway()
     gateway.board.cells["bytes_per_token"] = 3.7
-    samples = samples_of(render(replace(gateway.parts, rollouts=FakeDesk())))
+    parts = replace(gateway.parts, rollouts=FakeDesk(), webhooks=lambda: (WEBHOOK,))
+    samples = samples_of(render(parts))
     for metric in METRICS:
         suffix = "_count" if metric.kind == "histogram" else ""
         labels = [{k for k, _ in key[1]} for key in samples if key[0] == metric.name + suffix]
@@ -196,3 +199,13 @@ def test_rendering_of_a_large_plan_takes_little_time() -> None:
     assert text.count("\n") > 30_000
     # 45 ms of CPU on the machine of the benchmarks; the rest is for slow and shared ones.
     assert min(times) < 0.25
+
+
+def test_webhooks_of_one_place_are_one_series() -> None:
+    first, second = WEBHOOK, replace(WEBHOOK, format="slack", told=5)
+    gateway = FakeGateway()
+    parts = replace(gateway.parts, webhooks=lambda: (first, second, replace(first, place="x:1")))
+    samples = samples_of(render(parts))
+    assert value(samples, "notices_told_total", webhook="ops:80") == 7
+    assert value(samples, "notices_given_up_total", webhook="x:1") == 1
+    assert value(samples, "notices_waiting", webhook="ops:80") == 6
