@@ -46,15 +46,20 @@ def write_all(fd: int, content: bytes) -> None:
         left = left[os.write(fd, left) :]
 
 
-def replace_durably(path: Path, content: bytes) -> None:
-    """The file has this content or, whatever happens, the one before."""
-    fresh = path.with_name(f".{path.name}.new")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
+def write_durably(path: Path, content: bytes, flags: int = os.O_CREAT | os.O_TRUNC) -> None:
+    """The content is on the disk, at the beginning of the file; its name is not yet."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, PRIVATE)
     try:
         write_all(fd, content)
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def replace_durably(path: Path, content: bytes) -> None:
+    """The file has this content or, whatever happens, the one before."""
+    fresh = path.with_name(f".{path.name}.new")
+    write_durably(fresh, content)
     fresh.rename(path)
     sync_directory(path.parent)
 

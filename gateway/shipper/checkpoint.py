@@ -18,7 +18,6 @@ from __future__ import annotations
 import binascii
 import errno
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import GatewayError
+from gateway.log.files import sync_directory, write_durably
 
 ENDED = "ended"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -133,7 +133,7 @@ class Checkpoints:
             for name, value in files.items():
                 body = msgspec.json.encode(value) + b"\n"
                 self._replace(name, b"%08x %b" % (binascii.crc32(body), body))
-            self._sync_directory()
+            sync_directory(self._directory)
         except OSError as error:
             sentence = f"cannot write checkpoints to {self._directory}: {error.strerror}"
             raise CheckpointError(sentence) from None
@@ -141,7 +141,7 @@ class Checkpoints:
     def _replace(self, name: str, content: bytes) -> None:
         path, fresh = self._directory / name, self._directory / f".{name}.new"
         try:
-            _write_synced(fresh, content, os.O_CREAT | os.O_TRUNC)
+            write_durably(fresh, content)
             fresh.replace(path)
         except OSError as error:
             fresh.unlink(missing_ok=True)
@@ -149,22 +149,4 @@ class Checkpoints:
                 raise
             # Why padded: the length stays, so that nothing has to be allocated; a crash half
             # way leaves a damaged checkpoint, which costs duplicates.
-            _write_synced(path, content.ljust(path.stat().st_size), 0)
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _write_synced(path: Path, content: bytes, flags: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | flags, 0o600)
-    try:
-        # Why the loop: a disk that is nearly full takes a part.
-        while content:
-            content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            write_durably(path, content.ljust(path.stat().st_size), flags=0)

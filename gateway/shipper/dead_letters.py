@@ -19,6 +19,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from gateway.log.files import write_all
+
 FILE = "dead-letters.ndjson"
 OLD_FILE = "dead-letters.old.ndjson"
 MOST_BYTES = 64 * 2**20
@@ -66,15 +68,10 @@ class DeadLetters:
         try:
             size = os.fstat(descriptor).st_size
             try:
-                _write(descriptor, content)
+                write_all(descriptor, content)
             except OSError:
                 os.ftruncate(descriptor, size)  # Why: half a line would spoil the next one
                 raise
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(descriptor, content) :]

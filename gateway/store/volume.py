@@ -20,7 +20,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.log.files import PRIVATE, sync_directory
+from gateway.log.files import PRIVATE, sync_directory, write_durably
 from gateway.messages import RECORD_VERSION
 from gateway.store.database import Connection, StoreError
 from gateway.store.ids import index_of
@@ -155,7 +155,7 @@ def _written(connection: Connection, final: Path, rows: Rows, sums: Sums) -> dic
         sql = _COPY.format(rows=rows.sql, level=COMPRESSION_LEVEL, size=_row_group(sums))
         connection.execute(sql, rows.parameters | {"file": str(parquet)}).fetchall()
         _compare(connection, parquet, sums)
-        _write(ids, index_of(connection, parquet))
+        write_durably(ids, index_of(connection, parquet))
         _sync(parquet)
     except BaseException:
         parquet.unlink(missing_ok=True)
@@ -205,14 +205,6 @@ def _ending(path: Path) -> str:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
-
-
-def _write(path: Path, content: bytes) -> None:
-    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(fd)
 
 
 def _sync(path: Path) -> None:
