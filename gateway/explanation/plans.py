@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from gateway.compiler import AT_REST, compile_plan
@@ -25,7 +24,7 @@ from gateway.explanation.placeholders import parse_without_environment, undecide
 from gateway.messages import Delivery
 from gateway.plan import Plan
 from gateway.state.database import look_into_database
-from gateway.state.history import MOST_ENTRIES, ConfigHistory, Entry
+from gateway.state.history import MOST_ENTRIES, ConfigHistory, Entry, delivery_of
 from gateway.state.last_good import load_last_good
 
 _MOST_PLANS = 16
@@ -121,13 +120,6 @@ class Plans:
             yield ConfigHistory(engine)
         finally:
             engine.dispose()
-
-
-def delivery_of(entry: Entry) -> Delivery:
-    """Where rollouts and switches stood under this entry."""
-    if entry.delivery is None:
-        return AT_REST
-    return msgspec.json.decode(entry.delivery, type=Delivery)
 
 
 def _hash_of(text: str) -> str:

@@ -45,7 +45,7 @@ class InProduction(Struct, frozen=True, kw_only=True):
     """A backend in one route: which model answers, since when, and how it does."""
 
     backend: str
-    role: str  # candidate, fallback, larger_context, content_filter
+    role: str  # candidate, challenger, fallback, larger_context, content_filter
     protocol: str
     model: str  # the backend's own name for it
     version: str  # as answers say; else as configured

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from gateway.production.answer import Before, InProduction, Since, Window
 from gateway.production.figures import Span, Tally, difference
 from gateway.production.moments import stamp
-from gateway.production.outline import expanded
+from gateway.production.outline import CHALLENGER, PPM, expanded
 from gateway.production.standing import RouteStanding, Standing
 from gateway.production.timeline import Stretch
 from gateway.production.versions import version_in_force
@@ -84,10 +84,17 @@ def _before(standing: Standing, route: str, tally: Tally) -> Before | None:
 
 def _share(standing: Standing, route: RouteStanding) -> float | None:
     """Of the requests, as long as every candidate can answer."""
-    if route.outline.policy != "weighted" or standing.place.role != "candidate":
+    place, outline = standing.place, route.outline
+    candidates, challengers = outline.candidates(), outline.challengers()
+    if place.role == CHALLENGER:
+        return round(place.weight / PPM, 6) if place.weight else None
+    if place.role != "candidate" or not all(each.weight for each in challengers):
         return None
-    weights = sum(place.weight for place in route.outline.candidates())
-    return round(standing.place.weight / weights, 6) if weights else None
+    left = 1 - sum(each.weight for each in challengers) / PPM
+    if outline.policy == "weighted":
+        weights = sum(each.weight for each in candidates)
+        return round(max(left, 0.0) * place.weight / weights, 6) if weights else None
+    return round(max(left, 0.0), 6) if challengers and len(candidates) == 1 else None
 
 
 def _window(span: Span) -> Window:

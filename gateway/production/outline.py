@@ -19,8 +19,11 @@ import yaml
 from msgspec import Struct
 
 from gateway.config.recording import MlflowModel, Registry
+from gateway.messages import Delivery
 
-ROLES = ("candidate", "larger_context", "content_filter", "fallback")
+ROLES = ("candidate", "challenger", "larger_context", "content_filter", "fallback")
+CHALLENGER = "challenger"  # of a rollout; its weight is parts per million of the requests
+PPM = 1_000_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}", re.ASCII)
@@ -36,7 +39,7 @@ class Place(Struct, frozen=True, array_like=True):
 
     backend: str
     role: str  # of ROLES
-    weight: int
+    weight: int  # of a challenger: parts per million; 0 it is one of several
     protocol: str
     model: str  # the backend's own name for it
     version: str  # as configured
@@ -53,6 +56,9 @@ class RouteOutline(Struct, frozen=True, array_like=True):
     def place(self, backend: str, role: str) -> Place | None:
         return next((p for p in self.places if (p.backend, p.role) == (backend, role)), None)
 
+    def challengers(self) -> list[Place]:
+        return [place for place in self.places if place.role == CHALLENGER]
+
     def candidates(self) -> list[Place]:
         return [place for place in self.places if place.role == "candidate"]
 
@@ -63,8 +69,8 @@ class Outline(Struct, frozen=True, array_like=True):
     routes: dict[str, RouteOutline]
 
 
-def outline_of(text: str) -> Outline:
-    """The outline of a configuration's text."""
+def outline_of(text: str, delivery: Delivery = Delivery()) -> Outline:  # noqa: B008  immutable
+    """The outline of a configuration's text, and of the rollouts that were under way."""
     root = tree_of(text)
     backends, defaults = _section(root.get("backends")), _section(root.get("defaults"))
     common = {name: defaults.get(name) for name in _OF_BACKENDS}
@@ -72,7 +78,8 @@ def outline_of(text: str) -> Outline:
     common = {name: defaults.get(name) for name in _OF_ROUTES}
     routes = {}
     for name, route in _section(root.get("routes")).items():
-        places = tuple(_places(_section(route), backends))
+        own = (*_places(_section(route), backends),)
+        places = (*own, *_challengers(name, root, delivery, backends))
         used = [prints[place.backend] for place in places]
         policy = _text(_section(route).get("policy")) or "ordered"
         routes[name] = RouteOutline(policy, _print([common, route, used]), places)
@@ -150,6 +157,26 @@ def _place(name: str, role: str, weight: object, backend: Section) -> Place:
         version=version,
         served=_print([protocol, _text(backend.get("url")), model, version]),
     )
+
+
+def _challengers(
+    route: str, root: Section, delivery: Delivery, backends: Section
+) -> Iterator[Place]:
+    """The backends of arms that have a weight on this route."""
+    started = {name: tree_of(text) for name, text in delivery.specs.items()}
+    declared = {**started, **_section(root.get("rollouts"))}
+    for name, standing in delivery.rollouts.items():
+        rollout = _section(declared.get(name))
+        if _text(rollout.get("route")) != route:
+            continue
+        arms = _section(rollout.get("arms"))
+        for arm, weight in standing.weights.items():
+            named = [_text(one) for one in _list(_section(arms.get(arm)).get("backends"))]
+            for backend in named if weight else ():
+                if backend in backends:
+                    # Why 0 for several: its own policy decides among them.
+                    own = weight if len(named) == 1 else 0
+                    yield _place(backend, CHALLENGER, own, _section(backends[backend]))
 
 
 def _section(value: object) -> Section:

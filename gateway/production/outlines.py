@@ -18,10 +18,10 @@ from msgspec import Struct
 
 from gateway.config.file import write_private
 from gateway.production.outline import Outline, outline_of
-from gateway.state.history import Entry
+from gateway.state.history import Entry, delivery_of
 
 FILE_NAME = "outlines"
-FORM = 1  # rises when an outline changes its shape or meaning
+FORM = 2  # rises when an outline changes its shape or meaning
 _MANY = 20  # new ones that are worth writing the file
 
 
@@ -46,7 +46,7 @@ class Outlines:
             self._is_read = True
         found = self._known.get(entry.hash)
         if found is None:
-            found = self._known[entry.hash] = outline_of(entry.text)
+            found = self._known[entry.hash] = outline_of(entry.text, delivery_of(entry))
             self._new += 1
         return found
 

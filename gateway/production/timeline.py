@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from gateway.production.outline import Outline, Place
+from gateway.production.outline import CHALLENGER, Outline, Place
 from gateway.production.outlines import Outlines
 from gateway.state.history import Entry
 
@@ -94,7 +94,7 @@ def predecessor(
     The same backend with another model behind it; else a candidate that left the route when
     this one came; else the one that was first, or had the most weight, which may still be there.
     """
-    if stretch.before is None or place.role != "candidate":
+    if stretch.before is None or place.role not in {"candidate", CHALLENGER}:
         return None
     earlier = list(in_force[in_force.index(stretch.before) :])
     then = outlines.of(stretch.before).routes.get(route)

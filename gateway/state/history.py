@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from gateway.errors import StateError
+from gateway.messages import Delivery
 from gateway.state.database import READ_ONLY
 
 MOST_ENTRIES = 1000
@@ -47,6 +48,13 @@ class Entry(Struct, frozen=True, kw_only=True):
     detail: str = ""  # why it was refused
     text: str
     delivery: str | None = None  # JSON of messages.Delivery: where rollouts and switches stood
+
+
+def delivery_of(entry: Entry) -> Delivery:
+    """Where rollouts and switches stood under this entry."""
+    if entry.delivery is None:
+        return Delivery()
+    return msgspec.json.decode(entry.delivery, type=Delivery)
 
 
 class ConfigHistory:

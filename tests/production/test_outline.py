@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.messages import Delivery, Standing
 from gateway.production.outline import expanded, outline_of, registries_of
 from gateway.production.outlines import FILE_NAME, Outlines
 from tests.config.texts import varied
@@ -106,3 +107,27 @@ def test_thousand_changes_are_looked_through_within_a_second(tmp_path: Path) -> 
     began = time.perf_counter()
     assert found.at("", "chat").routes[0].since.at == found.at().routes[0].since.at
     assert time.perf_counter() - began < 1.0
+
+
+def test_challengers_of_rollouts_are_there_with_their_weight() -> None:
+    text = """
+backends: {old: {protocol: openai}, new: {protocol: openai}, other: {protocol: openai}}
+routes: {chat: {backends: [old]}, talk: {backends: [old]}}
+rollouts: {next: {route: chat, arms: {challenger: {backends: [new]}}}}
+"""
+    started = "{route: chat, arms: {b: {backends: [other, gone]}}}"
+    delivery = Delivery(
+        specs={"hand": started},
+        rollouts={
+            "next": Standing(spec="", weights={"challenger": 250_000}),
+            "hand": Standing(spec="", weights={"b": 10_000}),
+            "of nobody": Standing(spec="", weights={"x": 1}),
+        },
+    )
+    found = outline_of(text, delivery).routes
+    assert [(p.backend, p.weight) for p in found["chat"].challengers()] == [
+        ("new", 250_000),
+        ("other", 0),
+    ]
+    assert not found["talk"].challengers()
+    assert not outline_of(text).routes["chat"].challengers()
