@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 from starlette.responses import Response
 
 from gateway.config.problems import meant
@@ -268,8 +267,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=Change,
     ),
     read("/config/history", list_history, tuple[Version, ...], "What was offered, newest first."),
-    replace(
-        read("/config/diff", compare_configs, Difference, "How two configurations differ."),
+    read(
+        "/config/diff",
+        compare_configs,
+        Difference,
+        "How two configurations differ.",
         query={
             "from": "hash of the older; default: the one applied before the other",
             "to": "hash of the newer; default: the one in force",
@@ -293,13 +295,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         takes=Rollback,
         answers=Change,
     ),
-    replace(
-        read(
-            "/production",
-            show_production,
-            Production,
-            "Which model version answers each route, since when, by whom, and how it does.",
-        ),
+    read(
+        "/production",
+        show_production,
+        Production,
+        "Which model version answers each route, since when, by whom, and how it does.",
         query={
             "route": "one route; default: all",
             "at": "a time, such as 2026-01-31T12:00:00Z or 3d; default: now",
@@ -320,31 +320,25 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         media_types=("application/json", "application/x-ndjson"),
         is_raw=True,
     ),
-    replace(
-        read(
-            "/records",
-            search_records,
-            records_search.FoundRecords,
-            "The newest records that match every filter.",
-        ),
+    read(
+        "/records",
+        search_records,
+        records_search.FoundRecords,
+        "The newest records that match every filter.",
         query=records_search.SEARCH_QUERY,
     ),
-    replace(
-        read(
-            "/records/stats",
-            count_records,
-            Stats,
-            "Counts, outcomes, latency, tokens and cost of the records that match, by group.",
-        ),
+    read(
+        "/records/stats",
+        count_records,
+        Stats,
+        "Counts, outcomes, latency, tokens and cost of the records that match, by group.",
         query=records_search.STATS_QUERY,
     ),
-    replace(
-        read(
-            "/records/{id}",
-            show_record,
-            records.LoggedRecord,
-            "The record of a request, by its id or the answer's x-request-id.",
-        ),
+    read(
+        "/records/{id}",
+        show_record,
+        records.LoggedRecord,
+        "The record of a request, by its id or the answer's x-request-id.",
         query={"payload": "`true`: with the bodies, as far as they are kept"},
     ),
     read(

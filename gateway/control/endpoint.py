@@ -47,10 +47,22 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     find: Callable[[Parts, Mapping[str, str]], None] | None = None  # Fault if the path names none
 
 
-def read(path: str, call: Callable[[Call], Awaitable[Any]], answers: Any, says: str) -> Endpoint:
-    """One that shows something."""
+def read(
+    path: str,
+    call: Callable[[Call], Awaitable[Any]],
+    answers: Any,
+    says: str,
+    **more: Any,
+) -> Endpoint:
+    """One that shows something; `more` are further fields of an Endpoint."""
     return Endpoint(
-        method="GET", path=f"{API}{path}", role=Role.READ, call=call, answers=answers, says=says
+        method="GET",
+        path=f"{API}{path}",
+        role=Role.READ,
+        call=call,
+        answers=answers,
+        says=says,
+        **more,
     )
 
 
