@@ -40,7 +40,12 @@ def summary_of(document: Document, plan: Plan) -> Summary:
     return Summary(
         process=_process(document.config, plan),
         routes={f"route {route.name}": _route(route, plan) for route in plan.routes},
-        backends={f"backend {one.name}": _backend(one) for one in plan.backends},
+        # Why not those of copies: they are the same backends.
+        backends={
+            f"backend {one.name}": _backend(one)
+            for one in plan.backends
+            if not one.name.startswith("shadow:")
+        },
     )
 
 
@@ -93,6 +98,9 @@ def _route_options(route: RoutePlan, plan: Plan) -> Facts:
         f" budget {Share(hedge.budget_share)}",
         "too long": _names(route.larger_context, plan),
         "filtered": _names(route.content_filter, plan),
+        "copied to": ", ".join(
+            f"{one.name} ({Share(one.sample_ppm / 1_000_000)})" for one in route.shadows
+        ),
         "sticky by": route.sticky,
         "exploration": route.exploration and str(Share(route.exploration)),
         "overrides": ", ".join(route.overrides),

@@ -37,6 +37,13 @@ def test_process_tells_where_it_listens() -> None:
     assert summary().process["workers"] == "one for each CPU core"
 
 
+def test_route_tells_where_its_requests_are_copied_to() -> None:
+    found = summary({"routes.chat.shadow": [{"backend": "two", "sample": "5%"}]})
+    assert found.routes["route chat"]["copied to"] == "two (5%)"
+    assert "copied to" not in found.routes["route fraud"]
+    assert not any("shadow:" in name for name in found.backends)
+
+
 def test_route_tells_its_policy_and_candidates() -> None:
     assert route()["candidates"] == "one, two"
     promised = route(policy="cheapest_within_slo", slo={"first_byte_p95": "800ms"})

@@ -142,13 +142,14 @@ def route_labels(plan: Plan) -> list[RowLabel]:
 
 
 def attempt_labels(plan: Plan) -> list[RowLabel]:
-    """The rows of all backends that routes may ask."""
-    return [
+    """The rows of all backends that routes may ask, and of those that get copies."""
+    asked = [
         RowLabel(row, each.name, plan.backends[index].name, each.arm)
         for route in plan.routes
         for each in family(route)
         for index, row in _attempt_rows(each).items()
     ]
+    return asked + shadow_labels(plan)
 
 
 def family(route: RoutePlan) -> tuple[RoutePlan, ...]:
@@ -165,7 +166,7 @@ def attempt_rows(route: RoutePlan) -> dict[int, int]:
 
 
 def parts_of(route: RoutePlan) -> dict[int, list[int]]:
-    """By each row of `rows_of`: it and the variants' rows of the same thing, to be added up.
+    """By each row of `rows_of` and `copy_rows`: all rows of the same thing, to be added up.
 
     Whom the champion rescued is counted twice: with the challenger, and with the route.
     """
@@ -173,7 +174,7 @@ def parts_of(route: RoutePlan) -> dict[int, list[int]]:
     for index, row in attempt_rows(route).items():
         found = (_attempt_rows(each).get(index) for each in family(route))
         parts[row] = list(dict.fromkeys(one for one in found if one is not None))
-    return parts
+    return parts | {row: [row] for row in copy_rows(route).values()}
 
 
 def _attempt_rows(route: RoutePlan) -> dict[int, int]:
@@ -184,17 +185,21 @@ def _attempt_rows(route: RoutePlan) -> dict[int, int]:
             *zip(route.larger_context, route.larger_context_rows, strict=True),
             *zip(route.content_filter, route.content_filter_rows, strict=True),
             *((step.index, step.row) for step in steps),
-            *((shadow.backend, shadow.row) for shadow in route.shadows),
         )
     )
 
 
+def copy_rows(route: RoutePlan) -> dict[int, int]:
+    """The row of each backend that gets copies of its requests: no part of what clients cost."""
+    return {shadow.backend: shadow.row for each in family(route) for shadow in each.shadows}
+
+
 def shadow_labels(plan: Plan) -> list[RowLabel]:
-    """The rows of copies alone."""
+    """The rows of copies."""
     return [
-        RowLabel(shadow.row, route.name, plan.backends[shadow.backend].name)
+        RowLabel(row, route.name, plan.backends[index].name)
         for route in plan.routes
-        for shadow in route.shadows
+        for index, row in copy_rows(route).items()
     ]
 
 

@@ -20,7 +20,7 @@ from gateway.control.backends import (
     latency,
     latency_of,
 )
-from gateway.control.figures import RowFigures, attempt_rows, rows_of
+from gateway.control.figures import RowFigures, attempt_rows, copy_rows, rows_of
 from gateway.control.log import log_view
 from gateway.control.parts import Parts, Version, Worker
 from gateway.control.recent import SHORT_NS, WINDOW_NS, Moment, Recent
@@ -40,6 +40,7 @@ from gateway.plan import BackendPlan, Plan, RoutePlan
 from gateway.telemetry import NANO
 
 SHOWN_CHANGES = 5
+COPIES = "shadow:"  # before the name of a backend as copies see it
 _QUANTILE_NAMES = ("p50", "p90", "p95", "p99")
 _FAULTS = ("gateway", "upstream")
 
@@ -118,7 +119,9 @@ class Overview:
     def _backend_view(
         self, plan: Plan, backend: BackendPlan, now: BackendFigures, moment: Moment
     ) -> BackendView:
-        rows_by_route = {route.name: attempt_rows(route) for route in plan.routes}
+        rows_by_route = {
+            route.name: attempt_rows(route) | copy_rows(route) for route in plan.routes
+        }
         routes = tuple(name for name, rows in rows_by_route.items() if backend.index in rows)
         rows = [rows_by_route[name][backend.index] for name in routes]
         view, now_ns = self._parts.board, self._parts.now_ns()
@@ -261,6 +264,8 @@ def health_of(
 ) -> tuple[str, str]:
     """One word and one sentence for the whole gateway; candidates are by route."""
     up = sum(worker.is_up for worker in workers)
+    # Why not those of copies: no client depends on them.
+    backends = [backend for backend in backends if not backend.name.startswith(COPIES)]
     away = [backend.name for backend in backends if not backend.is_up]
     if is_draining:
         return "draining", "The gateway is finishing what it has and takes nothing new."

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from gateway.control.figures import BoardView, attempt_labels, route_labels
+from gateway.control.figures import BoardView, attempt_labels, route_labels, shadow_labels
 from tests.control.board import CELL, GAUGE, ROW, SEAT, FakeBoard
-from tests.control.plans import make_plan
+from tests.control.plans import make_plan, with_shadow
 
 MS = 1_000_000
 
@@ -144,3 +145,19 @@ def test_rows_of_one_thing_are_added_up() -> None:
     assert (first.requests, rest.requests) == (3, 12)
     assert rest.outcomes[0] == 12
     assert rest.cost_squares == 1.0
+
+
+def test_copies_have_one_series_however_many_variants_there_are() -> None:
+    plan = with_shadow(make_plan({"chat": ["mini"]}), "next")
+    [route] = plan.routes
+    variants = tuple(
+        msgspec.structs.replace(route, arm=f"r:{arm}", row=row, rows=(row + 1,))
+        for arm, row in (("champion", 5), ("challenger", 7))
+    )
+    plan = msgspec.structs.replace(
+        plan, routes=(msgspec.structs.replace(route, variants=variants),)
+    )
+    [shadow] = route.shadows
+    for labels in (attempt_labels(plan), shadow_labels(plan)):
+        [label] = [one for one in labels if one.row == shadow.row]
+        assert (label.route, label.backend, label.arm) == ("chat", "shadow:next", "")

@@ -11,7 +11,7 @@ from gateway.control.parts import Worker
 from gateway.control.recent import EVERY_NS, Recent
 from gateway.plan import BackendPlan, FallbackPlan, Plan, QueuePlan, SloPlan
 from tests.control.parts import FakeGateway
-from tests.control.plans import blank
+from tests.control.plans import blank, make_plan, with_shadow
 
 MS = 1_000_000
 
@@ -204,3 +204,22 @@ def test_history_is_read_again_only_when_something_was_offered() -> None:
     assert [change.hash for change in overview.status().changes] == ["a"]
     gateway.configuration.reloads["refused"] = 1
     assert [change.hash for change in overview.status().changes] == ["b"]
+
+
+def test_backend_of_copies_neither_harms_nor_hides_the_health_of_the_gateway() -> None:
+    dead = replace(backend_in("open"), name="shadow:new")
+    found = health_of([backend_in("up"), dead], [worker(True)], {}, is_draining=False)
+    assert found[0] == "ok"
+    alive = replace(backend_in("up"), name="shadow:new")
+    found = health_of([backend_in("open"), alive], [worker(True)], {}, is_draining=False)
+    assert found[0] == "down"
+
+
+def test_copies_are_no_part_of_what_a_route_costs() -> None:
+    gateway = FakeGateway(plan=with_shadow(make_plan({"chat": ["mini"]}), "next"))
+    cost = {"requests": 1, "cost_nano_usd": 1_000_000_000}
+    overview = looked_at(gateway, per_row={0: {"requests": 1}, 1: cost, 2: cost})
+    assert overview.routes()[0].totals.cost_usd == pytest.approx(1.0)
+    assert overview.routes()[0].traffic.cost_per_hour_usd == pytest.approx(360)
+    costs = {backend.name: backend.totals.cost_usd for backend in overview.backends()}
+    assert costs == {"mini": pytest.approx(1.0), "shadow:next": pytest.approx(1.0)}
