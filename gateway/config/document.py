@@ -167,6 +167,7 @@ def literal_secrets(root: Node) -> list[Node]:
     members = _members(root)
     candidates = [_members(members.get("admin")).get("token"), *_log_secrets(members.get("log"))]
     candidates += _notice_secrets(members.get("notices"))
+    candidates += _drift_secrets(members.get("drift"))
     for backend in _members(members.get("backends")).values():
         candidates.append(_members(backend).get("api_key"))
         registry = _members(_members(backend).get("registry"))
@@ -191,6 +192,15 @@ def _notice_secrets(notices: Node | None) -> Iterator[Node | None]:
     for webhook in webhooks.value if webhooks and isinstance(webhooks.value, list) else ():
         yield _members(webhook).get("secret")
         yield _members(webhook).get("url")
+
+
+def _drift_secrets(drift: Node | None) -> Iterator[Node | None]:
+    alerts = _members(_members(drift).get("alerts"))
+    yield from _notice_secrets(_members(drift).get("alerts"))
+    yield _members(alerts.get("email")).get("password")
+    for retraining in _members(_members(drift).get("retraining")).values():
+        yield _members(retraining).get("secret")
+        yield _members(retraining).get("url")
 
 
 def _is_literal(node: Node) -> bool:

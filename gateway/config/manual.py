@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.config import recording, rollouts, schema
+from gateway.config import recording, rollouts, schema, watching
 from gateway.config.effective import plain
 from gateway.config.units import Duration, Secret, Share, Size
 
@@ -145,7 +145,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 def _comments() -> dict[tuple[str, str], str]:
     """(section, key) -> the comment on the field's line, or on the lines above it."""
     found: dict[tuple[str, str], str] = {}
-    for module in (schema, recording, rollouts):
+    for module in (schema, recording, rollouts, watching):
         found |= comments_in(inspect.getsource(module))
     return found
 

@@ -35,6 +35,7 @@ from gateway.config.schema import (
 from gateway.config.shadow_relations import check_shadows
 from gateway.config.source import Node, join
 from gateway.config.units import Size
+from gateway.config.watching_relations import check_contracts, check_drift
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -149,6 +150,8 @@ def check(config: Config, root: Node, gone: Collection[str] = ()) -> Findings:
     check_notices(config.notices, found)
     check_flags(config, found)
     check_rollouts(config, found)
+    check_contracts(config, found)
+    check_drift(config, found)
     check_shadows(config, found)
     if config.default_route and config.default_route not in config.routes:
         found.unknown("route", config.default_route, config.routes, "default_route")

@@ -22,6 +22,7 @@ from gateway.config.kinds import AtLeastOne, Count, Line, Money, Pointer, Policy
 from gateway.config.recording import Log, Recording, Registry
 from gateway.config.rollouts import Audience, Flag, Notices, Rollout, Shadow
 from gateway.config.units import Duration, Secret, Share, Size
+from gateway.config.watching import Contract, Drift
 
 SECOND, MINUTE = 10**9, 60 * 10**9
 KIB, MIB = 2**10, 2**20
@@ -380,6 +381,7 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: Cache | None = None  # settings of the fallback `cached`
     record: Recording = Recording()  # what its records say
     shadow: tuple[Shadow, ...] = ()  # copies of requests, to backends that no client hears of
+    contract: Contract | None = None  # what requests and answers must be like; default: anything
 
 
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -414,3 +416,4 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audiences: dict[str, Audience] = {}  # kinds of callers, by name
     flags: dict[str, Flag] = {}  # by key
     notices: Notices = Notices()  # who is told what rollouts do
+    drift: Drift = Drift()  # watching data and predictions for change
