@@ -224,6 +224,7 @@ def _expectation(kind: Any) -> str:
         words = typing.get_args(kind)
         return f"`{words[0]}`" if len(words) == 1 else "one of " + listed(map(str, words))
     plain_words = {str: "text", Secret: "text", bool: "true or false", int: "a whole number"}
+    plain_words |= {float: "a number, such as 0.5"}
     if typing.get_origin(kind) is Annotated:
         meta = next(part for part in kind.__metadata__ if isinstance(part, Meta))
         noun = {int: "a whole number", float: "a number"}.get(kind.__origin__)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config import recording, rollouts, schema
+from gateway.config import recording, rollouts, schema, watching
 from gateway.config.manual import manual
 
 
@@ -16,7 +16,7 @@ def test_document_is_up_to_date() -> None:
 
 
 def test_every_key_has_a_meaning_and_every_section_a_heading() -> None:
-    found = (vars(schema) | vars(recording) | vars(rollouts)).values()
+    found = (vars(schema) | vars(recording) | vars(rollouts) | vars(watching)).values()
     sections = [one for one in found if isinstance(one, msgspec.StructMeta)]
     keys = sum(len(one.__struct_fields__) for one in sections if one is not msgspec.Struct)
     rows = [line for line in manual().splitlines() if line.startswith("| `")]

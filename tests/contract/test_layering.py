@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explanation": {"log", "store", "compiler", "state"},  # of one record, in words; decided again
     "registry": {"threads", "calls"},  # where model versions come from
     "production": {"state", "registry", "store", "compiler"},  # what runs, and ran
+    "contracts": set(),  # one body: what is wrong with it
     "drift": {"_fast"},
     "calls": set(),  # to other servers, bounded
     "notices": {"calls", "threads"},  # what rollouts do, told elsewhere
@@ -83,6 +84,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "log",
         "payloads",
         "feedback",
+        "contracts",
     },
     "run": {
         "feedback",
@@ -128,6 +130,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "feedback",
         "registry",
         "rollout",
+        "contracts",
     },
     "__main__": {"cli", "run"},
 }
