@@ -26,7 +26,7 @@ def test_good_rows_are_accepted_at_once(body: Any) -> None:
     assert checked(made, body) is None
 
 
-FAULTS = [
+FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"amount": -1}, "FLOAT_TYPE_SMALL_FLOAT", "/amount"),
     ({"amount": 100_001}, "FLOAT_TYPE_BIG_FLOAT", "/amount"),
     ({"amount": "12"}, "FLOAT_TYPE_NOT_FLOAT", "/amount"),
