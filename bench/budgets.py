@@ -214,6 +214,7 @@ BUDGETS = (
     Budget("routing decision, 64 candidates", "ns", 1500.0, kernel_ns(r"^routes/.*(?<!\d)64$")),
     Budget("histogram insert", "ns", 15.0, kernel_ns(r"^histogram/\w+_add$")),
     Budget("bucket hash", "ns", 25.0, kernel_ns(r"^hashing/bucket")),
+    Budget("assignment to an arm", "ns", 150.0, kernel_ns(r"^layers/by_")),
     Budget("memory per idle connection", "KiB", 6.0, kilobytes_each("idle")),
     Budget("memory per open stream", "KiB", 24.0, kilobytes_each("stream")),
     Budget("largest stall under open streams, beyond the rig's own", "ms", 100.0, stall_ms),
