@@ -173,7 +173,7 @@ def sizes_of_ramps(c: Campaign) -> Iterator[Size]:
     for late in (0.0, 0.2):
         log_e, _ = of_ramp(rng, dict.fromkeys(RAMP, 1.0), late, runs=c.runs, looks=c.looks)
         setting = f"ramp 1, 5, 25, 50 % in a day of 0.5 to 8 %, {late:.0%} kept"
-        yield c.size("events, higher, segments", setting, log_e >= c.threshold)
+        yield c.size("events, higher, periods", setting, log_e >= c.threshold)
     runs = min(c.runs, 500)
     users = worlds.sticky(rng, 0.2, runs, c.looks, 20, 10)
     for name, most in (("each counted", 1), ("divided by 10", 10)):
@@ -209,7 +209,7 @@ def power_of_ramps(c: Campaign) -> Iterator[Power]:
         log_e, requests = of_ramp(rng, ramp, late, runs=min(c.runs, 600), looks=c.looks)
         alarms = log_e[:, -requests.shape[1] :] >= c.threshold
         setting = f"× 2 from 50 % on, {late:.0%} kept"
-        yield power_of("events, higher, segments", setting, c.alpha, alarms, requests)
+        yield power_of("events, higher, periods", setting, c.alpha, alarms, requests)
 
 
 def sizes_of_means(c: Campaign) -> Iterator[Size]:

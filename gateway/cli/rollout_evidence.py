@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.cli.columns import NONE, columns, share, usd
 from gateway.cli.rollout_tree import LATER, VERDICTS
-from gateway.rollout.counts import ArmCounts, Segment
+from gateway.rollout.counts import ArmCounts, Period
 from gateway.rollout.decisions import NOTHING, Decision, DecisionsError, Entry, opened, verify
 from gateway.rollout.verdict import Judgement
 
@@ -46,7 +46,7 @@ def explained(decision: Decision, replay: Replay | None = None) -> dict[str, Any
         "plan_after": decision.plan_after,
         "propagation_ms": decision.propagation_ms,
         "versions": decision.versions,
-        "evidence": [_segment(each) for each in decision.segments],
+        "evidence": [_period(each) for each in decision.periods],
         "verdicts": [] if found is None else _beside(found, again.judgement),
         "agrees": None if found is None else again.agrees,
         "again": again.sentence,
@@ -115,11 +115,11 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     yield from answer["differences"]
 
 
-def _arm_rows(segments: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    for segment in segments:
-        for name, arm in segment["arms"].items():
+def _arm_rows(periods: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for period in periods:
+        for name, arm in period["arms"].items():
             yield (
-                str(segment["step"] + 1),
+                str(period["step"] + 1),
                 share(arm["share"]),
                 name,
                 f"{arm['assigned']:,}",
@@ -163,14 +163,14 @@ def _beside(found: Judgement, again: Judgement | None) -> list[dict[str, Any]]:
     ]
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
-    arms = segment.evidence.arms
+def _period(period: Period) -> dict[str, Any]:
+    arms = period.evidence.arms
     return {
-        "step": segment.step,
-        "since": _time(segment.since_ms),
-        "until": _time(segment.until_ms),
-        "arms": {name: _counts(counts, segment.share(name)) for name, counts in arms.items()},
-        "pairs": {name: each.pairs for name, each in segment.evidence.pairs.items()},
+        "step": period.step,
+        "since": _time(period.since_ms),
+        "until": _time(period.until_ms),
+        "arms": {name: _counts(counts, period.share(name)) for name, counts in arms.items()},
+        "pairs": {name: each.pairs for name, each in period.evidence.pairs.items()},
     }
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gateway.config.rollouts import Rollout
-from gateway.rollout.counts import CHAMPION, Evidence, Segment
+from gateway.rollout.counts import CHAMPION, Evidence, Period
 from gateway.rollout.evidence import Account
 from gateway.rollout.machine import LIVE, Seen, State, Wait
 from gateway.rollout.standing import Case as StandingCase
@@ -33,7 +33,7 @@ class Kept(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: str  # as declared, with defaults, JSON
     text: str = ""  # YAML as it was given by hand; "" it is in the file
     account: Account = field(default_factory=Account)
-    is_settling: bool = False  # weights are changing: what is counted now belongs to no segment
+    is_settling: bool = False  # weights are changing: what is counted now belongs to no period
     undelivered: int = 0  # number of the last decision that is not in force yet
     is_gone: bool = False  # no longer declared
     propagation_ms: float | None = None  # of the last decision that moved something
@@ -80,7 +80,7 @@ class Case(Struct, eq=False, kw_only=True):
     version: int  # of its row in the database
     rollout: Rollout
     judgement: Judgement | None = None
-    judged: tuple[Segment, ...] = ()  # what it is about
+    judged: tuple[Period, ...] = ()  # what it is about
     sentence: str = ""  # of the last look: what it waits for
     wait: Wait = ""
     settling: Settling | None = None  # from when the weights are in force
@@ -105,7 +105,7 @@ class Case(Struct, eq=False, kw_only=True):
         return StandingCase(state=self.state, rollout=self.rollout, text=self.kept.text)
 
     def credit(self, reading: Evidence, longest_ms: int) -> None:
-        """What a reading adds goes to the segment under way, if there is one."""
+        """What a reading adds goes to the period under way, if there is one."""
         account = self.kept.account
         if not self.kept.is_settling:
             account.take(reading)
@@ -115,9 +115,9 @@ class Case(Struct, eq=False, kw_only=True):
             return
         self.settling = self.settling or Settling.of(reading)
         if self.settling.is_over(reading, longest_ms):
-            self.begin_segment(reading)
+            self.begin_period(reading)
 
-    def begin_segment(self, reading: Evidence) -> None:
+    def begin_period(self, reading: Evidence) -> None:
         skip(self.kept.account, reading)
         self.begin(self.kept.account, self.state, reading)
         self.kept, self.settling = replace(self.kept, is_settling=False), None
@@ -145,10 +145,10 @@ class Case(Struct, eq=False, kw_only=True):
         whole = Evidence()
         if self.kept.is_settling:
             return whole
-        for segment in reversed(self.kept.account.segments):
-            if not _is_alike(segment.weights, self.state.weights):
+        for period in reversed(self.kept.account.periods):
+            if not _is_alike(period.weights, self.state.weights):
                 break
-            whole = whole.plus(segment.evidence)
+            whole = whole.plus(period.evidence)
         return whole
 
 

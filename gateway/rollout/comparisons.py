@@ -4,7 +4,7 @@
 
 Three nulls are asked at once, each by an anytime-valid test from `gateway.statistics`:
 `harm` is evidence that the challenger is worse by more than the gate's margin, `fine` that
-it is not, `better` that it is better than the champion. Segments are compared each within
+it is not, `better` that it is better than the champion. Periods are compared each within
 itself, at its own shares, so that a ramp during a change of the day fools nobody. Answers
 of a shadow are compared in pairs, and being about other requests, multiply the evidence.
 
@@ -29,7 +29,7 @@ from gateway.rollout.counts import (
     ArmCounts,
     PairCounts,
     Paired,
-    Segment,
+    Period,
     above,
     size,
 )
@@ -47,13 +47,13 @@ LATE = 0.05  # of the stake on harm is kept for later steps
 
 
 class Stretch(Struct, frozen=True):
-    """One segment, as far as one challenger and the champion are concerned."""
+    """One period, as far as one challenger and the champion are concerned."""
 
     arm: str
     share: float  # the challenger's of the requests of both
     champion: ArmCounts
     challenger: ArmCounts
-    segment: Segment
+    period: Period
 
 
 class Compared(Struct, kw_only=True):
@@ -61,7 +61,7 @@ class Compared(Struct, kw_only=True):
 
     champion_n: int
     challenger_n: int
-    share: float  # the challenger's in the last segment
+    share: float  # the challenger's in the last period
     harm: float = 0.0
     fine: float = 0.0
     better: float = 0.0
@@ -73,20 +73,20 @@ class Compared(Struct, kw_only=True):
     words: str = ""  # both figures
 
 
-def stretches_of(segments: Sequence[Segment], arm: str, *, is_sticky: bool) -> list[Stretch]:
-    """The segments in which a challenger and the champion were served side by side.
+def stretches_of(periods: Sequence[Period], arm: str, *, is_sticky: bool) -> list[Stretch]:
+    """The periods in which a challenger and the champion were served side by side.
 
     Of a unit that is not the request the shares that count are those of the requests that
     came: a few units bring many.
     """
     found = []
-    for segment in segments:
-        champion, challenger = segment.evidence.arm(CHAMPION), segment.evidence.arm(arm)
-        own, other = segment.share(arm), segment.share(CHAMPION)
+    for period in periods:
+        champion, challenger = period.evidence.arm(CHAMPION), period.evidence.arm(arm)
+        own, other = period.share(arm), period.share(CHAMPION)
         if is_sticky:
             own, other = float(challenger.assigned), float(champion.assigned)
         share = own / (own + other) if own + other > 0 else 0.0
-        found.append(Stretch(arm, share, champion, challenger, segment))
+        found.append(Stretch(arm, share, champion, challenger, period))
     return found
 
 
@@ -97,7 +97,7 @@ def compare(
     metric: Metric,
     alpha: float,
 ) -> Compared:
-    """The metric's own statistic over all segments, and over the pairs of a shadow."""
+    """The metric's own statistic over all periods, and over the pairs of a shadow."""
     by_statistic: dict[str, Callable[..., Compared]] = {
         "events": _events,
         "exceedance": _exceedances,
@@ -132,7 +132,7 @@ def _events(
     stretches: Sequence[Stretch], gate: Gate, metric: Metric, alpha: float, _paired: PairCounts
 ) -> Compared:
     counted = [
-        events.Segment(
+        events.Period(
             one.share,
             events_of(metric, one.challenger, gate),
             events_of(metric, one.champion, gate),
@@ -145,8 +145,8 @@ def _events(
 
 
 def _of_events(
-    against_margin: Sequence[events.Segment],
-    against_none: Sequence[events.Segment],
+    against_margin: Sequence[events.Period],
+    against_none: Sequence[events.Period],
     stretches: Sequence[Stretch],
     gate: Gate,
     alpha: float,
@@ -155,11 +155,11 @@ def _of_events(
 ) -> Compared:
     margin = float(gate.margin) if margin is None else margin
     found = _empty(stretches, *answers_of(stretches))
-    found.harm = events.log_e_segments(against_margin, margin=margin, direction="higher", late=LATE)
+    found.harm = events.log_e_periods(against_margin, margin=margin, direction="higher", late=LATE)
     if gate.needs == "not_worse":
-        found.fine = events.log_e_segments(against_margin, margin=margin, direction="lower")
+        found.fine = events.log_e_periods(against_margin, margin=margin, direction="lower")
     if gate.needs == "better":
-        found.better = events.log_e_segments(against_none, direction="lower")
+        found.better = events.log_e_periods(against_none, direction="lower")
     found.events = int(sum(one.challenger for one in against_margin))
     if sum(one.challenger + one.champion for one in against_none):
         found.ratio = _rate_ratio(tuple(against_none), alpha)
@@ -184,13 +184,13 @@ def _exceedances(
     """Times above the quantile that the champion had before: each is an event."""
     counted = [(one, _beyond(one, gate, metric)) for one in stretches]
     known = [(one, of) for one, of in counted if of is not None]
-    with_margin = [events.Segment(one.share, of[1], of[0]) for one, of in known]
-    without = [events.Segment(one.share, of[2], of[0]) for one, of in known]
+    with_margin = [events.Period(one.share, of[1], of[0]) for one, of in known]
+    without = [events.Period(one.share, of[2], of[0]) for one, of in known]
     held = [one for one, _ in known]
     found = _of_events(with_margin, without, held, gate, alpha, margin=0.0)
     found.champion_n = sum(of[3] for _, of in known)
     found.challenger_n = sum(of[4] for _, of in known)
-    frozen = next((one.segment.frozen[name_of(gate)] for one, of in reversed(counted) if of), None)
+    frozen = next((one.period.frozen[name_of(gate)] for one, of in reversed(counted) if of), None)
     if frozen is None:
         found.words = f"the champion's {gate.quantile} is not known yet"
     elif found.champion_n and found.challenger_n:
@@ -207,7 +207,7 @@ def _exceedances(
 
 def _beyond(one: Stretch, gate: Gate, metric: Metric) -> tuple[int, int, int, int, int] | None:
     """Champion's above its edge; challenger's above its own, and above the champion's; all."""
-    frozen = one.segment.frozen.get(name_of(gate))
+    frozen = one.period.frozen.get(name_of(gate))
     if frozen is None or metric.histogram is None:
         return None
     champion, challenger = metric.histogram(one.champion), metric.histogram(one.challenger)
@@ -540,7 +540,7 @@ def _rounded(value: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def _rate_ratio(counted: tuple[events.Segment, ...], alpha: float) -> Interval:
+def _rate_ratio(counted: tuple[events.Period, ...], alpha: float) -> Interval:
     """Why remembered: it takes milliseconds, and most looks find no new event."""
     return events.rate_ratio(counted, alpha)
 

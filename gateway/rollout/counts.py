@@ -133,7 +133,7 @@ class Evidence(Struct, kw_only=True, omit_defaults=True):
     pairs: dict[str, PairCounts] = {}  # by challenger
     open_breakers: tuple[str, ...] = ()  # arms none of whose backends takes requests
     # Of a reading, feedback comes by the step that its requests were in, then by arm and signal:
-    # it may be later than the step. `evidence.Account` gives it to the segment it belongs to.
+    # it may be later than the step. `evidence.Account` gives it to the period it belongs to.
     late: dict[int, dict[str, dict[str, SignalCounts]]] = {}
     # Of a reading: who counted. Another one counts from nothing.
     board: str = ""
@@ -171,7 +171,7 @@ class Frozen(Struct, frozen=True, kw_only=True, omit_defaults=True):
     margin_bucket: int = 0  # the challenger's own: the same with the gate's margin
 
 
-class Segment(Struct, kw_only=True, omit_defaults=True):
+class Period(Struct, kw_only=True, omit_defaults=True):
     """What was gained while the weights were constant: a step, or a part of one."""
 
     weights: dict[str, int]  # parts per million of the rollout's units, by challenger

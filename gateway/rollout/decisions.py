@@ -23,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.errors import GatewayError
-from gateway.rollout.counts import Segment
+from gateway.rollout.counts import Period
 from gateway.rollout.machine import Event, Phase
 from gateway.rollout.verdict import Judgement
 from gateway.state.rollouts import KeptDecision
@@ -52,7 +52,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: int
     weights: dict[str, int] = {}  # from now on
     judgement: Judgement | None = None  # of a look; None: a person's word, or the file's
-    segments: tuple[Segment, ...] = ()  # the evidence it is made of
+    periods: tuple[Period, ...] = ()  # the evidence it is made of
     spec_hash: str = ""
     spec: str = ""  # the rollout as declared, with defaults: `parse_rollout` reads it
     plan_before: str = ""  # hash of the plan in force when it was decided

@@ -289,7 +289,7 @@ class Desk:
         case.credit(reading, SETTLE_MS)
         case.kept.account.freeze(case.rollout, self._witness.reference(case.rollout))
         now_ms = self._clock.now_ms()
-        case.judged = tuple(case.kept.account.segments)
+        case.judged = tuple(case.kept.account.periods)
         case.judgement = self._judge(case.rollout, case.judged, now_ms)
         decided_ns = self._clock.monotonic_ns()
         for _ in range(len(case.rollout.steps) + 2):
@@ -347,7 +347,7 @@ class Desk:
             case.settling = None
             return replace(kept, is_settling=True, undelivered=number)
         if after.step != before.step or after.headers != before.headers:
-            if not kept.is_settling and kept.account.segments:
+            if not kept.is_settling and kept.account.periods:
                 case.begin(kept.account, after, kept.account.seen)
             return replace(kept, undelivered=number)
         return kept
@@ -366,7 +366,7 @@ class Desk:
             step=state.step,
             weights=state.weights,
             judgement=judgement,
-            segments=case.judged if judgement else (),
+            periods=case.judged if judgement else (),
             spec_hash=state.spec_hash,
             spec=case.kept.spec,
             plan_before=self._gateway.plan.hash,
@@ -546,7 +546,7 @@ def _in_force(kept: Kept, propagation_ms: float | None, now_ms: int) -> Kept:
 
 
 def _frozen(case: Case) -> int:
-    return sum(len(segment.frozen) for segment in case.kept.account.segments)
+    return sum(len(period.frozen) for period in case.kept.account.periods)
 
 
 def _joined(decisions: Iterable[Decision]) -> list[Decision]:

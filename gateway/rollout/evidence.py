@@ -1,7 +1,7 @@
 """What the board has counted for each arm, since when, and at which weights.
 
 A reading is what the rows of a rollout's variants, and the log, say now: an Evidence that
-only grows. An Account keeps what was gained since the rollout began, in segments of constant
+only grows. An Account keeps what was gained since the rollout began, in periods of constant
 weights; the desk persists it, so that neither a restarted worker, controller nor gateway
 loses or doubles anything.
 
@@ -35,7 +35,7 @@ from gateway.rollout.counts import (
     Frozen,
     Histogram,
     PairCounts,
-    Segment,
+    Period,
     SignalCounts,
     above,
     bucket_at,
@@ -46,7 +46,7 @@ from gateway.rollout.counts import (
 from gateway.rollout.metrics import events_of, metric_of, moments_of, name_of, signal_of
 
 FORCED = ":forced"
-MOST_SEGMENTS = 64
+MOST_PERIODS = 64
 MOST_POINTS = 1440  # minutes that Kayenta's judge looks back
 MINUTE_MS = 60_000
 BEYOND = 20  # values beyond a quantile that are wanted before it is frozen
@@ -293,19 +293,19 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     """What a rollout has gained so far; kept by the desk between its looks."""
 
     seen: Evidence = field(default_factory=Evidence)  # the last reading
-    segments: list[Segment] = field(default_factory=list)
-    minute: Evidence = field(default_factory=Evidence)  # of the last segment, a minute ago
+    periods: list[Period] = field(default_factory=list)
+    minute: Evidence = field(default_factory=Evidence)  # of the last period, a minute ago
 
     def begin(self, weights: Mapping[str, int], step: int, reading: Evidence) -> None:
         """From here on these weights; what the reading adds is still the old weights'."""
         self.take(reading)
-        last = self.segments[-1] if self.segments else None
+        last = self.periods[-1] if self.periods else None
         if last is not None and last.weights == dict(weights) and last.step == step:
             return
-        if len(self.segments) >= MOST_SEGMENTS:
-            del self.segments[0]
-        self.segments.append(
-            Segment(
+        if len(self.periods) >= MOST_PERIODS:
+            del self.periods[0]
+        self.periods.append(
+            Period(
                 weights=dict(weights),
                 step=step,
                 since_ms=reading.at_ms,
@@ -315,15 +315,15 @@ class Account(Struct, kw_only=True, omit_defaults=True):
         )
 
     def take(self, reading: Evidence) -> None:
-        """Credits what came since the last reading to the segment under way."""
+        """Credits what came since the last reading to the period under way."""
         gained = self._gain(reading)
         # Why merged: an arm that the plan has not now may come back, its row still counting.
         is_same = _is_same(self.seen.board, reading.board)
         arms = {**self.seen.arms, **reading.arms} if is_same else reading.arms
         self.seen = replace(reading, arms=arms)
-        if not self.segments:
+        if not self.periods:
             return
-        last = self.segments[-1]
+        last = self.periods[-1]
         last.until_ms = reading.at_ms
         last.evidence = last.evidence.plus(replace(gained, late={}))
         for step, of_arms in gained.late.items():
@@ -349,66 +349,66 @@ class Account(Struct, kw_only=True, omit_defaults=True):
         return now if is_anew else now.minus(before)
 
     def _credit(self, step: int, of_arms: Mapping[str, dict[str, SignalCounts]]) -> None:
-        """Feedback, to the last segment of the step that its requests were in."""
-        segment = next((one for one in reversed(self.segments) if one.step == step), None)
-        if segment is None:
+        """Feedback, to the last period of the step that its requests were in."""
+        period = next((one for one in reversed(self.periods) if one.step == step), None)
+        if period is None:
             return
         arms = {arm: ArmCounts(feedback=signals) for arm, signals in of_arms.items()}
-        segment.evidence = segment.evidence.plus(Evidence(arms=arms))
+        period.evidence = period.evidence.plus(Evidence(arms=arms))
 
     def freeze(self, rollout: Rollout, reference: Mapping[str, Histogram]) -> None:
-        """Finds the quantiles that the gates of the segment under way still lack.
+        """Finds the quantiles that the gates of the period under way still lack.
 
         `reference` has the route's own histograms by the metric's name, for a rollout that has
         seen too little itself.
         """
-        if not self.segments:
+        if not self.periods:
             return
         self._mark_minute(rollout)
-        segment = self.segments[-1]
+        period = self.periods[-1]
         for gate in rollout.gates:
             metric = metric_of(gate.metric)
-            if metric is None or metric.histogram is None or name_of(gate) in segment.frozen:
+            if metric is None or metric.histogram is None or name_of(gate) in period.frozen:
                 continue
             enough = max(round(BEYOND / (1 - quantile_of(gate))), 100)
             own = self._times(metric.histogram)
             for known in (own, reference.get(metric.name, {})):
                 if size(known) >= enough:
-                    segment.frozen[name_of(gate)] = frozen_at(gate, known, segment.evidence)
+                    period.frozen[name_of(gate)] = frozen_at(gate, known, period.evidence)
                     break
 
     def _mark_minute(self, rollout: Rollout) -> None:
         """One point a minute for gates that are judged by such."""
         gates = [gate for gate in rollout.gates if gate.test == "kayenta"]
-        segment = self.segments[-1]
+        period = self.periods[-1]
         if not gates:
             return
-        if not segment.since_ms <= self.minute.at_ms <= segment.until_ms:
-            self.minute = segment.evidence
+        if not period.since_ms <= self.minute.at_ms <= period.until_ms:
+            self.minute = period.evidence
             return
-        if segment.evidence.at_ms - self.minute.at_ms < MINUTE_MS:
+        if period.evidence.at_ms - self.minute.at_ms < MINUTE_MS:
             return
         for gate in gates:
-            minutes = segment.points.setdefault(name_of(gate), {})
-            for arm, counts in segment.evidence.arms.items():
+            minutes = period.points.setdefault(name_of(gate), {})
+            for arm, counts in period.evidence.arms.items():
                 point = point_of(counts.minus(self.minute.arm(arm)), gate)
                 if point is not None:
                     minutes[arm] = [*minutes.get(arm, ())[1 - MOST_POINTS :], point]
-        self.minute = segment.evidence
+        self.minute = period.evidence
 
     def _times(self, histogram: Callable[[ArmCounts], Histogram]) -> Histogram:
-        """The champion's, all segments together: what comes later is held against them."""
+        """The champion's, all periods together: what comes later is held against them."""
         whole = ArmCounts()
-        for segment in self.segments:
-            times = histogram(segment.evidence.arm(CHAMPION))
+        for period in self.periods:
+            times = histogram(period.evidence.arm(CHAMPION))
             whole = whole.plus(ArmCounts(total_ns=times))
         return whole.total_ns
 
     def all_evidence(self) -> Evidence:
-        """All segments together."""
+        """All periods together."""
         whole = Evidence()
-        for segment in self.segments:
-            whole = whole.plus(segment.evidence)
+        for period in self.periods:
+            whole = whole.plus(period.evidence)
         return whole
 
 

@@ -1,6 +1,6 @@
 """The judge: what every gate of a rollout says, on all the evidence there is.
 
-    judgement = judge(rollout, segments, now_ms)
+    judgement = judge(rollout, periods, now_ms)
 
 A guardrail that fails takes the challenger back, a signal that fails or waits only holds it.
 The default test of every gate is an e-process, valid however often one looks (Ville): the
@@ -37,7 +37,7 @@ from gateway.rollout.comparisons import (
     requests_needed,
     stretches_of,
 )
-from gateway.rollout.counts import PairCounts, Segment
+from gateway.rollout.counts import PairCounts, Period
 from gateway.rollout.likeness import LARGE, LEAST, likeness
 from gateway.rollout.metrics import Metric, metric_of, name_of
 from gateway.rollout.quantile_figures import ratio_of
@@ -62,15 +62,15 @@ class _Asked(Struct, frozen=True):
     rate_per_s: float  # of the challenger's requests now
 
 
-def judge(rollout: Rollout, segments: Sequence[Segment], now_ms: int) -> Judgement:
+def judge(rollout: Rollout, periods: Sequence[Period], now_ms: int) -> Judgement:
     """All gates of all challengers, the ratios at every hop, and what is waited for."""
     is_sticky = rollout.unit != "request"
     verdicts: list[Verdict] = []
     for arm in rollout.arms:
-        stretches = stretches_of(segments, arm, is_sticky=is_sticky)
-        found = [_verdict(rollout, gate, arm, stretches, segments) for gate in rollout.gates]
+        stretches = stretches_of(periods, arm, is_sticky=is_sticky)
+        found = [_verdict(rollout, gate, arm, stretches, periods) for gate in rollout.gates]
         verdicts += _together(rollout, found)
-    srm = ratios(segments, list(rollout.arms), is_sticky=is_sticky)
+    srm = ratios(periods, list(rollout.arms), is_sticky=is_sticky)
     fails = tuple(one for one in verdicts if one.verdict == "fail")
     slowest = max(verdicts, key=_wait_of, default=None)
     return Judgement(
@@ -147,16 +147,16 @@ def _verdict(
     gate: Gate,
     arm: str,
     stretches: Sequence[Stretch],
-    segments: Sequence[Segment],
+    periods: Sequence[Period],
 ) -> Verdict:
     metric = metric_of(gate.metric)
     base = Verdict(gate=name_of(gate), arm=arm, metric=gate.metric, kind=gate.kind)
     if metric is None:
         return replace(base, verdict="inconclusive", sentence=f"There is no metric {gate.metric}.")
     paired = PairCounts()
-    for segment in segments:
-        if arm in segment.evidence.pairs:
-            paired = paired.plus(segment.evidence.pairs[arm])
+    for period in periods:
+        if arm in period.evidence.pairs:
+            paired = paired.plus(period.evidence.pairs[arm])
     asked = _Asked(
         gate=gate,
         metric=metric,
@@ -164,10 +164,10 @@ def _verdict(
         alpha=float(gate.alpha or rollout.alpha),
         stretches=stretches,
         paired=paired,
-        rate_per_s=_rate(segments, arm, metric),
+        rate_per_s=_rate(periods, arm, metric),
     )
     if gate.test == "kayenta":
-        judged, minutes = options.judged_by_kayenta(rollout, segments, arm)
+        judged, minutes = options.judged_by_kayenta(rollout, periods, arm)
         return _by_option(base, asked, None, options.by_kayenta(judged, minutes, gate))
     if metric.statistic == "drift":
         return _of_drift(base, asked)
@@ -180,11 +180,11 @@ def _verdict(
     return _sequential(base, asked, found)
 
 
-def _rate(segments: Sequence[Segment], arm: str, metric: Metric) -> float:
+def _rate(periods: Sequence[Period], arm: str, metric: Metric) -> float:
     """Answers of the challenger a second, of late; of the feedback if that is what counts."""
-    if not segments:
+    if not periods:
         return 0.0
-    last = segments[-1]
+    last = periods[-1]
     counts = last.evidence.arm(arm)
     n = counts.ended
     if metric.signal and metric.statistic != "events":

@@ -8,7 +8,7 @@ by the population stability index
 Rule 1: drift is both significant (by the formula) and large (what is left of it when what
         chance gives is taken away): the first alone is always there in the end, the second
         alone is always there at first.
-Rule 2: bins are the champion's deciles, found in the same data; each segment's champion counts
+Rule 2: bins are the champion's deciles, found in the same data; each period's champion counts
         as often as the challenger's requests were in it, so that a ramp is no drift.
 
 Sources: Yurdakul and Naranjo 2020 (PSI's distribution); Shafer 2021 (evidence of a p-value).

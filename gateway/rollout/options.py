@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from gateway.config.rollouts import Gate, Rollout
 from gateway.rollout.comparisons import OPPOSITE, Compared, Side
-from gateway.rollout.counts import CHAMPION, Segment
+from gateway.rollout.counts import CHAMPION, Period
 from gateway.rollout.metrics import Metric, metric_of, name_of
 from gateway.rollout.verdict import Value
 from gateway.statistics import bayes, kayenta
@@ -140,10 +140,10 @@ def kayenta_gates(rollout: Rollout) -> list[Gate]:
 
 
 def judged_by_kayenta(
-    rollout: Rollout, segments: Sequence[Segment], arm: str
+    rollout: Rollout, periods: Sequence[Period], arm: str
 ) -> tuple[kayenta.Judged | None, int]:
     """The judgement of all its gates, and how many minutes each side has at least."""
-    series = [_series(gate, segments, arm) for gate in kayenta_gates(rollout)]
+    series = [_series(gate, periods, arm) for gate in kayenta_gates(rollout)]
     shortest = min(
         (min(len(one.champion), len(one.challenger)) for one in series),  # type: ignore[arg-type]
         default=0,
@@ -153,11 +153,11 @@ def judged_by_kayenta(
     return kayenta.judge(series), shortest
 
 
-def _series(gate: Gate, segments: Sequence[Segment], arm: str) -> kayenta.Series:
-    """The minutes of a gate's metric, of every segment that served both."""
+def _series(gate: Gate, periods: Sequence[Period], arm: str) -> kayenta.Series:
+    """The minutes of a gate's metric, of every period that served both."""
     points: dict[str, list[float]] = {CHAMPION: [], arm: []}
-    for segment in segments:
-        minutes = segment.points.get(name_of(gate), {})
+    for period in periods:
+        minutes = period.points.get(name_of(gate), {})
         for name, values in points.items():
             values.extend(minutes.get(name, ()))
     metric = metric_of(gate.metric)

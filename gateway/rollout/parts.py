@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from gateway.config import Document
 from gateway.config.rollouts import Rollout
 from gateway.messages import Delivery
-from gateway.rollout.counts import Evidence, Histogram, Segment
+from gateway.rollout.counts import Evidence, Histogram, Period
 from gateway.rollout.decisions import Entry
 from gateway.rollout.verdict import Judgement
 from gateway.state.rollouts import KeptState
@@ -54,7 +54,7 @@ class Witness(Protocol):
 class Judge(Protocol):
     """`gates.judge`."""
 
-    def __call__(self, rollout: Rollout, segments: Sequence[Segment], now_ms: int) -> Judgement: ...
+    def __call__(self, rollout: Rollout, periods: Sequence[Period], now_ms: int) -> Judgement: ...
 
 
 class Store(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from gateway.rollout.counts import CHAMPION, ArmCounts, Segment
+from gateway.rollout.counts import CHAMPION, ArmCounts, Period
 from gateway.rollout.feedback_join import ANY
 from gateway.rollout.verdict import HOPS, Hop, RatioVerdict
 from gateway.statistics.srm import log_e_srm
@@ -31,21 +31,21 @@ _COUNTS: dict[Hop, Callable[[ArmCounts], int]] = {
 
 
 def ratios(
-    segments: Sequence[Segment], arms: Sequence[str], *, is_sticky: bool
+    periods: Sequence[Period], arms: Sequence[str], *, is_sticky: bool
 ) -> tuple[RatioVerdict, ...]:
     """One verdict for each hop; `arms` are the challengers."""
     names = (CHAMPION, *arms)
-    return tuple(_ratio(hop, segments, names, is_sticky=is_sticky) for hop in HOPS)
+    return tuple(_ratio(hop, periods, names, is_sticky=is_sticky) for hop in HOPS)
 
 
 def _ratio(
-    hop: Hop, segments: Sequence[Segment], names: Sequence[str], *, is_sticky: bool
+    hop: Hop, periods: Sequence[Period], names: Sequence[str], *, is_sticky: bool
 ) -> RatioVerdict:
     count = _COUNTS[hop]
     log_e, totals, expected = 0.0, dict.fromkeys(names, 0), dict.fromkeys(names, 0.0)
-    for segment in segments:
-        arms = [segment.evidence.arm(name) for name in names]
-        shares = [segment.share(name) for name in names]
+    for period in periods:
+        arms = [period.evidence.arm(name) for name in names]
+        shares = [period.share(name) for name in names]
         if is_sticky:
             shares = [float(arm.assigned) for arm in arms]
         counts = [max(count(arm), 0) for arm in arms]

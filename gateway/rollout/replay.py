@@ -48,7 +48,7 @@ def replay(decision: Decision) -> Replayed:
     if rollout is None:
         sentence = "Its declaration cannot be read by this version, so it cannot be judged again."
         return Replayed(judgement=None, differences=(sentence,), sentence=sentence)
-    again = judge(rollout, decision.segments, decision.judgement.at_ms)
+    again = judge(rollout, decision.periods, decision.judgement.at_ms)
     differences = tuple(differences_of(decision.judgement, again))
     count = len(again.verdicts) + len(again.srm)
     sentence = (

@@ -30,7 +30,7 @@ from gateway.rollout.counts import (
     ArmCounts,
     Evidence,
     Frozen,
-    Segment,
+    Period,
     SignalCounts,
 )
 from gateway.rollout.evidence import quantile_of
@@ -273,7 +273,7 @@ class Campaign:
             ),
         )
 
-    def segments(self, run: int) -> list[Segment]:
+    def periods(self, run: int) -> list[Period]:
         """One run as the evidence that `judge` would be given."""
         arm = next(iter(self.rollout.arms), "challenger")
         found = []
@@ -283,15 +283,15 @@ class Campaign:
                 CHAMPION: _requests(int(self.champion_n[number, run])),
                 arm: _requests(int(self.challenger_n[number, run])),
             }
-            segment = Segment(
+            period = Period(
                 weights={arm: round(stage.weight * PPM)},
                 step=stage.step,
                 evidence=Evidence(arms=counts),
                 until_ms=1000,
             )
             for trial in self.trials:
-                trial.write(segment, number, run, arm)
-            found.append(segment)
+                trial.write(period, number, run, arm)
+            found.append(period)
         return found
 
 
@@ -337,11 +337,11 @@ class Trial:
         raise NotImplementedError
 
     def close(self, at: NDArray[np.intp], stage: Ints) -> None:
-        """The segment of these runs ends."""
+        """The period of these runs ends."""
         raise NotImplementedError
 
-    def write(self, segment: Segment, number: int, run: int, arm: str) -> None:
-        """What this gate looks at, into a segment for `judge`."""
+    def write(self, period: Period, number: int, run: int, arm: str) -> None:
+        """What this gate looks at, into a period for `judge`."""
         raise NotImplementedError
 
 
@@ -403,8 +403,8 @@ class EventTrial(Trial):
         self.champions = np.zeros_like(campaign.champion_n)
         self.challengers = np.zeros_like(campaign.champion_n)
         self.without = np.zeros_like(campaign.champion_n)  # against the champion's own limit
-        self._closed = np.zeros((2, campaign.runs))  # fine, better; of segments that ended
-        self._ended = np.zeros_like(self.champions, dtype=float)  # harm, by segment
+        self._closed = np.zeros((2, campaign.runs))  # fine, better; of periods that ended
+        self._ended = np.zeros_like(self.champions, dtype=float)  # harm, by period
         self._is_new = np.zeros(campaign.runs, np.bool_)
         self._harm = np.zeros(campaign.runs)
 
@@ -419,7 +419,7 @@ class EventTrial(Trial):
         self._is_new[at] |= new > 0
 
     def _evidence(self, at: NDArray[np.intp], side: Side, margin: float, counts: Ints) -> Floats:
-        """Of the segment under way."""
+        """Of the period under way."""
         stage = self._campaign.stage[at]
         shares = np.array([one.weight for one in self._campaign.stages])[stage]
         inside = (shares > 0) & (shares < 1)
@@ -472,8 +472,8 @@ class EventTrial(Trial):
             self._closed[1, at] += self._evidence(at, "lower", 0.0, self.without)
         self._is_new[at] = True
 
-    def write(self, segment: Segment, number: int, run: int, arm: str) -> None:
-        of_champion, of_challenger = segment.evidence.arms[CHAMPION], segment.evidence.arms[arm]
+    def write(self, period: Period, number: int, run: int, arm: str) -> None:
+        of_champion, of_challenger = period.evidence.arms[CHAMPION], period.evidence.arms[arm]
         champions = int(self.champions[number, run])
         challengers, without = int(self.challengers[number, run]), int(self.without[number, run])
         if self._metric.signal:
@@ -489,7 +489,7 @@ class EventTrial(Trial):
             setattr(of_champion, name, _told({1: n - champions, 2: champions}))
             within = without - challengers
             setattr(of_challenger, name, _told({1: m - without, 2: within, 3: challengers}))
-            segment.frozen[name_of(self.gate)] = Frozen(bucket=2, value_ns=2, margin_bucket=3)
+            period.frozen[name_of(self.gate)] = Frozen(bucket=2, value_ns=2, margin_bucket=3)
 
 
 def _told(histogram: dict[int, int]) -> dict[int, int]:
@@ -552,7 +552,7 @@ class MeanTrial(Trial):
         return n, value, np.asarray(variance)
 
     def _log_e(self, at: NDArray[np.intp], direction: Side, margin: float) -> Floats:
-        """`means.mean_ratio` (or `share_ratio`) over all segments, on arrays."""
+        """`means.mean_ratio` (or `share_ratio`) over all periods, on arrays."""
         n_y, y, var_y = self._estimates(at, 0)
         n_x, x, var_x = self._estimates(at, 1)
         var_y, var_x = steadied(n_y, var_y, n_x, var_x)
@@ -597,11 +597,11 @@ class MeanTrial(Trial):
         return np.asarray(good)
 
     def close(self, at: NDArray[np.intp], stage: Ints) -> None:
-        """Nothing: segments are kept apart anyway."""
+        """Nothing: periods are kept apart anyway."""
 
-    def write(self, segment: Segment, number: int, run: int, arm: str) -> None:
+    def write(self, period: Period, number: int, run: int, arm: str) -> None:
         for at, name in enumerate((CHAMPION, arm)):
-            counts = segment.evidence.arms[name]
+            counts = period.evidence.arms[name]
             n, total = int(self.n[at][number, run]), float(self.total[at][number, run])
             squares = float(self.squares[at][number, run])
             if self._metric.signal:

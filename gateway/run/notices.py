@@ -46,11 +46,11 @@ def _facts(decision: Decision, rollout: Rollout) -> dict[str, Fact]:
         facts["gate"] = failing[0].gate
         facts["arm"] = failing[0].arm
         facts["e_value"] = min(math.exp(min(failing[0].log_e, 700.0)), LARGEST_E)
-    if decision.segments:
+    if decision.periods:
         facts["challenger_requests"] = sum(
             counts.assigned
-            for segment in decision.segments
-            for name, counts in segment.evidence.arms.items()
+            for period in decision.periods
+            for name, counts in period.evidence.arms.items()
             if name != CHAMPION
         )
     return facts

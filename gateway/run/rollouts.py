@@ -28,7 +28,7 @@ from gateway.notices.notices import Notices
 from gateway.plan import BackendPlan
 from gateway.reload import Reload
 from gateway.rollout.clock import Clock
-from gateway.rollout.counts import FINISHES, PairCounts, Segment, SignalCounts
+from gateway.rollout.counts import FINISHES, PairCounts, Period, SignalCounts
 from gateway.rollout.desk import LOOK_S, Desk
 from gateway.rollout.evidence import Witness
 from gateway.rollout.feedback_join import Follower, State, needs_log, watch_of
@@ -203,10 +203,10 @@ def versions_of(rollout: Rollout, document: Document) -> dict[str, str]:
     }
 
 
-def _judge(rollout: Rollout, segments: Sequence[Segment], now_ms: int) -> Judgement:
+def _judge(rollout: Rollout, periods: Sequence[Period], now_ms: int) -> Judgement:
     from gateway.rollout.gates import judge  # noqa: PLC0415  its libraries take a second
 
-    return judge(rollout, segments, now_ms)
+    return judge(rollout, periods, now_ms)
 
 
 def _load_judge() -> None:

@@ -2,7 +2,7 @@
 
 Every function is pure. Evidence comes as log e-values: the logarithm of a bet's pay-off
 that is fair when there is no harm, so that `log_e >= log(1/alpha)` is a false alarm with
-probability at most alpha, however often one looks. Evidence of segments adds; that of
+probability at most alpha, however often one looks. Evidence of periods adds; that of
 dependent metrics goes through `families`.
 
 Knows nothing of rollouts, gates or requests. Imports numpy and scipy, which no worker may:

@@ -14,7 +14,7 @@ multiplies E by at most 1 on average, so E passes 1/alpha with probability at mo
 however often one looks. `lower` is the same with the arms' names exchanged.
 
 Rule 1: a margin is relative and signed: harm to accepts by 5 % is `lower`, margin -0.05.
-Rule 2: a share holds for a segment; segments multiply.
+Rule 2: a share holds for a period; periods multiply.
 Rule 3: each event is drawn anew. Where a unit (a user) brings up to k events and stays on one
 side, divide both counts by k: valid at any one look, and nearly so at all of them.
 Cost: 100 µs a call, whatever the counts.
@@ -36,7 +36,7 @@ Side = Literal["higher", "lower"]
 _WIDEST = 80.0  # log of a ratio that nobody needs to tell from infinity
 
 
-class Segment(NamedTuple):
+class Period(NamedTuple):
     """Events of both arms while the challenger had one share of the requests."""
 
     share: float
@@ -105,50 +105,50 @@ def log_e_array(
 
 
 class EventsProcess:
-    """Evidence over segments of constant share, as they come."""
+    """Evidence over periods of constant share, as they come."""
 
     def __init__(self, *, margin: float = 0.0, direction: Side = "higher") -> None:
         self.margin = margin
         self.direction: Side = direction
-        self.segments: list[Segment] = []
+        self.periods: list[Period] = []
 
     def update(self, share: float, challenger: float, champion: float) -> float:
         """Adds what was counted since the last time; says the evidence of all."""
-        if self.segments and self.segments[-1].share == share:
-            last = self.segments.pop()
+        if self.periods and self.periods[-1].share == share:
+            last = self.periods.pop()
             challenger, champion = challenger + last.challenger, champion + last.champion
-        self.segments.append(Segment(share, challenger, champion))
+        self.periods.append(Period(share, challenger, champion))
         return self.log_e
 
     @property
     def log_e(self) -> float:
-        """Of all segments."""
-        return log_e_segments(self.segments, margin=self.margin, direction=self.direction)
+        """Of all periods."""
+        return log_e_periods(self.periods, margin=self.margin, direction=self.direction)
 
 
-def log_e_segments(
-    segments: Iterable[Segment],
+def log_e_periods(
+    periods: Iterable[Period],
     *,
     margin: float = 0.0,
     direction: Side = "higher",
     late: float = 0.0,
 ) -> float:
-    """Evidence of all segments; each bets anew, so that one with other traffic does no harm.
+    """Evidence of all periods; each bets anew, so that one with other traffic does no harm.
 
     `late` is the part of the stake that is kept for challengers that are well at first: half
-    of what is left goes into play with each further segment. Without it a good beginning,
+    of what is left goes into play with each further period. Without it a good beginning,
     which is evidence for the challenger, has to be outweighed before harm at a later step is
     told. The kept part counts as it is, so the whole stays a fair bet.
     """
     each_ = [
         log_e_events(each.challenger, each.champion, each.share, margin=margin, direction=direction)
-        for each in segments
+        for each in periods
     ]
     return float(log_e_in_turn(np.array(each_), late)) if each_ else 0.0
 
 
 def log_e_in_turn(log_e: Floats, late: float = 0.0) -> Floats:
-    """The evidence of segments, along the last axis, that go into play one after the other."""
+    """The evidence of periods, along the last axis, that go into play one after the other."""
     whole = np.asarray(np.sum(log_e, axis=-1))
     if not late:
         return whole
@@ -159,13 +159,13 @@ def log_e_in_turn(log_e: Floats, late: float = 0.0) -> Floats:
     return np.asarray(logsumexp(np.concatenate([since + np.log(stakes), kept], axis=-1), axis=-1))
 
 
-def rate_ratio(segments: Iterable[Segment], alpha: float) -> Interval:
+def rate_ratio(periods: Iterable[Period], alpha: float) -> Interval:
     """The challenger's rate of events over the champion's, with its anytime-valid interval.
 
     The interval is all ratios whose two-sided evidence, with a whole Beta around equal rates
-    in each segment, is below log 1/alpha; log e is that of ratio 1.
+    in each period, is below log 1/alpha; log e is that of ratio 1.
     """
-    told = [each for each in segments if 0 < each.share < 1]
+    told = [each for each in periods if 0 < each.share < 1]
     x, y = sum(each.challenger for each in told), sum(each.champion for each in told)
     if not x + y:
         return Interval(math.nan, 0.0, math.inf, 0.0)
@@ -180,10 +180,10 @@ def rate_ratio(segments: Iterable[Segment], alpha: float) -> Interval:
     return Interval(_exp(best), _exp(low), _exp(high), log_e)
 
 
-def _log_e_ratio(segments: list[Segment], log_ratio: Floats) -> Floats:
+def _log_e_ratio(periods: list[Period], log_ratio: Floats) -> Floats:
     """Evidence against each ratio; convex in its logarithm."""
     ratio = np.exp(log_ratio)
-    found = (log_e_against(each.challenger, each.champion, each.share, ratio) for each in segments)
+    found = (log_e_against(each.challenger, each.champion, each.share, ratio) for each in periods)
     return np.asarray(sum(found, np.zeros_like(log_ratio)))
 
 
@@ -198,14 +198,14 @@ def log_e_against(
     return np.asarray(log_beta_odds_density(a, b, p, q) - after)
 
 
-def _likeliest(segments: list[Segment]) -> float:
+def _likeliest(periods: list[Period]) -> float:
     """Logarithm of the ratio at which as many of the events are the challenger's as were."""
 
     def excess(log_ratio: Floats) -> Floats:
-        shares = [null_share(each.share, np.exp(log_ratio))[0] for each in segments]
-        sizes = [each.challenger + each.champion for each in segments]
+        shares = [null_share(each.share, np.exp(log_ratio))[0] for each in periods]
+        sizes = [each.challenger + each.champion for each in periods]
         expected = sum((n * p for n, p in zip(sizes, shares, strict=True)), np.zeros(1))
-        return np.asarray(expected - sum(each.challenger for each in segments))
+        return np.asarray(expected - sum(each.challenger for each in periods))
 
     return _edge(excess, -_WIDEST, _WIDEST)
 

@@ -1,7 +1,7 @@
 """Means and ratios of sums, of two arms, from sums that add up.
 
 What is kept of an arm is a count, a sum and a sum of squares (with two quantities: their
-products, too); any number of workers, seconds and segments are added. The tests are the
+products, too); any number of workers, seconds and periods are added. The tests are the
 asymptotic sequences of `sequences`. A ratio of sums, such as cost per accepted answer, has
 the delta method's variance (Var S - 2 R Cov(S, N) + R² Var N) / (K N̄²).
 
@@ -90,12 +90,12 @@ def quotient(top: Moments, bottom: Moments) -> Estimate:
     return Estimate(found, variance / bottom.mean**2, min(top.n, bottom.n))
 
 
-Pair: TypeAlias = tuple[Moments, Moments]  # champion, challenger: of one segment
+Pair: TypeAlias = tuple[Moments, Moments]  # champion, challenger: of one period
 JointPair: TypeAlias = tuple[Joint, Joint]
 
 
 def mean_difference(
-    segments: Sequence[Pair],
+    periods: Sequence[Pair],
     alpha: float,
     *,
     margin: float = 0.0,
@@ -103,12 +103,12 @@ def mean_difference(
     planned: float = 5000,
 ) -> Interval:
     """Challenger's mean less champion's; null: at most (least, with `lower`) `margin`, absolute."""
-    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    found = contrast((y.estimate, x.estimate) for y, x in periods)
     return difference(found, alpha, margin=margin, direction=direction, planned=planned)
 
 
 def mean_ratio(
-    segments: Sequence[Pair],
+    periods: Sequence[Pair],
     alpha: float,
     *,
     margin: float = 0.0,
@@ -116,12 +116,12 @@ def mean_ratio(
     planned: float = 5000,
 ) -> Interval:
     """Challenger's mean over champion's; null: at most (least, with `lower`) 1 + margin."""
-    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    found = contrast((y.estimate, x.estimate) for y, x in periods)
     return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
 
 
 def quotient_difference(
-    segments: Sequence[JointPair],
+    periods: Sequence[JointPair],
     alpha: float,
     *,
     margin: float = 0.0,
@@ -129,12 +129,12 @@ def quotient_difference(
     planned: float = 5000,
 ) -> Interval:
     """The same as `mean_difference` for ratios of sums."""
-    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    found = contrast((y.estimate, x.estimate) for y, x in periods)
     return difference(found, alpha, margin=margin, direction=direction, planned=planned)
 
 
 def quotient_ratio(
-    segments: Sequence[JointPair],
+    periods: Sequence[JointPair],
     alpha: float,
     *,
     margin: float = 0.0,
@@ -142,7 +142,7 @@ def quotient_ratio(
     planned: float = 5000,
 ) -> Interval:
     """The same as `mean_ratio` for ratios of sums."""
-    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    found = contrast((y.estimate, x.estimate) for y, x in periods)
     return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
 
 

@@ -252,7 +252,7 @@ def correlation(arm: Joint) -> float:
 
 
 def adjusted_difference(
-    segments: Sequence[JointPair],
+    periods: Sequence[JointPair],
     alpha: float,
     *,
     margin: float = 0.0,
@@ -261,12 +261,12 @@ def adjusted_difference(
 ) -> Interval:
     """`mean_difference` of two arms' outcomes (top), each adjusted by its covariate (bottom).
 
-    Champion and challenger of each segment. One slope for all, so that it favours no arm.
+    Champion and challenger of each period. One slope for all, so that it favours no arm.
     """
-    theta = slope([arm for pair in segments for arm in pair])
+    theta = slope([arm for pair in periods for arm in pair])
     found = contrast(
         (_adjusted(champion, theta, middle), _adjusted(challenger, theta, middle))
-        for champion, challenger in segments
+        for champion, challenger in periods
         for middle in (_covariate_mean(champion, challenger),)
     )
     return difference(found, alpha, margin=margin, direction=direction, planned=planned)

@@ -38,7 +38,7 @@ def events_needed(
     """Further requests of the challenger until the evidence is enough; None: never.
 
     If its event rate is `ratio` times the champion's, which is `rate`; `seen` are the events
-    of challenger and champion so far in this segment.
+    of challenger and champion so far in this period.
     """
     if not 0 < share < 1 or rate <= 0:
         return None

@@ -40,11 +40,11 @@ class Share(NamedTuple):
         return Estimate(self.hits / self.n, likely * (1 - likely) / self.n, self.n)
 
 
-Pair: TypeAlias = tuple[Share, Share]  # champion, challenger: of one segment
+Pair: TypeAlias = tuple[Share, Share]  # champion, challenger: of one period
 
 
 def share_difference(
-    segments: Sequence[Pair],
+    periods: Sequence[Pair],
     alpha: float,
     *,
     margin: float = 0.0,
@@ -52,12 +52,12 @@ def share_difference(
     planned: float = 5000,
 ) -> Interval:
     """Challenger's share less champion's; null: at most (least, with `lower`) `margin`."""
-    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    found = contrast((y.estimate, x.estimate) for y, x in periods)
     return difference(found, alpha, margin=margin, direction=direction, planned=planned)
 
 
 def share_ratio(
-    segments: Sequence[Pair],
+    periods: Sequence[Pair],
     alpha: float,
     *,
     margin: float = 0.0,
@@ -65,21 +65,21 @@ def share_ratio(
     planned: float = 5000,
 ) -> Interval:
     """Challenger's share over champion's; null: at most (least, with `lower`) 1 + margin."""
-    found = contrast((y.estimate, x.estimate) for y, x in segments)
+    found = contrast((y.estimate, x.estimate) for y, x in periods)
     return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
 
 
 def log_e_shares(
-    segments: Sequence[tuple[float, Share, Share]], *, direction: Side = "lower"
+    periods: Sequence[tuple[float, Share, Share]], *, direction: Side = "lower"
 ) -> float:
     """Exact evidence that the challenger's share of hits is lower (higher).
 
-    Each segment is (challenger's share of the traffic, champion, challenger). It also rises
+    Each period is (challenger's share of the traffic, champion, challenger). It also rises
     when the challenger's answers are rated oftener or more rarely: ask `srm` about that first.
     """
     return math.fsum(
         float(log_e_array(traffic, y.hits, y.n, x.hits, x.n, direction=direction))
-        for traffic, y, x in segments
+        for traffic, y, x in periods
         if 0 < traffic < 1
     )
 
@@ -93,7 +93,7 @@ def log_e_array(
     *,
     direction: Side = "lower",
 ) -> Floats:
-    """The same for arrays of counts of one segment."""
+    """The same for arrays of counts of one period."""
     opposite: Side = "higher" if direction == "lower" else "lower"
     x, y = np.asarray(challenger_hits, dtype=float), np.asarray(champion_hits, dtype=float)
     around = (1 / (_SPREAD**2 * (1 - traffic)), 1 / (_SPREAD**2 * traffic))

@@ -30,24 +30,24 @@ _BASELINES = np.linspace(0.05, 0.95, 10)
 
 
 def log_e_scores(
-    segments: Sequence[tuple[float, Moments, Moments]],
+    periods: Sequence[tuple[float, Moments, Moments]],
     *,
     margin: float = 0.0,
     direction: Side = "lower",
 ) -> float:
     """Evidence that the challenger's scores are lower (higher) by more than `margin`, absolute.
 
-    Each segment is (challenger's share of the traffic, champion, challenger). With `lower` the
+    Each period is (challenger's share of the traffic, champion, challenger). With `lower` the
     null is mean of the challenger >= champion's - margin; with `higher`, <= champion's + margin.
     """
-    told = [each for each in segments if 0 < each[0] < 1]
+    told = [each for each in periods if 0 < each[0] < 1]
     return math.fsum(float(log_e_array(*each, margin, direction)) for each in told)
 
 
 def log_e_array(
     share: float, champion: Moments, challenger: Moments, margin: float, direction: Side
 ) -> Floats:
-    """Of one segment, or of as many as the moments are arrays of: averaged over bets, baselines."""
+    """Of one period, or of as many as the moments are arrays of: averaged over bets, baselines."""
     sign = -1.0 if direction == "lower" else 1.0
     total: Floats = np.zeros(1)
     squares: Floats = np.zeros(1)

@@ -11,7 +11,7 @@ never disagree. ρ is tuned to be tightest at n = `planned`: ρ² = (-2 log a + 
 / planned, with a = alpha for two sides and 2 alpha for one.
 
 n counts information: 4 n_x n_y / (n_x + n_y), which is all requests of both arms at equal
-shares and four times the smaller arm at a small one. Segments are compared each within
+shares and four times the smaller arm at a small one. Periods are compared each within
 itself and averaged by their information, so that a ramp of weights during a change in time
 is not taken for a difference of arms (Simpson).
 
@@ -50,7 +50,7 @@ UNKNOWN = Interval(math.nan, -math.inf, math.inf, 0.0)
 
 
 class Estimate(NamedTuple):
-    """A figure of one arm in one segment, the variance of that figure, and of how many it is."""
+    """A figure of one arm in one period, the variance of that figure, and of how many it is."""
 
     value: float
     variance: float
@@ -63,7 +63,7 @@ class Estimate(NamedTuple):
 
 
 class Contrast(NamedTuple):
-    """Both arms' figures over the same segments in the same proportions."""
+    """Both arms' figures over the same periods in the same proportions."""
 
     champion: float
     challenger: float
@@ -72,9 +72,9 @@ class Contrast(NamedTuple):
     n: float  # information, as the module says
 
 
-def contrast(segments: Iterable[tuple[Estimate, Estimate]]) -> Contrast | None:
-    """Champion and challenger of each segment, put together; None while one of them is unknown."""
-    known = [(y, x) for y, x in segments if y.is_known and x.is_known]
+def contrast(periods: Iterable[tuple[Estimate, Estimate]]) -> Contrast | None:
+    """Champion and challenger of each period, put together; None while one of them is unknown."""
+    known = [(y, x) for y, x in periods if y.is_known and x.is_known]
     if not known:
         return None
     sizes = [y.n * x.n / (y.n + x.n) for y, x in known]

@@ -4,7 +4,7 @@ Multinomial against a Dirichlet mixture around the drawn shares (Lindon & Malek,
 2022): E = B(α + n)/B(α) Π θ_i^(-n_i), α = weight · θ. Valid however often one looks; the same
 check serves each hop: assigned, dispatched, answered, recorded, rated.
 
-Rule: counts of segments with other shares are not added: their log e are.
+Rule: counts of periods with other shares are not added: their log e are.
 """
 
 import math

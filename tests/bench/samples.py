@@ -154,6 +154,7 @@ KERNELS = {
     "routes/cheapest_64": 900.0,
     "histogram/fine_add": 2.0,
     "hashing/bucket_36": 8.0,
+    "layers/by_request": 30.0,
     "record/8_candidates": 2_000.0,
     "record/full_payload": 9_000.0,
     "shipper/kafka_backlog": 2_500.0,

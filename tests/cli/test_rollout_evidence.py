@@ -9,14 +9,14 @@ import pytest
 
 from gateway.cli.rollout_evidence import decision_of, explained, page, verdict_on_log, verified
 from gateway.config.document import parse_rollout
-from gateway.rollout.counts import ArmCounts, Evidence, Segment
+from gateway.rollout.counts import ArmCounts, Evidence, Period
 from gateway.rollout.decisions import NOTHING, Decision, Entry, sealed
 from gateway.rollout.gates import judge
 from tests.cli.admin_port import AdminPort, exit_code
 from tests.control.desk import AT_MS, FakeDesk, make_decision
 
 SPEC = json.dumps({"route": "chat", "arms": {"v2": {"backends": ["two"]}}})
-WORSE = Segment(
+WORSE = Period(
     weights={"v2": 100_000},
     since_ms=AT_MS - 60_000,
     until_ms=AT_MS,
@@ -44,7 +44,7 @@ def judged(n: int = 1, **fields: object) -> Decision:
         phase="rolled_back",
         weights={"v2": 0},
         judgement=judgement,
-        segments=(WORSE,),
+        periods=(WORSE,),
         spec=SPEC,
     )
     return msgspec.structs.replace(decision, **fields)
@@ -92,7 +92,7 @@ def test_evidence_that_was_changed_is_found_out(capsys: pytest.CaptureFixture[st
 
 
 def test_word_of_a_person_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    paused = make_decision(event="paused", actor="api:ada", judgement=None, segments=())
+    paused = make_decision(event="paused", actor="api:ada", judgement=None, periods=())
     with AdminPort(rollouts=desk_with(paused)) as url:
         assert exit_code("rollout", "explain", "chat-v2", "--admin", url) == 0
     text = capsys.readouterr().out
@@ -101,7 +101,7 @@ def test_word_of_a_person_is_told_as_such(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_explanation_is_of_the_last_decision_that_has_evidence() -> None:
-    paused = make_decision(2, event="paused", judgement=None, segments=())
+    paused = make_decision(2, event="paused", judgement=None, periods=())
     with AdminPort(rollouts=desk_with(judged(), paused)) as url:
         assert exit_code("rollout", "explain", "chat-v2", "--admin", url) == 0
 
@@ -121,13 +121,13 @@ def test_decision_comes_whole_through_json() -> None:
 
 
 def test_first_decision_without_weights_has_no_challenger_with_traffic() -> None:
-    text = page(explained(judged(weights={}, versions={}, segments=(WORSE,))))
+    text = page(explained(judged(weights={}, versions={}, periods=(WORSE,))))
     assert "no challenger has traffic" in text
 
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_good_log_is_verified_page_by_page(size: int) -> None:
-    entries = chained(*(judged() for _ in range(4)), make_decision(judgement=None, segments=()))
+    entries = chained(*(judged() for _ in range(4)), make_decision(judgement=None, periods=()))
 
     def behind(after: int) -> list[Entry]:
         return entries[after : after + size]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from gateway.errors import ConfigError, IllegalTransition, Problem, UnknownRollout
-from gateway.rollout.counts import ArmCounts, Evidence, Segment, SignalCounts
+from gateway.rollout.counts import ArmCounts, Evidence, Period, SignalCounts
 from gateway.rollout.decisions import Decision, Entry
 from gateway.rollout.desk import ArmView, View
 from gateway.rollout.machine import Phase
@@ -61,7 +61,7 @@ SHARES = RatioVerdict(
     counts={"champion": 2_990, "v2": 150},
     expected={"champion": 0.95, "v2": 0.05},
 )
-EVIDENCE = Segment(
+EVIDENCE = Period(
     weights={"v2": 50_000},
     evidence=Evidence(at_ms=AT_MS, arms={"champion": CHAMPION, "v2": CHALLENGER}),
     step=1,
@@ -113,7 +113,7 @@ def make_decision(n: int = 1, **fields: object) -> Decision:
         step=1,
         weights={"v2": 50_000},
         judgement=Judgement(at_ms=AT_MS, verdicts=(ERRORS, LATENCY), srm=(SHARES,)),
-        segments=(EVIDENCE,),
+        periods=(EVIDENCE,),
         spec_hash="f" * 64,
         spec='{"route": "chat", "arms": {"v2": {"backends": ["local"]}}}',
         plan_before="a" * 64,
@@ -139,7 +139,7 @@ class FakeDesk:
     log: list[Decision] = field(
         default_factory=lambda: [
             make_decision(),
-            make_decision(2, event="paused", actor="api:ada", judgement=None, segments=()),
+            make_decision(2, event="paused", actor="api:ada", judgement=None, periods=()),
         ]
     )
     entries: list[Entry] = field(default_factory=lambda: make_entries(250))

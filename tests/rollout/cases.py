@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.config.rollouts import Arm, Gate, Rollout
-from gateway.rollout.counts import CHAMPION, ArmCounts, Evidence, Frozen, PairCounts, Segment
+from gateway.rollout.counts import CHAMPION, ArmCounts, Evidence, Frozen, PairCounts, Period
 
 ARMS = {"new": Arm(backends=("b",))}
 
@@ -29,7 +29,7 @@ def costs(n: int, each_usd: float, spread_usd: float = 0.0) -> ArmCounts:
     )
 
 
-def segment(
+def period(
     champion: ArmCounts,
     challenger: ArmCounts,
     weight: float = 0.5,
@@ -38,8 +38,8 @@ def segment(
     pairs: PairCounts | None = None,
     frozen: dict[str, Frozen] | None = None,
     **more: ArmCounts,
-) -> Segment:
-    return Segment(
+) -> Period:
+    return Period(
         weights={"new": round(weight * 1_000_000)},
         evidence=Evidence(
             arms={CHAMPION: champion, "new": challenger, **more},

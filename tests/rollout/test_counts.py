@@ -12,7 +12,7 @@ from gateway.rollout.counts import (
     ArmCounts,
     Evidence,
     PairCounts,
-    Segment,
+    Period,
     SignalCounts,
     above,
     bucket_at,
@@ -45,17 +45,17 @@ def test_new_pair_counts_do_not_share_their_sums() -> None:
     assert PairCounts().latency_us.n == 0
 
 
-def test_a_segment_survives_json() -> None:
-    segment = Segment(
+def test_a_period_survives_json() -> None:
+    period = Period(
         weights={"new": 10_000},
         evidence=Evidence(arms={CHAMPION: ArmCounts(assigned=3, total_ns={900: 3})}),
     )
-    assert msgspec.json.decode(msgspec.json.encode(segment), type=Segment) == segment
+    assert msgspec.json.decode(msgspec.json.encode(period), type=Period) == period
 
 
 def test_shares_are_of_the_units_in_the_evidence() -> None:
-    segment = Segment(weights={"a": 100_000, "b": 50_000})
-    assert [segment.share(arm) for arm in (CHAMPION, "a", "b")] == pytest.approx([0.85, 0.1, 0.05])
+    period = Period(weights={"a": 100_000, "b": 50_000})
+    assert [period.share(arm) for arm in (CHAMPION, "a", "b")] == pytest.approx([0.85, 0.1, 0.05])
 
 
 @given(st.integers(0, 2**43))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from gateway.rollout.counts import ArmCounts, Evidence, Segment
+from gateway.rollout.counts import ArmCounts, Evidence, Period
 from gateway.rollout.decisions import (
     NOTHING,
     Decision,
@@ -25,7 +25,7 @@ from gateway.rollout.verdict import Judgement, Verdict
 
 def make_decision(rollout: str = "r", **keys: object) -> Decision:
     verdict = Verdict(gate="errors", arm="new", metric="errors", log_e=1.5)
-    segment = Segment(
+    period = Period(
         weights={"new": 10_000},
         evidence=Evidence(at_ms=7, arms={"new": ArmCounts(assigned=3, total_ns={130: 2, 9: 1})}),
     )
@@ -39,7 +39,7 @@ def make_decision(rollout: str = "r", **keys: object) -> Decision:
         "phase": "running",
         "step": 0,
         "judgement": Judgement(at_ms=7, verdicts=(verdict,)),
-        "segments": (segment,),
+        "periods": (period,),
     }
     return Decision(**(given | keys))  # type: ignore[arg-type]
 
@@ -67,8 +67,8 @@ def test_decision_comes_back_as_it_was() -> None:
 
 def test_same_decision_has_the_same_text() -> None:
     counts = ArmCounts(assigned=3, total_ns={9: 1, 130: 2})
-    segment = Segment(weights={"new": 10_000}, evidence=Evidence(at_ms=7, arms={"new": counts}))
-    other = make_decision(segments=(segment,))
+    period = Period(weights={"new": 10_000}, evidence=Evidence(at_ms=7, arms={"new": counts}))
+    other = make_decision(periods=(period,))
     assert sealed(other, 1, NOTHING) == sealed(make_decision(), 1, NOTHING)
 
 

@@ -125,11 +125,11 @@ async def test_decision_holds_what_it_was_made_of(make_world: MakeWorld) -> None
     decision = [one for one in world.desk.history("next") if one.event == "advanced"][-1]
     assert decision.judgement is not None
     assert decision.at_ms == decision.judgement.at_ms
-    assert [one.weights for one in decision.segments] == [
+    assert [one.weights for one in decision.periods] == [
         {"challenger": 0},
         {"challenger": 10_000},
     ]
-    assert decision.segments[-1].evidence.arm("challenger").answered == 200
+    assert decision.periods[-1].evidence.arm("challenger").answered == 200
     assert decision.weights == {"challenger": 50_000}
     assert decision.spec_hash == spec_hash(parse_rollout(decision.spec))
     assert (decision.plan_before, decision.plan_after) == ("plan-2", "plan-3")
@@ -156,7 +156,7 @@ async def test_requests_drawn_by_old_weights_are_nobodys_evidence(make_world: Ma
     await world.desk.look()
     world.serve(1000)
     await world.desk.look()
-    last = world.desk._ledger.cases["next"].kept.account.segments[-1]
+    last = world.desk._ledger.cases["next"].kept.account.periods[-1]
     assert last.weights == {"challenger": 50_000}
     assert last.evidence.arm("champion").assigned == 950
     assert last.evidence.arm("challenger").assigned == 50
@@ -170,7 +170,7 @@ async def test_requests_that_never_end_keep_nobody_waiting(make_world: MakeWorld
     await world.desk.look()
     world.serve(1000)
     await world.desk.look()
-    last = world.desk._ledger.cases["next"].kept.account.segments[-1]
+    last = world.desk._ledger.cases["next"].kept.account.periods[-1]
     assert last.evidence.arm("champion").assigned == 990
 
 

@@ -202,7 +202,7 @@ def seen(at_ms: int, champion: int, new: int, **more: Any) -> Evidence:
 
 
 def gained(account: Account) -> list[int]:
-    return [one.evidence.arm("new").assigned for one in account.segments]
+    return [one.evidence.arm("new").assigned for one in account.periods]
 
 
 def test_what_was_counted_before_it_began_is_nobodys() -> None:
@@ -212,7 +212,7 @@ def test_what_was_counted_before_it_began_is_nobodys() -> None:
     assert gained(account) == [3]
 
 
-def test_each_weight_has_its_own_segment_and_the_same_weight_goes_on() -> None:
+def test_each_weight_has_its_own_period_and_the_same_weight_goes_on() -> None:
     account = Account()
     account.begin({"new": 10_000}, 0, seen(0, 0, 0))
     account.take(seen(1, 99, 1))
@@ -220,8 +220,8 @@ def test_each_weight_has_its_own_segment_and_the_same_weight_goes_on() -> None:
     account.begin({"new": 50_000}, 1, seen(3, 297, 3))
     account.take(seen(4, 392, 8))
     assert gained(account) == [3, 5]
-    assert [one.share("new") for one in account.segments] == [0.01, 0.05]
-    assert [(one.since_ms, one.until_ms) for one in account.segments] == [(0, 3), (3, 4)]
+    assert [one.share("new") for one in account.periods] == [0.01, 0.05]
+    assert [(one.since_ms, one.until_ms) for one in account.periods] == [(0, 3), (3, 4)]
 
 
 def test_a_restart_with_the_account_kept_loses_and_doubles_nothing() -> None:
@@ -267,7 +267,7 @@ def test_late_feedback_goes_to_the_step_its_requests_were_in() -> None:
     account.take(seen(1, 99, 1, late=late(2), log="l"))
     account.begin({"new": 50_000}, 1, seen(2, 99, 1, late=late(2), log="l"))
     account.take(seen(3, 99, 1, late=late(5), log="l"))
-    of = [one.evidence.arm("new").feedback.get("accept") for one in account.segments]
+    of = [one.evidence.arm("new").feedback.get("accept") for one in account.periods]
     assert [one.n if one else 0 for one in of] == [5, 0]
 
 
@@ -282,12 +282,12 @@ def test_another_follower_of_the_log_counts_from_nothing() -> None:
     assert account.all_evidence().pairs["new"].pairs == 8
 
 
-def test_segments_are_bounded() -> None:
+def test_periods_are_bounded() -> None:
     account = Account()
     for step in range(100):
         account.begin({"new": step}, step, seen(step, 0, 0))
-    assert len(account.segments) == 64
-    assert account.segments[-1].step == 99
+    assert len(account.periods) == 64
+    assert account.periods[-1].step == 99
 
 
 SLOW = bucket_of(10**9)
@@ -304,24 +304,24 @@ def test_a_quantile_is_frozen_from_what_came_before_it() -> None:
     start = {CHAMPION: ArmCounts(), "new": ArmCounts()}
     account.take(Evidence(board="b", arms=start))
     account.freeze(rollout, {"latency": {SLOW: 10}})
-    assert account.segments[0].frozen == {}
+    assert account.periods[0].frozen == {}
     account.take(Evidence(board="b", arms={CHAMPION: times(3000, 30), "new": times(3000, 60)}))
     account.freeze(rollout, {})
-    frozen = account.segments[0].frozen["latency"]
+    frozen = account.periods[0].frozen["latency"]
     assert frozen.bucket == SLOW - 299
     assert lower_edge(frozen.margin_bucket) >= 1.2 * frozen.value_ns
     assert frozen.before == {CHAMPION: (3000, 30, 30), "new": (3000, 60, 60)}
     account.take(Evidence(board="b", arms={CHAMPION: times(9000, 3000), "new": times(9000, 0)}))
     account.freeze(rollout, {})
-    assert account.segments[0].frozen["latency"] == frozen
+    assert account.periods[0].frozen["latency"] == frozen
 
 
 def test_a_quantile_may_come_from_the_route_as_it_was_before() -> None:
     account = Account()
     account.begin({"new": 10_000}, 0, Evidence(board="b"))
     account.freeze(rollout_of(Gate(metric="latency")), {"latency": {SLOW: 2000}})
-    assert account.segments[0].frozen["latency"].bucket == SLOW + 1
-    assert account.segments[0].frozen["latency"].before == {}
+    assert account.periods[0].frozen["latency"].bucket == SLOW + 1
+    assert account.periods[0].frozen["latency"].before == {}
 
 
 def test_a_gate_that_wants_minutes_gets_one_point_each() -> None:
@@ -332,7 +332,7 @@ def test_a_gate_that_wants_minutes_gets_one_point_each() -> None:
         arms = {CHAMPION: champion, "new": new}
         account.take(Evidence(at_ms=second * 1000, board="b", arms=arms))
         account.freeze(rollout, {})
-    points = account.segments[0].points["errors"]
+    points = account.periods[0].points["errors"]
     assert points == {CHAMPION: [0.0] * 3, "new": [0.1] * 3}
 
 

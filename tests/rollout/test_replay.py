@@ -8,10 +8,10 @@ from gateway.rollout.decisions import Decision
 from gateway.rollout.gates import judge
 from gateway.rollout.replay import replay
 from gateway.rollout.standing import spec_text
-from tests.rollout.cases import counts, rollout_of, segment
+from tests.rollout.cases import counts, period, rollout_of
 
 ROLLOUT = rollout_of()
-EVIDENCE = (segment(counts(990, errors=20), counts(10, errors=5), 0.01),)
+EVIDENCE = (period(counts(990, errors=20), counts(10, errors=5), 0.01),)
 
 
 def decision() -> Decision:
@@ -25,7 +25,7 @@ def decision() -> Decision:
         phase="rolled_back",
         step=0,
         judgement=judge(ROLLOUT, EVIDENCE, 5),
-        segments=EVIDENCE,
+        periods=EVIDENCE,
         spec=spec_text(ROLLOUT),
     )
     return msgspec.json.decode(msgspec.json.encode(made), type=Decision)
@@ -39,16 +39,16 @@ def test_the_same_evidence_gives_the_same_verdict() -> None:
 
 
 def test_other_evidence_shows() -> None:
-    fewer = (segment(counts(990, errors=20), counts(10, errors=1), 0.01),)
-    found = replay(msgspec.structs.replace(decision(), segments=fewer))
+    fewer = (period(counts(990, errors=20), counts(10, errors=1), 0.01),)
+    found = replay(msgspec.structs.replace(decision(), periods=fewer))
     assert not found.agrees
     assert found.differences[0].startswith("The gate errors of new was fail (evidence ")
     assert "Failing were errors of new, and are none." in found.differences
 
 
 def test_lost_requests_that_were_not_seen_show_at_their_hop() -> None:
-    lost = (segment(counts(9000, answered=5000), counts(9000), 0.5),)
-    found = replay(msgspec.structs.replace(decision(), segments=lost))
+    lost = (period(counts(9000, answered=5000), counts(9000), 0.5),)
+    found = replay(msgspec.structs.replace(decision(), periods=lost))
     assert "The hop answered was pass, and is fail." in found.differences
 
 

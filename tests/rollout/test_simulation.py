@@ -104,7 +104,7 @@ def test_simulation_and_judge_say_the_same_of_the_same_runs() -> None:
         campaign.step(now_s, 10.0)
         for run in np.flatnonzero(campaign.state != before).tolist():
             state = int(campaign.state[run])
-            judgement = judge(rollout, campaign.segments(run), 0)
+            judgement = judge(rollout, campaign.periods(run), 0)
             checked[state] += 1
             if state == ROLLED_BACK:
                 name = rollout.gates[int(campaign.failed[run])].metric
@@ -120,7 +120,7 @@ def test_running_ones_are_not_failed_by_the_judge() -> None:
     for tick in range(1, 40):
         campaign.step(tick * 10.0, 10.0)
     for run in np.flatnonzero(campaign.is_running).tolist():
-        judgement = judge(rollout, campaign.segments(run), 0)
+        judgement = judge(rollout, campaign.periods(run), 0)
         assert judgement.failing_guardrails() == ()
         for trial in campaign.trials:
             [own] = [one for one in judgement.verdicts if one.gate == trial.gate.metric]

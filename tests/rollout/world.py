@@ -14,7 +14,7 @@ from gateway.config.rollouts import Rollout
 from gateway.errors import GatewayError
 from gateway.messages import Delivery
 from gateway.rollout.clock import Clock
-from gateway.rollout.counts import CHAMPION, ArmCounts, Evidence, Histogram, Segment
+from gateway.rollout.counts import CHAMPION, ArmCounts, Evidence, Histogram, Period
 from gateway.rollout.decisions import Decision, Entry, opened
 from gateway.rollout.desk import Desk
 from gateway.rollout.parts import Store
@@ -214,11 +214,11 @@ class World:
         return [one.event for one in self.log() if one.event != "delivered"]
 
 
-def judge(rollout: Rollout, segments: Sequence[Segment], now_ms: int) -> Judgement:
+def judge(rollout: Rollout, periods: Sequence[Period], now_ms: int) -> Judgement:
     """Fails at ten errors of a challenger, passes at a hundred answers of it."""
     whole = Evidence()
-    for segment in segments:
-        whole = whole.plus(segment.evidence)
+    for period in periods:
+        whole = whole.plus(period.evidence)
     verdicts = tuple(verdict_on(arm, whole.arm(arm)) for arm in rollout.arms)
     fails = tuple(one for one in verdicts if one.verdict == "fail")
     return Judgement(at_ms=now_ms, verdicts=verdicts, fails=fails)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from gateway.statistics import events
-from gateway.statistics.events import EventsProcess, Segment
+from gateway.statistics.events import EventsProcess, Period
 
 SIDES: list[events.Side] = ["higher", "lower"]
 shares = st.floats(1e-6, 1 - 1e-6)
@@ -126,9 +126,9 @@ def test_prior_is_wide_at_a_canary_and_narrow_at_equal_shares() -> None:
     assert (float(a), float(b)) == (10, 5)
 
 
-def test_segments_multiply() -> None:
-    first, second = Segment(0.01, 3, 200), Segment(0.05, 20, 190)
-    both = events.log_e_segments([first, second])
+def test_periods_multiply() -> None:
+    first, second = Period(0.01, 3, 200), Period(0.05, 20, 190)
+    both = events.log_e_periods([first, second])
     assert both == pytest.approx(
         events.log_e_events(3, 200, 0.01) + events.log_e_events(20, 190, 0.05)
     )
@@ -139,27 +139,27 @@ def test_process_adds_within_a_share_and_begins_anew_with_another() -> None:
     process.update(0.01, 1, 80)
     process.update(0.01, 2, 120)
     found = process.update(0.05, 20, 190)
-    wanted = events.log_e_segments([Segment(0.01, 3, 200), Segment(0.05, 20, 190)], margin=0.1)
+    wanted = events.log_e_periods([Period(0.01, 3, 200), Period(0.05, 20, 190)], margin=0.1)
     assert found == process.log_e == pytest.approx(wanted)
 
 
 def test_a_ramp_is_no_evidence_when_the_day_gets_worse_for_both() -> None:
-    """Added up over the ramp the challenger has more than its share; within segments it has not."""
-    ramp = [Segment(0.01, 1, 99), Segment(0.5, 1000, 1000)]
-    assert events.log_e_segments(ramp) < 0
+    """Added up over the ramp the challenger has more than its share; within periods it has not."""
+    ramp = [Period(0.01, 1, 99), Period(0.5, 1000, 1000)]
+    assert events.log_e_periods(ramp) < 0
     assert events.log_e_events(1001, 1099, 1001 / 10_000) > log(20)
 
 
 def test_stake_that_is_kept_is_played_later_and_is_never_lost_before() -> None:
-    good, bad = Segment(0.05, 20, 2000), Segment(0.5, 85, 40)
-    plain = events.log_e_segments([good, bad])
-    assert plain < log(20) < events.log_e_segments([good, bad], late=0.2)
-    assert events.log_e_segments([good], late=0.2) > log(0.2)
-    assert events.log_e_segments([], late=0.2) == 0
+    good, bad = Period(0.05, 20, 2000), Period(0.5, 85, 40)
+    plain = events.log_e_periods([good, bad])
+    assert plain < log(20) < events.log_e_periods([good, bad], late=0.2)
+    assert events.log_e_periods([good], late=0.2) > log(0.2)
+    assert events.log_e_periods([], late=0.2) == 0
 
 
 def test_stakes_are_one_in_all() -> None:
-    """Segments that say nothing leave the whole as it was, however many they are."""
+    """Periods that say nothing leave the whole as it was, however many they are."""
     for count in (1, 2, 7):
         assert float(events.log_e_in_turn(np.zeros(count), 0.3)) == pytest.approx(0)
 
@@ -173,31 +173,31 @@ def test_bets_in_turn_are_an_average_over_their_beginnings(each: list[float], la
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
 def test_interval_of_the_ratio_ends_where_the_evidence_is_enough(alpha: float) -> None:
-    segments = [Segment(0.01, 10, 500), Segment(0.05, 40, 480)]
-    found = events.rate_ratio(segments, alpha)
+    periods = [Period(0.01, 10, 500), Period(0.05, 40, 480)]
+    found = events.rate_ratio(periods, alpha)
     assert found.low < found.estimate < found.high
     for end in (found.low, found.high):
-        against = sum(float(events.log_e_against(x, y, r, end)) for r, x, y in segments)
+        against = sum(float(events.log_e_against(x, y, r, end)) for r, x, y in periods)
         assert against == pytest.approx(-log(alpha), abs=1e-6)
 
 
-def test_estimate_of_one_segment_is_the_plain_ratio() -> None:
-    found = events.rate_ratio([Segment(0.2, 30, 60)], 0.05)
+def test_estimate_of_one_period_is_the_plain_ratio() -> None:
+    found = events.rate_ratio([Period(0.2, 30, 60)], 0.05)
     assert found.estimate == pytest.approx(30 / 60 * 4)
     assert found.log_e == pytest.approx(float(events.log_e_against(30, 60, 0.2, 1.0)))
 
 
 def test_ratio_of_arms_without_events_has_open_ends() -> None:
-    none = events.rate_ratio([Segment(0.2, 0, 0)], 0.05)
+    none = events.rate_ratio([Period(0.2, 0, 0)], 0.05)
     assert isnan(none.estimate)
     assert (none.low, none.high, none.log_e) == (0, inf, 0)
-    good = events.rate_ratio([Segment(0.01, 0, 1000)], 0.05)
+    good = events.rate_ratio([Period(0.01, 0, 1000)], 0.05)
     assert (good.estimate, good.low) == (0, 0)
     assert 0 < good.high < 1
-    bad = events.rate_ratio([Segment(0.01, 9, 0)], 0.05)
+    bad = events.rate_ratio([Period(0.01, 9, 0)], 0.05)
     assert (bad.estimate, bad.high) == (inf, inf)
     assert bad.low > 1
-    assert events.rate_ratio([Segment(1.0, 9, 0)], 0.05) == pytest.approx(none, nan_ok=True)
+    assert events.rate_ratio([Period(1.0, 9, 0)], 0.05) == pytest.approx(none, nan_ok=True)
 
 
 def test_evidence_against_a_ratio_is_an_average_of_likelihood_ratios() -> None:

@@ -17,9 +17,9 @@ from scipy.special import logsumexp
 from gateway.statistics.bayes import means as belief_of_means
 from gateway.statistics.events import (
     EventsProcess,
-    Segment,
+    Period,
     log_e_events,
-    log_e_segments,
+    log_e_periods,
     null_share,
     rate_ratio,
 )
@@ -99,8 +99,8 @@ def test_bet_on_the_next_score_is_no_better_than_fair(
 
     def evidence(more: list[tuple[float, bool]]) -> float:
         arms = [[s for s, ours in seen + more if ours == whose] for whose in (False, True)]
-        segment = (share, moments(arms[0]), moments(arms[1]))
-        return log_e_scores([segment], margin=margin, direction=side)  # type: ignore[arg-type]
+        period = (share, moments(arms[0]), moments(arms[1]))
+        return log_e_scores([period], margin=margin, direction=side)  # type: ignore[arg-type]
 
     after = logsumexp([evidence([(score, True)]), evidence([(score, False)])], b=[share, 1 - share])
     assert after <= evidence([]) + 1e-9
@@ -118,8 +118,8 @@ def test_bet_on_the_next_score_is_no_better_than_fair_at_the_margin(
 
     def evidence(more: list[tuple[float, bool]]) -> float:
         arms = [[s for s, ours in seen + more if ours == whose] for whose in (False, True)]
-        segment = (share, moments(arms[0]), moments(arms[1]))
-        return log_e_scores([segment], margin=margin, direction=side)  # type: ignore[arg-type]
+        period = (share, moments(arms[0]), moments(arms[1]))
+        return log_e_scores([period], margin=margin, direction=side)  # type: ignore[arg-type]
 
     after = logsumexp([evidence([(other, True)]), evidence([(score, False)])], b=[share, 1 - share])
     assert after <= evidence([]) + 1e-9
@@ -221,27 +221,27 @@ def test_exchanging_arms_and_direction_changes_nothing(
 
 @given(st.lists(st.tuples(SHARES, FEW, FEW), max_size=4), MARGINS, SIDES)
 @settings(deadline=None, max_examples=50)
-def test_process_of_segments_is_their_sum(
-    segments: list[tuple[float, int, int]], margin: float, side: str
+def test_process_of_periods_is_their_sum(
+    periods: list[tuple[float, int, int]], margin: float, side: str
 ) -> None:
     process = EventsProcess(margin=margin, direction=side)  # type: ignore[arg-type]
-    for share, x, y in segments:
+    for share, x, y in periods:
         process.update(share, x // 2, y // 2)
         process.update(share, x - x // 2, y - y // 2)
-    merged = {share for share, _, _ in segments}
-    assume(len(merged) == len(segments))
-    told = [Segment(*each) for each in segments]
-    expected = log_e_segments(told, margin=margin, direction=side)  # type: ignore[arg-type]
+    merged = {share for share, _, _ in periods}
+    assume(len(merged) == len(periods))
+    told = [Period(*each) for each in periods]
+    expected = log_e_periods(told, margin=margin, direction=side)  # type: ignore[arg-type]
     assert process.log_e == pytest.approx(expected)
 
 
 @given(st.lists(st.tuples(SHARES, FEW, FEW), min_size=1, max_size=3), ALPHAS)
 @settings(deadline=None, max_examples=50)
 def test_ratio_of_rates_lies_in_its_interval(
-    segments: list[tuple[float, int, int]], alpha: float
+    periods: list[tuple[float, int, int]], alpha: float
 ) -> None:
-    found = rate_ratio([Segment(*each) for each in segments], alpha)
-    if not sum(x + y for _, x, y in segments):
+    found = rate_ratio([Period(*each) for each in periods], alpha)
+    if not sum(x + y for _, x, y in periods):
         assert math.isnan(found.estimate)
         return
     assert 0 <= found.low <= found.estimate <= found.high

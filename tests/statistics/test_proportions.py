@@ -65,11 +65,11 @@ def test_exact_evidence_is_of_hits_and_misses_together() -> None:
     assert found == pytest.approx(hits + misses)
 
 
-def test_segments_multiply_and_one_arm_alone_says_nothing() -> None:
-    segment = (0.2, Share(300, 500), Share(50, 120))
-    once = proportions.log_e_shares([segment])
+def test_periods_multiply_and_one_arm_alone_says_nothing() -> None:
+    period = (0.2, Share(300, 500), Share(50, 120))
+    once = proportions.log_e_shares([period])
     alone = (1.0, Share(0, 0), Share(50, 120))
-    assert proportions.log_e_shares([segment, segment, alone]) == pytest.approx(2 * once)
+    assert proportions.log_e_shares([period, period, alone]) == pytest.approx(2 * once)
 
 
 def test_arrays_are_taken_element_by_element() -> None:

@@ -21,8 +21,8 @@ def moments(values: list[float]) -> Moments:
 
 def evidence(drawn: list[tuple[float, bool]], share: float, margin: float, side: Side) -> float:
     arms = [[score for score, ours in drawn if ours is mine] for mine in (False, True)]
-    segment = (share, moments(arms[0]), moments(arms[1]))
-    return scores.log_e_scores([segment], margin=margin, direction=side)
+    period = (share, moments(arms[0]), moments(arms[1]))
+    return scores.log_e_scores([period], margin=margin, direction=side)
 
 
 @given(
@@ -98,10 +98,8 @@ def test_seeing_each_score_tells_no_later_than_sums() -> None:
     assert process.log_e > evidence(drawn, 0.5, 0.0, "lower") > log(20)
 
 
-def test_segments_multiply_and_one_arm_alone_says_nothing() -> None:
-    segment = (0.2, moments([0.9] * 40), moments([0.2] * 10))
-    once = scores.log_e_scores([segment])
-    assert scores.log_e_scores([segment, segment, (1.0, EMPTY, segment[2])]) == pytest.approx(
-        2 * once
-    )
+def test_periods_multiply_and_one_arm_alone_says_nothing() -> None:
+    period = (0.2, moments([0.9] * 40), moments([0.2] * 10))
+    once = scores.log_e_scores([period])
+    assert scores.log_e_scores([period, period, (1.0, EMPTY, period[2])]) == pytest.approx(2 * once)
     assert scores.log_e_scores([(0.2, EMPTY, EMPTY)]) == 0

@@ -113,7 +113,7 @@ def test_arms_without_figures_say_nothing() -> None:
     assert found[1:] == sequences.ratio(None, 0.05)[1:] == (-inf, inf, 0)
 
 
-def test_segments_are_weighed_by_what_they_tell() -> None:
+def test_periods_are_weighed_by_what_they_tell() -> None:
     first = Estimate(1.0, 0.01, 9_900), Estimate(1.1, 1.0, 100)
     second = Estimate(2.0, 0.02, 5_000), Estimate(2.2, 0.02, 5_000)
     found = sequences.contrast([first, second])
