@@ -78,6 +78,14 @@ class Worker(Struct, frozen=True):
     is_up: bool
 
 
+class Rollout(Struct, frozen=True):
+    """Where a challenger stands."""
+
+    name: str
+    phase: str
+    sentence: str = ""
+
+
 class Status(Struct, frozen=True):
     """As much of the API's answer as is shown."""
 
@@ -87,6 +95,7 @@ class Status(Struct, frozen=True):
     backends: tuple[Backend, ...]
     routes: tuple[Route, ...]
     workers: tuple[Worker, ...]
+    rollouts: tuple[Rollout, ...] = ()
 
     def backend(self, name: str) -> Backend:
         return next(backend for backend in self.backends if backend.name == name)
@@ -108,7 +117,12 @@ class Event(Struct, frozen=True):
         return _SENTENCES.get(self.what, "{} " + self.what).format(self.subject)
 
 
+BEGAN, ROLLED_BACK, PROMOTED = "running", "rolled_back", "promoted"
+PENDING = "pending"
 _SENTENCES = {
+    BEGAN: "rollout of {} began: it gets half of the requests to fraud",
+    ROLLED_BACK: "{} fails too often and was rolled back: the old models have all again",
+    PROMOTED: "{} is as good as the old models and was promoted: it has all of fraud",
     OPEN: "breaker of {} opened: nobody is sent there",
     HALF_OPEN: "breaker of {} is half open: one probe may try",
     CLOSED: "breaker of {} closed: it gets its share again",
@@ -144,8 +158,15 @@ class Chronicle:
                 self.note(at_s, backend.name, backend.now.breaker)
             if backend.now.breaker != CLOSED:
                 self._was_open.add(backend.name)
+        self._note_rollouts(at_s, status)
         self.latest = status
         self._count(at_s, {b.name: b.totals.requests for b in status.backends})
+
+    def _note_rollouts(self, at_s: float, status: Status) -> None:
+        before = {r.name: r.phase for r in self.latest.rollouts} if self.latest else {}
+        for rollout in status.rollouts:
+            if rollout.phase != before.get(rollout.name, PENDING):
+                self.note(at_s, rollout.name, rollout.phase)
 
     def _count(self, at_s: float, counts: dict[str, int]) -> None:
         self._counts.append((at_s, counts))

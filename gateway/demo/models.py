@@ -74,8 +74,24 @@ MODELS: tuple[Model, ...] = (
         first_byte_s=0.013,
         request_usd=0.00002,
     ),
+    Model(
+        name="fraud-c",
+        protocol="kserve",
+        is_like="new, bad",
+        first_byte_s=0.012,
+        request_usd=0.00001,
+        failing=0.5,
+    ),
+    Model(
+        name="fraud-d",
+        protocol="kserve",
+        is_like="new, good",
+        first_byte_s=0.012,
+        request_usd=0.00001,
+    ),
 )
 BY_NAME = {model.name: model for model in MODELS}
+CHALLENGERS = ("fraud-c", "fraud-d")  # of fraud's two, one after the other
 MORTAL, DEAREST = BY_NAME["thrifty"], BY_NAME["swift"]
 
 

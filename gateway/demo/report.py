@@ -8,7 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.demo.afterwards import Afterwards
-from gateway.demo.figures import CLOSED, HALF_OPEN, OPEN, Chronicle, Event, Status
+from gateway.demo.figures import (
+    CLOSED,
+    HALF_OPEN,
+    OPEN,
+    PROMOTED,
+    ROLLED_BACK,
+    Chronicle,
+    Event,
+    Status,
+)
 from gateway.demo.models import BY_NAME, DEAREST, MORTAL
 from gateway.demo.stage import Place
 from gateway.demo.story import narration
@@ -127,6 +136,7 @@ def _facts(
         ("Clients", f"{tally.answered} answered, {tally.failed} failed in {seconds:.0f} s"),
         ("Fail-over", f"{tally.rescued} answered by another attempt than the first"),
         ("Breaker", f"{MORTAL.name}: {_history(chronicle.events)}"),
+        ("Rollouts", _rollouts(chronicle.events)),
         ("Cost", _cost(status)),
     ]
     facts += [("Failed", f"{count} times {what}") for what, count in tally.failures.items()]
@@ -137,6 +147,13 @@ def _history(events: list[Event]) -> str:
     words = {OPEN: "opened", HALF_OPEN: "half open", CLOSED: "closed"}
     own = [e for e in events if e.subject == MORTAL.name and e.what in words]
     return ", ".join(f"{words[e.what]} after {e.at_s:.1f}s" for e in own) or "never opened"
+
+
+def _rollouts(events: list[Event]) -> str:
+    words = {ROLLED_BACK: "rolled back", PROMOTED: "promoted"}
+    own = [e for e in events if e.what in words]
+    said = ", ".join(f"{e.subject} {words[e.what]} after {e.at_s:.1f}s" for e in own)
+    return said or "none was decided"
 
 
 def _cost(status: Status) -> str:

@@ -22,7 +22,7 @@ from gateway.demo.figures import Chronicle, Status
 from gateway.demo.models import MORTAL
 from gateway.demo.report import Lines, addresses, explanation, summary
 from gateway.demo.stage import HOST, Stage, StageError, staged
-from gateway.demo.story import DIES, deeds
+from gateway.demo.story import DIES, deeds, trials
 from gateway.demo.traffic import Tally, flow
 from gateway.demo.view import Screen
 
@@ -51,7 +51,7 @@ class Show:
         self._afterwards = Afterwards()
 
     async def run(self) -> int:
-        self._console.print("Starting the gateway and six stand-in models ...")
+        self._console.print("Starting the gateway and eight stand-in models ...")
         with contextlib.suppress(Interrupted):
             async with interruptible(), staged(self._port) as stage:
                 try:
@@ -68,7 +68,8 @@ class Show:
     async def _perform(self, stage: Stage) -> None:
         self._began_s = asyncio.get_running_loop().time()
         clients = flow(HOST, stage.place.data_port, self._tally)
-        async with beside(clients, self._act(stage)), Client(HOST, stage.place.admin_port) as admin:
+        work = (clients, self._act(stage), self._try_challengers(stage))
+        async with beside(*work), Client(HOST, stage.place.admin_port) as admin:
             await self._look(admin)
             with self._screen(stage) as draw:
                 while self._seconds is None or self._now_s() < self._seconds:
@@ -96,6 +97,14 @@ class Show:
             self._chronicle.note(self._now_s(), MORTAL.name, deed)
             self._died = datetime.now(UTC) if deed == DIES else self._died
             (stage.kill if deed == DIES else stage.revive)(MORTAL)
+
+    async def _try_challengers(self, stage: Stage) -> None:
+        """Start a rollout of each; the gateway decides what becomes of it."""
+        for at_s, name in trials(self._seconds):
+            await asyncio.sleep(max(0.0, at_s - self._now_s()))
+            async with Client(HOST, stage.place.admin_port) as admin:
+                with contextlib.suppress(OSError, EOFError, ValueError):
+                    await admin.ask(f"/api/v1/rollouts/{name}/start", b"{}")
 
     @contextlib.contextmanager
     def _screen(self, stage: Stage) -> Iterator[Any]:

@@ -19,7 +19,7 @@ import orjson
 from msgspec import Struct
 
 from gateway.demo.client import Client
-from gateway.demo.models import BY_NAME, Model
+from gateway.demo.models import BY_NAME, CHALLENGERS, Model
 from gateway.errors import GatewayError
 
 HOST = "127.0.0.1"
@@ -58,6 +58,19 @@ routes:
   fraud:
     backends: [fraud-a, fraud-b]
     policy: least_loaded
+    retry: {{attempts: 1}}
+
+rollouts:
+{rollouts}"""
+
+_ROLLOUT = """\
+  {name}:
+    route: fraud
+    arms: {{{name}: {{backends: [{name}]}}}}
+    steps: [{{setWeight: 50}}, {{setWeight: 100}}]
+    gates: [{{metric: errors, minimum: 20}}]
+    minimum: {{time: 2s, samples: 40}}
+    autostart: false
 """
 
 
@@ -125,6 +138,7 @@ def config_text(place: Place, state: Path, ports: Mapping[str, int]) -> str:
         admin_port=place.admin_port,
         state=state,
         backends="".join(_backend(BY_NAME[name], port) for name, port in ports.items()),
+        rollouts="".join(_ROLLOUT.format(name=name) for name in CHALLENGERS),
     )
 
 

@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Iterator
 
 from gateway.demo.figures import CLOSED, HALF_OPEN, OPEN, Chronicle
-from gateway.demo.models import MORTAL
+from gateway.demo.models import CHALLENGERS, MORTAL
 
 CYCLE_S = 32.0
 DEATH, RETURN = 0.25, 0.5  # of a cycle
+TRIALS = (0.04, 0.45)  # of a cycle
 DIES, RETURNS = "dies: its port closes, its connections are reset", "is back at its port"
 
 
@@ -20,6 +21,12 @@ def deeds(seconds: float | None) -> Iterator[tuple[float, str]]:
     for turn in itertools.count() if cycles is None else range(cycles):
         yield (turn + DEATH) * length_s, DIES
         yield (turn + RETURN) * length_s, RETURNS
+
+
+def trials(seconds: float | None) -> Iterator[tuple[float, str]]:
+    """When each challenger of fraud's models is tried, once."""
+    length_s = min(seconds or CYCLE_S, CYCLE_S)
+    yield from ((at * length_s, name) for at, name in zip(TRIALS, CHALLENGERS, strict=True))
 
 
 def narration(chronicle: Chronicle) -> str:

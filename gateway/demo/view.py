@@ -18,7 +18,7 @@ from gateway.demo.story import narration
 from gateway.demo.traffic import Tally
 from gateway.demo.words import curl, dearest_usd, ms, share, state_words, usd
 
-WIDE, TALL = 104, 28
+WIDE, TALL = 104, 30
 GAP = 2
 # Columns but the bars; what a model is like comes behind its name where there is room.
 WIDTHS = (8, 19, 5, 4, 6, 7, 7)
@@ -34,6 +34,8 @@ _COLORS = {
     "narrator": "blue",
     "fraud-a": "green",
     "fraud-b": "bright_green",
+    "fraud-c": "red",
+    "fraud-d": "bright_cyan",
 }
 
 

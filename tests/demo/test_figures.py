@@ -1,6 +1,7 @@
 """The chronicle: rates, shares, seconds and breaker events from what the API said."""
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.demo.figures import (
     CLOSED,
@@ -10,6 +11,7 @@ from gateway.demo.figures import (
     Chronicle,
     Latency,
     Now,
+    Rollout,
     Status,
     Totals,
 )
@@ -48,6 +50,15 @@ def test_there_are_no_shares_before_anything_happened() -> None:
     assert chronicle.shares() == {}
     chronicle.add(0, status_of(a=3))
     assert chronicle.shares() == {"a": 0.0}
+
+
+def test_ends_of_rollouts_become_events_once_each() -> None:
+    chronicle = Chronicle()
+    for at_s, phase in enumerate(("pending", "running", "running", "rolled_back", "rolled_back")):
+        rollouts = (Rollout(name="fraud-c", phase=phase),)
+        chronicle.add(at_s, replace(status_of(a=0), rollouts=rollouts))
+    assert [(e.at_s, e.what) for e in chronicle.events] == [(1, "running"), (3, "rolled_back")]
+    assert chronicle.events[1].sentence.startswith("fraud-c fails too often and was rolled back")
 
 
 def test_breaker_changes_become_events_once_each() -> None:

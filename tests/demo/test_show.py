@@ -52,13 +52,14 @@ def test_bounded_demo_shows_fail_over_and_recovery_and_fails_nobody(folder: Path
     assert done.stderr == ""
     summary = done.stdout
     rows = re.findall(r"^ (\w[\w-]*) .*?(\d+) +(\d+)% +(?:\d+%|-) ", summary, re.MULTILINE)
-    assert len(rows) == 6, summary
+    assert len(rows) == 8, summary
     assert sum(int(attempts) > 0 for _name, attempts, _share in rows) >= 5, summary
     answered, failed = map(int, re.findall(r"Clients +(\d+) answered, (\d+) failed", summary)[0])
     assert answered > 100
     assert failed == 0
     assert int(re.findall(r"Fail-over +(\d+) answered", summary)[0]) > 0
     assert re.search(r"Breaker +thrifty: opened after .*closed after", summary), summary
+    assert re.search(r"Rollouts +fraud-c rolled back after", summary), summary
     assert re.search(r"^Answered by \w+ in ", summary, re.MULTILINE), summary
     assert "could not be reached" in summary or "retry" in summary, summary
     assert "Decided again from the record and its plan: the same." in summary

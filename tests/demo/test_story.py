@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from gateway.demo.figures import CLOSED, HALF_OPEN, OPEN, Chronicle
-from gateway.demo.models import MORTAL
-from gateway.demo.story import DIES, RETURNS, deeds, narration
+from gateway.demo.models import CHALLENGERS, MORTAL
+from gateway.demo.story import DIES, RETURNS, deeds, narration, trials
 from tests.demo.test_figures import status_of
 
 
@@ -17,6 +17,13 @@ def test_bounded_story_ends_with_the_model_alive_and_time_to_recover(seconds: fl
     times = [at_s for at_s, _what in told]
     assert times == sorted(times)
     assert times[-1] <= seconds * 0.9
+
+
+@pytest.mark.parametrize("seconds", [None, 8.0, 100.0])
+def test_challengers_are_tried_one_after_the_other(seconds: float | None) -> None:
+    (bad_at_s, bad), (good_at_s, good) = trials(seconds)
+    assert (bad, good) == CHALLENGERS
+    assert bad_at_s < good_at_s <= (seconds or 100) / 2
 
 
 def test_endless_story_goes_on() -> None:
