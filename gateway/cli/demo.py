@@ -26,7 +26,7 @@ def demo(
         bool, typer.Option("--plain", help="Print lines; so it does where there is no terminal.")
     ] = False,
 ) -> None:
-    """Show the gateway at work: eight stand-in models, clients, and one model that dies and returns.
+    """Show the gateway at work: stand-in models, clients, a failure, a rollout taken back.
 
     Starts everything itself, on this machine only, and removes it at the end. Exits with 0
     when every request of the clients was answered, else with 1.
