@@ -8,7 +8,9 @@ and ids, and keeps every buffer bounded.
 
 try:
     from gateway._fast.backend import Backend
+    from gateway._fast.bins import count_numbers
     from gateway._fast.board import Board
+    from gateway._fast.columns import Columns
     from gateway._fast.downstream import Downstream
     from gateway._fast.hashing import hash_of
     from gateway._fast.kafka import Pack, Packer
@@ -34,6 +36,7 @@ __all__ = [
     "Backend",
     "Board",
     "Candidates",
+    "Columns",
     "Downstream",
     "Layer",
     "Marks",
@@ -49,6 +52,7 @@ __all__ = [
     "Table",
     "Upstream",
     "Worker",
+    "count_numbers",
     "hash_of",
     "monotonic_ns",
     "tally_lines",

@@ -53,7 +53,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"threads", "calls"},  # where model versions come from
     "production": {"state", "registry", "store", "compiler"},  # what runs, and ran
     "contracts": set(),  # one body: what is wrong with it
-    "drift": {"_fast"},
+    "profiles": {"_fast"},  # what is counted of one field in one slice of time
+    "drift": {"profiles", "statistics"},
     "calls": set(),  # to other servers, bounded
     "notices": {"calls", "threads"},  # what rollouts do, told elsewhere
     "statistics": set(),  # numbers in, numbers out
@@ -139,7 +140,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 STOREYS: tuple[set[str], ...] = (
     {"blocks", "debug", "outcome", "texts"},
     {"budget", "hashing", "histogram", "scan", "timers"},
-    {"board", "clock", "head", "members", "peer", "queue", "segment"},
+    {"bins", "board", "clock", "decimals", "head", "members", "peer", "queue", "segment"},
     {
         "breaker",
         "chunked",
@@ -152,7 +153,7 @@ STOREYS: tuple[set[str], ...] = (
         "splice",
         "tally",
     },
-    {"learned", "marks"},
+    {"columns", "learned", "marks"},
     {"events", "limit", "operation"},
     {"policies", "request"},
     {"routes", "unit"},
