@@ -162,6 +162,12 @@ HEAD = (
 )
 
 
+def table(kept: dict[str, list[dict[str, Any]]]) -> str:
+    """What was measured, as `bench/README.md` has it."""
+    lines = [line(one, kept[one.name]) for one in SCENARIOS if one.name in kept]
+    return "\n".join([HEAD, *lines]) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.rollouts", description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="of each scenario")
