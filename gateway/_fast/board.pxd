@@ -64,7 +64,7 @@ cdef extern from *:
 
 cdef enum:
     BOARD_MAGIC = 0x4452414F42574147    # "GAWBOARD", little endian
-    BOARD_VERSION = 5                   # of every struct below; raise it with any change
+    BOARD_VERSION = 6                   # of every struct below; raise it with any change
     CACHE_LINE = 64
     OUTCOME_SLOTS = 64                  # room for outcomes to come
     BREAKER_SLOTS = 32                  # one-second buckets of the failure-rate window
@@ -72,7 +72,7 @@ cdef enum:
     FINISH_SLOTS = 8                    # room for marks.Finish
     SKIP_SLOTS = 16                     # room for mirror.Skip
     ROW_DOUBLES = 3                     # the last words of a Row before its histograms
-    ROW_WORDS = 114                     # the words of a Row before its histograms
+    ROW_WORDS = 115                     # the words of a Row before its histograms
     GAUGE_WORDS = 11                    # the words of a Gauge
     CELL_CLAIMED = 0xFFFFFFFFFFFFFFFF   # the key of a cell while a process zeroes it
 
@@ -123,6 +123,7 @@ cdef struct Row:
     # written, answers that are not what the request's schema asked for, sums of squares.
     uint64_t finishes[FINISH_SLOTS]     # by marks.Finish; [0] none was said
     uint64_t recorded
+    uint64_t recovered                  # answered well, but not by the first attempt
     uint64_t invalid
     # Of the row of a route's copies to one backend only.
     uint64_t skips[SKIP_SLOTS]          # copies that were drawn and not sent, by mirror.Skip

@@ -76,7 +76,7 @@ _ROW_COUNTERS = (
     *_words("retries hedges fallbacks streams input_tokens output_tokens cached_tokens"),
     *_words("cost_nano_usd request_bytes answer_bytes in_flight queued"),
     ("finishes", "u8", FINISH_SLOTS),
-    *_words("recorded invalid"),
+    *_words("recorded recovered invalid"),
     ("skips", "u8", SKIP_SLOTS),
     *_words("uncompared"),
     ("cost_squares", "f8", None),

@@ -7,10 +7,10 @@ import cython
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from gateway._fast.attempt cimport ATTEMPT_ENDED, Attempt
+from gateway._fast.attempt cimport ATTEMPT_ENDED, Attempt, verdict_of
 from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport Row
-from gateway._fast.breaker cimport breaker_admit
+from gateway._fast.breaker cimport VERDICT_FAILURE, VERDICT_RATE_LIMITED, breaker_admit
 from gateway._fast.budget cimport budget_deposit
 from gateway._fast.errand cimport JOIN_BYTES
 from gateway._fast.hashing cimport bucket_ppm, xxh3
@@ -25,7 +25,7 @@ from gateway._fast.peer cimport Peer
 from gateway._fast.record cimport Recorder
 from gateway._fast.recovery cimport (
     EXCHANGE_ATTEMPTING, EXCHANGE_DONE, EXCHANGE_PAUSED, EXCHANGE_QUEUED, EXCHANGE_READING,
-    EXCHANGE_RELAYING, EXCHANGE_TUNNELLING,
+    EXCHANGE_RELAYING, EXCHANGE_TUNNELLING, is_stale,
 )
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport CHOSEN_NOT_CAPABLE, CHOSEN_WAIT, Wish
@@ -577,6 +577,7 @@ cdef class Exchange(Intake):
         cdef double output_tokens = max(<int64_t>0, attempt.usage.output_tokens)
         row.input_tokens += <uint64_t>input_tokens
         row.output_tokens += <uint64_t>output_tokens
+        row.recovered += self.outcome == OUTCOME_OK and has_failed(self.first_attempt)
         row.cost_squares += usd * usd
         row.input_squares += input_tokens * input_tokens
         row.output_squares += output_tokens * output_tokens
@@ -661,6 +662,14 @@ cdef class Exchange(Intake):
         return self.refuse(OUTCOME_DRAINING, now_ns)
 
     # ------------------------------------------------------- last good answers
+
+
+cdef bint has_failed(Attempt attempt) noexcept nogil:
+    """Whether its backend is to blame for its end: a later attempt that saves it hides that."""
+    cdef int verdict = verdict_of(attempt.outcome, attempt.status)
+    if is_stale(attempt):
+        return False
+    return verdict == VERDICT_FAILURE or verdict == VERDICT_RATE_LIMITED
 
 
 cdef bint has_elements(bytes body, const Member* member) noexcept:

@@ -68,3 +68,5 @@ cdef class Recovery(Dispatch):
     cdef int drop_attempts(self, uint64_t now_ns) except -1
     cdef object answer_key(self)
     cdef int keep_answer(self, Attempt attempt) except -1
+
+cdef bint is_stale(Attempt attempt) noexcept nogil

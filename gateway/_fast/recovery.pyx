@@ -338,6 +338,6 @@ cdef bint is_clients_fault(Attempt attempt) noexcept:
     )
 
 
-cdef bint is_stale(Attempt attempt) noexcept:
+cdef bint is_stale(Attempt attempt) noexcept nogil:
     """An idle connection that died as it was taken: nothing of the answer had come."""
     return attempt.is_reused and attempt.outcome == OUTCOME_UPSTREAM_CLOSED and not attempt.heard

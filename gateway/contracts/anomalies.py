@@ -48,7 +48,8 @@ _INSTEAD = {
     **dict.fromkeys((SHORT_TEXT, SHORT_LIST), "a shorter one"),
     **dict.fromkeys((LONG_TEXT, LONG_LIST), "a longer one"),
     **dict.fromkeys((NO_CATEGORY, NO_MATCH), "another"),
-    STALE: "an older one", AHEAD: "one that is to come",
+    STALE: "an older one",
+    AHEAD: "one that is to come",
 }
 
 

@@ -93,6 +93,7 @@ class RowFigures(Struct):
     # of a route's or variant's own row only
     finishes: Sequence[int] = (0,) * 8  # by finish reason
     recorded: int = 0
+    recovered: int = 0  # answered well, but not by the first attempt
     invalid: int = 0  # answers that are not what the request's schema asked for
     cost_squares: float = 0.0  # USD²
     input_squares: float = 0.0  # tokens²

@@ -108,6 +108,8 @@ class Row(Protocol):
     @property
     def recorded(self) -> int: ...
     @property
+    def recovered(self) -> int: ...
+    @property
     def rescued(self) -> int: ...
     @property
     def finishes(self) -> Sequence[int]: ...
@@ -245,7 +247,8 @@ def _counts(board: Board, variant: RoutePlan, arm: str, *, is_logged: bool) -> A
         answered=answered,
         recorded=own.requests - unrecorded,
         ended=ended,
-        errors=_of(outcomes, _ERRORS),
+        # Why those too that a retry saved: with retries a model that fails often looks good.
+        errors=_of(outcomes, _ERRORS) + own.recovered,
         timeouts=_of(outcomes, _TIMEOUTS),
         truncated=_of(outcomes, _TRUNCATED),
         rescued=rescued,

@@ -46,7 +46,7 @@ ROW = np.dtype(
         *((name, "u8") for name in ("cost_nano_usd", "request_bytes", "answer_bytes")),
         *((name, "u8") for name in ("in_flight", "queued")),
         ("finishes", "u8", 8),
-        *((name, "u8") for name in ("recorded", "invalid")),
+        *((name, "u8") for name in ("recorded", "recovered", "invalid")),
         ("skips", "u8", 16),
         ("uncompared", "u8"),
         *((name, "f8") for name in ("cost_squares", "input_squares", "output_squares")),

@@ -216,7 +216,7 @@ def header_with(board: Board, **fields: int) -> Iterator[int]:
     "fields, sentence",
     [
         ({"magic": 0}, "the file is not a board, or not ready: its magic number is wrong"),
-        ({"version": 9}, "the board has layout version 9, this build reads 5"),
+        ({"version": 9}, "the board has layout version 9, this build reads 6"),
         ({"row_bytes": 8}, r"a row has 8 bytes on the board and \d+ in this build"),
         ({"gauge_bytes": 8}, r"a gauge has 8 bytes on the board and \d+ in this build"),
         ({"cell_bytes": 8}, r"a cell has 8 bytes on the board and \d+ in this build"),

@@ -201,3 +201,16 @@ def test_sums_and_squares_of_an_arm_are_kept_for_gates() -> None:
     assert (counts["input_squares"], counts["output_squares"]) == (50, 1000)
     assert counts["finishes"][1] == 2
     assert counts["cost_squares"] == pytest.approx(0.025**2 + 0.065**2)
+
+
+def test_answer_that_a_retry_saved_is_counted_as_recovered() -> None:
+    stage = stage_at(PPM, arms={"challenger": {"backends": ["new", "old"]}})
+    client = stage.client()
+    client.ask(chat())
+    stage.serve(new=500)
+    assert client.answer().json == {"by": "old"}
+    client.ask(chat())
+    stage.serve()
+    counts = row(stage, "next:challenger")
+    assert (counts["requests"], counts["outcomes"][0], counts["recovered"]) == (2, 2, 1)
+    assert counts["fallbacks"] == 0

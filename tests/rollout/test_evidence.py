@@ -56,6 +56,7 @@ class Row(Struct):
     requests: int = 0
     outcomes: Sequence[int] = (0,) * len(OUTCOMES)
     recorded: int = 0
+    recovered: int = 0
     rescued: int = 0
     finishes: Sequence[int] = (0,) * 8
     invalid: int = 0
@@ -117,6 +118,7 @@ def test_a_row_becomes_counts_of_its_arm() -> None:
             ok=80, upstream_5xx=5, upstream_4xx=2, total_timeout=3, truncated=1, client_closed=4
         ),
         recorded=90,
+        recovered=4,
         rescued=3,
         finishes=(1, 60, 10, 5, 4, 0, 0, 0),
         invalid=2,
@@ -127,7 +129,7 @@ def test_a_row_becomes_counts_of_its_arm() -> None:
     board.times[variant(plan, "r:new").row] = {700: 80, 800: 15}
     found = reading_of(board, plan).arms["new"]
     assert (found.assigned, found.dispatched, found.answered, found.ended) == (100, 100, 96, 95)
-    assert (found.errors, found.timeouts, found.truncated, found.rescued) == (11, 3, 1, 3)
+    assert (found.errors, found.timeouts, found.truncated, found.rescued) == (15, 3, 1, 3)
     assert found.recorded == 98  # of 95 that ended 90 are recorded, and 3 with the champion
     assert (found.refusals, found.cut_off, found.schema_violations) == (4, 10, 2)
     assert found.finishes == (1, 60, 10, 5, 4, 0)
