@@ -25,6 +25,7 @@ from msgspec import Struct
 from gateway.config import Config, Document
 from gateway.config.address import address_of
 from gateway.config.document import hash_of
+from gateway.config.effective import plain
 from gateway.config.recording import Log, Recording
 from gateway.config.relations import promises, weights
 from gateway.config.rules import is_expression
@@ -54,6 +55,7 @@ from gateway.plan import (
     AdaptivePlan,
     BackendPlan,
     BreakerPlan,
+    ContractPlan,
     CorsPlan,
     DrainPlan,
     FallbackPlan,
@@ -388,7 +390,7 @@ def _route(
         first_byte_ns=int(route.timeout.first_byte),
         total_ns=int(route.timeout.total),
         body_bytes=int(route.limits.body),
-        replay_bytes=int(route.limits.replay),
+        replay_bytes=_replay_bytes(route),
         hold_bytes=int(route.limits.hold),
         priority=route.priority,
         overrides=tuple(f"x-gateway-{override}" for override in route.overrides),
@@ -404,7 +406,19 @@ def _route(
         arm=arm,
         merge=variant.merge if variant else b"",
         prompt=variant.prompt if variant else "",
+        contract=_contract(route),
     )
+
+
+def _contract(route: Route) -> ContractPlan | None:
+    section = route.contract
+    return ContractPlan(hash_of(plain(section)), section) if section else None
+
+
+def _replay_bytes(route: Route) -> int:
+    """Why all of a body where there is a contract: what is relayed as it comes is not checked."""
+    is_checked = route.contract is not None and route.contract.input is not None
+    return int(max(route.limits.replay, route.limits.body) if is_checked else route.limits.replay)
 
 
 def _record(record: Recording, protocol: str, log: Log) -> RecordPlan:

@@ -129,6 +129,8 @@ OUTCOMES: tuple[Outcome, ...] = _table(
     ("total_timeout", 504, "The backend did not finish its answer in time.", "upstream", True),
     ("log_full", 503, "The gateway cannot record requests now; retry later.", "gateway", False),
     ("switched_off", 503, "This model is switched off; retry later.", "nobody", False),
+    ("contract_violated", 422, "The request violates its contract.", "client", False),
+    ("answer_violated", 502, "The model's answer violates its contract.", "upstream", True),
 )
 
 

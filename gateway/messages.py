@@ -280,6 +280,8 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     price: Price | None = None
     finish_reason: str = ""  # stop, length, tools, filter, other; "" not said
     confidence: float | None = None
+    # what violates a contract: `input:NAME:/pointer`, `output:…`; names as in docs/contracts.md
+    anomalies: tuple[str, ...] = ()
     features: Raw | UnsetType = UNSET  # inputs of a prediction, as JSON
     headers: dict[str, str] = {}
 

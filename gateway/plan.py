@@ -19,6 +19,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.config.watching import Contract
+
 # Bits of BackendPlan.capabilities and of what a request needs.
 CAPABILITIES: dict[str, int] = {
     name: 1 << bit
@@ -289,6 +291,16 @@ class ShadowPlan(Struct, frozen=True, kw_only=True):
     compare: ComparePlan
 
 
+class ContractPlan(Struct, frozen=True):
+    """What requests and answers must be like; the data plane compiles it to types and tests."""
+
+    hash: str  # of the section as configured: names what it says
+    section: Contract
+
+    def __hash__(self) -> int:  # Why: the section has mappings in it
+        return hash(self.hash)
+
+
 class RoutePlan(Struct, frozen=True, kw_only=True):
     index: int
     name: str
@@ -334,6 +346,7 @@ class RoutePlan(Struct, frozen=True, kw_only=True):
     arm: str = ""  # of a variant: its arms, as `rollout:arm`, joined by `+`
     merge: bytes = b""  # JSON laid over the request's body (RFC 7396)
     prompt: str = ""  # the system prompt
+    contract: ContractPlan | None = None
 
 
 def row_name(route: str, arm: str) -> str:

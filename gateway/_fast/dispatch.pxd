@@ -12,7 +12,8 @@ from gateway._fast.routes cimport Wish
 cdef class Dispatch(Reply):
     cdef Wish wish                      # what is asked of a backend, and who was tried
     cdef Assignments assignments        # the arms it was given; None: no experiment
-    cdef bytes received                 # the client's body where an arm changed it; None
+    cdef bytes received                 # the client's body where an arm or a contract changed it; None
+    cdef object findings                # what contracts say of it and its answer; None: nothing
     cdef uint64_t total_deadline_ns
     cdef uint8_t uploading              # the body is relayed as it comes
     cdef uint8_t upload_chunked

@@ -30,6 +30,7 @@ cdef class Exchange(Intake):
     cdef Outcome look_up(self) except *
     cdef Outcome find_route(self, uint64_t now_ns) except *
     cdef int take_variant(self) except -1
+    cdef Outcome check(self) except *
     cdef Outcome patch(self) except *
     cdef uint64_t sticky_hash(self) except? 0
     cdef Outcome apply_overrides(self, dict overrides) except *

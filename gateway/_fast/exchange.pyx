@@ -129,6 +129,10 @@ cdef class Exchange(Intake):
         self.route.row.request_bytes += request.body_bytes
         if self.route.is_off:
             return OUTCOME_SWITCHED_OFF
+        if self.route.checks_requests and self.operation.capability:
+            outcome = self.check()
+            if outcome != OUTCOME_OK:
+                return outcome
         if self.route.is_patched:
             outcome = self.patch()
             if outcome != OUTCOME_OK:
@@ -149,6 +153,20 @@ cdef class Exchange(Intake):
         self.route = <Route>self.route.variants[self.assignments.variant]
         return 0
 
+    cdef Outcome check(self) except *:
+        """The route's contract: None is found in a good request, which is what it costs."""
+        cdef bytes body = self.request.body
+        self.findings = self.table.slow.checked(self.route.plan, body)
+        if self.findings is None:
+            return OUTCOME_OK
+        if self.findings.is_refused:
+            return OUTCOME_CONTRACT_VIOLATED
+        if self.findings.body is None:
+            return OUTCOME_OK
+        self.received = body
+        self.request.body = self.findings.body
+        return self.request.decode(self.operation)
+
     cdef Outcome patch(self) except *:
         """What the arm asks otherwise: its prompt, its parameters. A body that is no JSON stays."""
         cdef bytes patched
@@ -157,7 +175,8 @@ cdef class Exchange(Intake):
         patched = self.table.slow.patched(self.route.plan, self.operation.name, self.request.body)
         if patched is None:
             return OUTCOME_OK
-        self.received = self.request.body
+        if self.received is None:
+            self.received = self.request.body
         self.request.body = patched
         return self.request.decode(self.operation)
 
@@ -455,7 +474,10 @@ cdef class Exchange(Intake):
         if self.client is not None:
             if self.request is not None and self.request.model is not None:
                 detail = self.request.model.decode("utf-8", "replace")
-            status, content_type, body = self.table.slow.refusal(protocol, outcome, detail)
+            if outcome == OUTCOME_CONTRACT_VIOLATED:
+                status, content_type, body = self.table.slow.contract_refusal(protocol, self.findings)
+            else:
+                status, content_type, body = self.table.slow.refusal(protocol, outcome, detail)
             if self.route is not None and (outcome == OUTCOME_QUEUE_FULL or outcome == OUTCOME_QUEUE_TIMEOUT):
                 status = self.route.queue_status
             self.say(status, content_type, body, outcome, now_ns)

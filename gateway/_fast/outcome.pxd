@@ -55,4 +55,6 @@ cdef enum Outcome:
     OUTCOME_TOTAL_TIMEOUT = 42      # 504 the backend took longer than it may in all
     OUTCOME_LOG_FULL = 43           # 503 the prediction log has no room
     OUTCOME_SWITCHED_OFF = 44       # 503 the route's kill switch is thrown
-    OUTCOME_COUNT = 45
+    OUTCOME_CONTRACT_VIOLATED = 45  # 422 the request is not as the route's contract wants it
+    OUTCOME_ANSWER_VIOLATED = 46    # 502 nor is the answer
+    OUTCOME_COUNT = 47

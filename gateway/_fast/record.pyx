@@ -95,6 +95,8 @@ cdef class Recorder:
             line.add_bytes(exchange.fallback.encode("ascii"))
             line.put(b'"')
         self.add_cost(exchange)
+        if exchange.findings is not None:
+            self.add_anomalies(exchange)
         self.add_features(exchange)
         self.make_room(1)
         line.put(b"}")
@@ -655,6 +657,16 @@ cdef class Recorder:
         if not isnan(attempt.confidence):
             line.put(b',"confidence":')
             add_signed(line, attempt.confidence)
+        return 0
+
+    cdef int add_anomalies(self, Recovery exchange) except -1:
+        """What contracts say of request and answer."""
+        cdef bytes found = exchange.table.slow.recorded_anomalies(
+            exchange.worker, exchange.route, exchange.findings
+        )
+        self.make_room(<size_t>PyBytes_GET_SIZE(found) + HEAD_BYTES)
+        self.line.put(b',"anomalies":')
+        self.line.add_bytes(found)
         return 0
 
     cdef int add_features(self, Recovery exchange) except -1:

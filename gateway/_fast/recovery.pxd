@@ -51,6 +51,7 @@ cdef class Recovery(Dispatch):
     cdef int decide(self) except? -100
     cdef int plan_hedge(self, Backend backend, uint64_t now_ns) except -1
     cdef int take_winner(self, Attempt attempt) except -1
+    cdef bint is_as_agreed(self, Attempt attempt) except -1
     cdef int keep_failed(self, Attempt attempt) except -1
     cdef bint retries_elsewhere(self, Attempt attempt, uint64_t now_ns) except -1
     cdef bint retries_status(self, Attempt attempt) except -1

@@ -1,5 +1,6 @@
 """What an exchange does when an attempt fails: see recovery.pxd for the order and the rules."""
 
+from cpython.bytes cimport PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from gateway._fast.attempt cimport ATTEMPT_ENDED, Attempt
 from gateway._fast.backend cimport Backend
@@ -9,7 +10,7 @@ from gateway._fast.decision cimport new_decision
 from gateway._fast.dispatch cimport Dispatch
 from gateway._fast.hashing cimport random_below
 from gateway._fast.outcome cimport (
-    OUTCOME_CLIENT_CLOSED, OUTCOME_NO_BACKEND, OUTCOME_OK, OUTCOME_STREAM_ERROR,
+    OUTCOME_ANSWER_VIOLATED, OUTCOME_CLIENT_CLOSED, OUTCOME_NO_BACKEND, OUTCOME_OK, OUTCOME_STREAM_ERROR,
     OUTCOME_TRUNCATED, OUTCOME_UPSTREAM_4XX, OUTCOME_UPSTREAM_CLOSED, Outcome,
 )
 from gateway._fast.reply cimport asked_ns
@@ -63,7 +64,7 @@ cdef class Recovery(Dispatch):
         self.upstream_ns += now_ns - asked_ns(attempt)
         if self.committed:
             return self.end_relay(attempt, now_ns)
-        if is_good(attempt):
+        if is_good(attempt) and (not self.route.checks_answers or self.is_as_agreed(attempt)):
             self.take_winner(attempt)
             return self.answer(attempt, now_ns)
         if self.hedge is not None:
@@ -80,6 +81,23 @@ cdef class Recovery(Dispatch):
         if self.retries_elsewhere(attempt, now_ns):
             return self.retry(attempt, now_ns)
         return self.conclude(now_ns)
+
+    cdef bint is_as_agreed(self, Attempt attempt) except -1:
+        """The contract on answers: one that is refused is a failure; one may be repaired."""
+        if (
+            attempt.body is None or attempt.is_encoded or not 200 <= attempt.status < 300
+            or self.operation.capability == 0 or PyBytes_GET_SIZE(attempt.body) == 0
+        ):
+            return True
+        self.findings = self.table.slow.checked_answer(self.route.plan, attempt.body, self.findings)
+        if self.findings is None:
+            return True
+        if self.findings.is_refused:
+            attempt.outcome = OUTCOME_ANSWER_VIOLATED
+            return False
+        if self.findings.body is not None:
+            attempt.body = self.findings.body
+        return True
 
     cdef int keep_failed(self, Attempt attempt) except -1:
         """Remember the failure that says most: an answer before a broken connection."""
@@ -109,6 +127,8 @@ cdef class Recovery(Dispatch):
     cdef bint retries_status(self, Attempt attempt) except -1:
         cdef Route route = self.route
         if attempt.outcome == OUTCOME_TRUNCATED or attempt.outcome == OUTCOME_STREAM_ERROR:
+            return True
+        if attempt.outcome == OUTCOME_ANSWER_VIOLATED:
             return True
         if attempt.status == 400 and (route.larger_context or route.content_filter):
             return self.redirect(attempt)

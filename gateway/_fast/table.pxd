@@ -58,6 +58,8 @@ cdef class Route:
     cdef int priority
     cdef bint websocket
     cdef bint is_off                    # refused, by its kill switch
+    cdef bint checks_requests           # they have a contract …
+    cdef bint checks_answers            # … and they
     cdef readonly tuple fallback        # of FallbackPlan
     cdef readonly tuple larger_context  # places in `backends`
     cdef readonly tuple content_filter

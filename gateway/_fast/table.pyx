@@ -150,6 +150,9 @@ cdef class Route:
         self.priority = plan.priority
         self.websocket = plan.websocket
         self.is_off = plan.is_off
+        contract = plan.contract
+        self.checks_requests = contract is not None and contract.section.input is not None
+        self.checks_answers = contract is not None and contract.section.output is not None
         self.overrides = frozenset(name.encode("ascii") for name in plan.overrides)
 
     def read_retry(self, plan):

@@ -6,9 +6,11 @@ The door of this package for the data plane, for the consumer of the log and for
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from gateway.config.watching import Contract, ContractSide
 from gateway.contracts.acceptance import acceptance
+from gateway.contracts.anomalies import Anomaly
 from gateway.contracts.inspection import Inspected, Inspection
 from gateway.contracts.values import Clock
 
@@ -51,11 +53,8 @@ class Checker:
         return self._accepts(body)
 
 
-def complaint(found: Inspected) -> str:
+def complaint(anomalies: Iterable[Anomaly]) -> str:
     """What the client is told: the first few places, and how many there are beside."""
-    told = [each for each in found.anomalies if each.refuses]
-    text = "; ".join(each.sentence for each in told[:_FEW])
-    more = len(told) - _FEW
-    return f"The request violates its contract: {text}" + (
-        f"; and {more} more." if more > 0 else "."
-    )
+    told = [each.sentence for each in anomalies if each.refuses]
+    more = f"; and {len(told) - _FEW} more" if len(told) > _FEW else ""
+    return f"The request violates its contract: {'; '.join(told[:_FEW])}{more}."

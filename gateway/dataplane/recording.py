@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from gateway._fast import Route, Worker
+from gateway.dataplane.checking import Findings
 from gateway.errors import GatewayError
 from gateway.feedback import FeedbackError, taken
 from gateway.payloads import Redactor, bound_to
@@ -64,6 +65,15 @@ class RecordedParts:
         except Exception as error:  # noqa: BLE001  Rule
             worker.report(error)
             return None
+
+    def recorded_anomalies(self, worker: Worker, route: Route, findings: Findings) -> bytes:
+        """What contracts say, as JSON; names that a client chose are looked at first."""
+        try:
+            redactor = self._redactors[route.index]
+            return msgspec.json.encode(findings.told(redactor.text))
+        except Exception as error:  # noqa: BLE001  Rule
+            worker.report(error)
+            return b"[]"
 
     def feedback(
         self, worker: Worker, body: bytes, content_type: bytes | None, key: bytes | None

@@ -17,6 +17,7 @@ from gateway._fast import Operation, Route, Table, Worker
 from gateway.config.rules import evaluated
 from gateway.config.units import Duration
 from gateway.dataplane.answers import answer_key
+from gateway.dataplane.checking import VIOLATED, Checks, Findings
 from gateway.dataplane.experiments import assigned, meets_schema, patched
 from gateway.dataplane.recording import RecordedParts
 from gateway.errors import OUTCOMES, Outcome
@@ -60,6 +61,9 @@ class SlowPaths(RecordedParts):
         ]
         self._protocols = {route.name: route.protocol for route in plan.routes}
         self._flags = Flags(plan.flags, plan.off)
+        checks = Checks(plan)
+        self.checked = checks.checked
+        self.checked_answer = checks.checked_answer
         self._trusted = [ipaddress.ip_network(network) for network in plan.forwarded.trusted]
 
     def resolve(self, table: Table, method: bytes, path: bytes) -> Found | None:
@@ -89,6 +93,12 @@ class SlowPaths(RecordedParts):
         wire_format = BY_NAME[protocol or "openai"]
         sentence = self._sentence(row, detail, wire_format.name)
         return status, wire_format.content_type, wire_format.error(status, row, sentence)
+
+    def contract_refusal(self, protocol: str | None, findings: Findings) -> Refusal:
+        """422: which places violate the contract, and what was expected there."""
+        wire_format, row = BY_NAME[protocol or "openai"], VIOLATED
+        body = wire_format.error(row.status, row, findings.complaint, findings.place)
+        return row.status, wire_format.content_type, body
 
     def _sentence(self, row: Outcome, model: str, protocol: str) -> str:
         """The outcome's own, but for a model that is not there, or is spoken to otherwise."""

@@ -32,8 +32,8 @@ class WireFormat(Protocol):
     def own_answers(self, routes: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         """Paths that the gateway answers itself: status and body."""
 
-    def error(self, status: int, outcome: Outcome, sentence: str) -> bytes:
-        """The body of a refusal."""
+    def error(self, status: int, outcome: Outcome, sentence: str, place: str = "") -> bytes:
+        """The body of a refusal; `place` is what it is about, for formats that say so."""
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:
         """The event that ends a stream which went wrong after its first byte."""

@@ -64,7 +64,7 @@ class Http:
     def own_answers(self, routes: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         return {}
 
-    def error(self, status: int, outcome: Outcome, sentence: str) -> bytes:
+    def error(self, status: int, outcome: Outcome, sentence: str, place: str = "") -> bytes:
         return orjson.dumps({"error": sentence})
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:

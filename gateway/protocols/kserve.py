@@ -61,7 +61,7 @@ class KServe:
             "/v2/health/ready": (200, orjson.dumps({"ready": True})),
         }
 
-    def error(self, status: int, outcome: Outcome, sentence: str) -> bytes:
+    def error(self, status: int, outcome: Outcome, sentence: str, place: str = "") -> bytes:
         return orjson.dumps({"error": sentence})
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:

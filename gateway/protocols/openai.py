@@ -100,8 +100,9 @@ class OpenAI:
         answers |= {f"/v1/models/{model['id']}": (200, orjson.dumps(model)) for model in models}
         return answers
 
-    def error(self, status: int, outcome: Outcome, sentence: str) -> bytes:
-        return orjson.dumps({"error": self._error(status, outcome, sentence)})
+    def error(self, status: int, outcome: Outcome, sentence: str, place: str = "") -> bytes:
+        said = self._error(status, outcome, sentence)
+        return orjson.dumps({"error": said | {"param": place or None}})
 
     def stream_error(self, outcome: Outcome, *, ndjson: bool) -> bytes:
         line = orjson.dumps(

@@ -229,7 +229,7 @@ def test_sentence_names_places_and_what_was_expected_but_no_value() -> None:
     body = [{**GOOD, "amount": "s3cret"}, {**GOOD, "currency": "s3cret", "age": "s3cret"}]
     found = checked(checker(PAYMENT), body)
     assert found is not None
-    assert complaint(found) == (
+    assert complaint(found.anomalies) == (
         "The request violates its contract: `/0/amount`: expected a number from 0 to 100000,"
         ' got a text; `/1/currency`: expected one of "EUR", "USD", got another;'
         " `/1/age`: expected an integer, got a text."
