@@ -196,13 +196,13 @@ cdef class Columns:
         cdef int code
         cdef int64_t skipped = 0, unknown, shapeless
         cdef list malformed = []
-        cdef list held = [cells_into(&self.lines, lines, len(self.places)),
-                          cells_into(&self.rows, rows, len(self.fields))]
+        cdef list _held = [cells_into(&self.lines, lines, len(self.places)),
+                           cells_into(&self.rows, rows, len(self.fields))]
         if length > <Py_ssize_t>0xFFFFFFFF:
             raise ValueError("at most 4 GiB of lines at once")
         if row_lines.shape[0] < self.rows.rows:
             raise ValueError("each row has its line")
-        # Safety: `held` and `data` live until this returns.
+        # Safety: `_held` and `data` live until this returns.
         self.base = <const uint8_t*>PyBytes_AS_STRING(data)
         self.unknown = self.shapeless = 0
         self.stranger_count = 0

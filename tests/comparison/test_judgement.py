@@ -39,8 +39,8 @@ def test_answer_of_another_form_says_nothing(body: bytes) -> None:
 
 def test_case_shows_both_answers_in_the_order_that_was_drawn() -> None:
     asked = json.dumps({"messages": [{"role": "user", "content": "why?"}]}).encode()
-    for swaps, first, second in ((False, "clients", "copys"), (True, "copys", "clients")):
-        case = json.loads(case_of("judge", "", asked, "clients", "copys", swaps=swaps))
+    for swaps, first, second in ((False, "clients", "shadows"), (True, "shadows", "clients")):
+        case = json.loads(case_of("judge", "", asked, "clients", "shadows", swaps=swaps))
         text = case["messages"][1]["content"]
         assert case["model"] == "judge"
         assert text.index("user: why?") < text.index(first) < text.index(second)
