@@ -502,6 +502,17 @@ NOTICE_METRICS = (
     gauge("notices_waiting", WEBHOOK, "waiting", "Notices that are to be told to the webhook."),
 )
 
+# `source` is a key of what `gateway.control.exposition` counts of alerts.
+ALERT_METRICS = (
+    gauge("alerts_open", ("severity",), "open", "Alerts that are open."),
+    counter(
+        "alerts_turned_away_total",
+        (),
+        "turned_away",
+        "Findings for which there was no room, since the controller started.",
+    ),
+)
+
 GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Requests, by route", ROUTE_METRICS),
     ("Attempts, by route and backend", ATTEMPT_METRICS),
@@ -512,7 +523,8 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Prediction log, by its shipper", LOG_METRICS),
     ("Sinks of the prediction log", SINK_METRICS),
     ("Rollouts", ROLLOUT_METRICS),
-    ("Webhooks that are told what rollouts do", NOTICE_METRICS),
+    ("Receivers of what rollouts do and of alerts", NOTICE_METRICS),
+    ("Alerts", ALERT_METRICS),
     ("The gateway", WHOLE_METRICS),
 )
 METRICS = tuple(metric for _, group in GROUPS for metric in group)

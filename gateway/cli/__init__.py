@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 
 VERBS = {
+    "alert": "List and show alerts, silence one, say that it is over.",
     "backends": "List the backends of a running gateway.",
     "check": "Check a configuration file and show what will be in force.",
     "config": "Look at the history of the configuration, compare, roll back.",

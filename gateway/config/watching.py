@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from gateway.config.kinds import AtLeastOne, Count, Line, Pointer, Weight
+from gateway.config.kinds import AtLeastOne, Count, Line, Pointer
 from gateway.config.units import Duration, Secret, Share, Size
 
 SECOND, MINUTE, HOUR = 10**9, 60 * 10**9, 3600 * 10**9
@@ -113,15 +113,17 @@ class DriftActions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     retrain: str = ""  # call this entry of `drift.retraining`
     rollout: Literal["", "hold", "rollback"] = ""  # of rollouts on the route that are under way
-    weights: dict[str, Weight] = {}  # of the route's backends, while the alert is open
-    fallback: bool = False  # go to the route's fallback chain while the alert is open
-    payload: Literal["", "full", "sampled", "digest", "none"] = ""  # record bodies so meanwhile
+    # kill switches held off while the alert is open, such as `backend.NAME`: the route's other
+    # backends, or its fallback chain, answer meanwhile
+    switch_off: tuple[str, ...] = ()
 
 
 class DriftRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One watch: which fields of which routes, against what, and when it matters."""
 
-    reference: str  # name of an entry of `drift.references`
+    # name of an entry of `drift.references`; default: none, others look, and say what they found
+    # by `POST /api/v1/alerts/looks`
+    reference: str = ""
     routes: tuple[str, ...] = ()  # default: all
     # names or patterns with `*`: `amount`, `prediction.*`, `llm.output_tokens`, `feedback.thumbs`
     fields: tuple[Line, ...] = ("*",)
@@ -171,6 +173,8 @@ class DriftAlerts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     group: Duration = Duration(MINUTE)  # alerts of one cause within this time are one message
     repeat: Duration = Duration(24 * HOUR)  # an alert that stays open is told again after this
     resolved: bool = True  # tell also when it is over
+    # URL under which docs/runbooks is published, for links to its pages; default: the paths
+    runbooks: Line = ""
     timeout: Duration = Duration(5 * SECOND)  # of one call
     attempts: Annotated[int, Meta(ge=1, le=20)] = 5  # with back-off
 
@@ -181,7 +185,6 @@ class Retraining(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: Secret  # http:// or https://
     secret: Secret = Secret("")  # signs the body: HMAC-SHA256 in x-gateway-signature
     at_most_every: Duration = Duration(24 * HOUR)  # however many alerts ask for it
-    confirm: bool = False  # somebody says yes first: `gateway drift confirm`
 
 
 class DriftLabels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

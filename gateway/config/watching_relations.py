@@ -263,7 +263,7 @@ def _moment(text: str) -> datetime:
 
 def _check_drift_rule(rule: DriftRule, config: Config, path: str, found: Findings) -> None:
     drift = config.drift
-    if rule.reference not in drift.references:
+    if rule.reference and rule.reference not in drift.references:
         hint = meant(rule.reference, drift.references)
         found.wrong(f"no reference `{rule.reference}`{hint}", f"{path}.reference")
     for index, name in enumerate(rule.routes):
@@ -289,13 +289,13 @@ def _check_actions(rule: DriftRule, config: Config, path: str, found: Findings) 
     if actions.retrain and actions.retrain not in known:
         hint = meant(actions.retrain, known)
         found.wrong(f"no entry `{actions.retrain}` in drift.retraining{hint}", f"{path}.retrain")
-    for name in actions.weights:
-        if name not in config.backends:
-            found.unknown("backend", name, config.backends, join(f"{path}.weights", name))
-    if actions.fallback:
-        for name in rule.routes or config.routes:
-            if name in config.routes and not config.routes[name].fallback:
-                found.doubtful(f"the route `{name}` has no fallback", f"{path}.fallback")
+    switches = {f"backend.{name}" for name in config.backends}
+    switches |= {f"route.{name}" for name in config.routes}
+    switches |= {f"feature.{name}" for name in ("shadow", "rollouts", "cache", "flags")}
+    for index, name in enumerate(actions.switch_off):
+        if name not in switches:
+            hint = meant(name, switches)
+            found.wrong(f"no kill switch `{name}`{hint}", f"{path}.switch_off[{index}]")
 
 
 def _check_alerts(drift: Drift, config: Config, found: Findings) -> None:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from gateway.config.problems import meant
 from gateway.control import (
+    alerts,
     exposition,
     feedback,
     flags,
@@ -306,6 +307,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         },
     ),
     *rollouts.ENDPOINTS,
+    *alerts.ENDPOINTS,
     *flags.ENDPOINTS,
     *switches.ENDPOINTS,
     Endpoint(

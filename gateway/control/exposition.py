@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 import gateway
+from gateway.alerts.alert import SEVERITIES
 from gateway.control.backends import BackendFigures, backend_figures
 from gateway.control.buckets import counts_within, splits
 from gateway.control.figures import (
@@ -35,6 +36,7 @@ from gateway.errors import OUTCOMES
 from gateway.notices.receiver import ReceiverFigures
 from gateway.switches import switches_of
 from gateway.telemetry import (
+    ALERT_METRICS,
     ATTEMPT_METRICS,
     BACKEND_METRICS,
     BREAKER_STATES,
@@ -128,7 +130,8 @@ def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
     _write_named(out, PROCESS_METRICS, "process", {k: u for k, u in usages.items() if u})
     _write_log(out, parts)
     _write_rollouts(out, parts)
-    _write_notices(out, parts.webhooks())
+    _write_notices(out, (*parts.webhooks(), *(parts.alerts.receivers() if parts.alerts else ())))
+    _write_alerts(out, parts)
     _write_whole(out, whole(parts))
     return out.text()
 
@@ -277,6 +280,19 @@ def _write_notices(out: Writer, webhooks: Sequence[ReceiverFigures]) -> None:
         for each in webhooks:
             counts[each.place,] = counts.get((each.place,), 0) + getattr(each, metric.source)
         out.samples(metric, ((braced(metric.labels, key), n) for key, n in counts.items()))
+
+
+def _write_alerts(out: Writer, parts: Parts) -> None:
+    if parts.alerts is None:
+        return
+    opened = [alert.severity for alert in parts.alerts.alerts()]
+    figures: dict[str, dict[tuple[str, ...], int]] = {
+        "open": {(severity,): opened.count(severity) for severity in SEVERITIES},
+        "turned_away": {(): parts.alerts.turned_away},
+    }
+    for metric in ALERT_METRICS:
+        series = figures[metric.source]
+        out.samples(metric, ((braced(metric.labels, key), n) for key, n in series.items()))
 
 
 def _write_whole(out: Writer, figures: Whole) -> None:

@@ -26,6 +26,7 @@ from gateway.control.parts import Parts, Version, Worker
 from gateway.control.recent import SHORT_NS, WINDOW_NS, Moment, Recent
 from gateway.control.rollout_views import views as rollout_views
 from gateway.control.views import (
+    AlertLine,
     BackendView,
     CandidateView,
     PlanSummary,
@@ -40,6 +41,7 @@ from gateway.plan import BackendPlan, Plan, RoutePlan
 from gateway.telemetry import NANO
 
 SHOWN_CHANGES = 5
+SHOWN_ALERTS = 20
 COPIES = "shadow:"  # before the name of a backend as copies see it
 _QUANTILE_NAMES = ("p50", "p90", "p95", "p99")
 _FAULTS = ("gateway", "upstream")
@@ -82,6 +84,7 @@ class Overview:
             data_url=parts.data_url,
             log=log_view(parts),
             rollouts=rollout_views(parts),
+            alerts=_alert_lines(parts),
         )
 
     def routes(
@@ -307,3 +310,22 @@ def url_of(backend: BackendPlan) -> str:
 def timestamp(at_s: float) -> str:
     """RFC 3339, UTC, whole seconds."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _alert_lines(parts: Parts) -> tuple[AlertLine, ...]:
+    if parts.alerts is None:
+        return ()
+    now = timestamp(parts.now_s())
+    return tuple(
+        AlertLine(
+            alert.id,
+            alert.severity,
+            alert.route,
+            alert.title,
+            alert.lead.sentence,
+            alert.opened_at,
+            len(alert.followers) + alert.followers_left_out,
+            alert.silenced_until > now,
+        )
+        for alert in parts.alerts.alerts(SHOWN_ALERTS)
+    )

@@ -14,6 +14,9 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from gateway.alerts.desk import Taken
+from gateway.alerts.finding import Look
+from gateway.alerts.views import AlertView
 from gateway.control.figures import BoardView
 from gateway.explanation.explanation import RecordExplanation
 from gateway.log.figures import LogFigures
@@ -24,6 +27,7 @@ from gateway.production.answer import Production
 from gateway.rollout.decisions import Decision, Entry
 from gateway.rollout.desk import View
 from gateway.rollout.parts import Figures as RolloutFigures
+from gateway.state.alerts import KeptDeed
 from gateway.store.filters import Filter
 from gateway.store.search import Found
 from gateway.store.stats import Stats
@@ -200,6 +204,20 @@ class Rollouts(Protocol):
     async def confirm(self, name: str, actor: str) -> View: ...
 
 
+class Alerts(Protocol):
+    """Alerts: what comes in, is shown and said; UnknownAlert and BadLook say no."""
+
+    @property
+    def turned_away(self) -> int: ...
+    def alerts(self, limit: int = ..., *, is_all: bool = ...) -> Sequence[AlertView]: ...
+    def alert(self, number: int) -> AlertView: ...
+    def deeds(self, after: int = ..., limit: int = ..., alert: int = ...) -> Sequence[KeptDeed]: ...
+    def receivers(self) -> tuple[ReceiverFigures, ...]: ...
+    async def look(self, look: Look) -> Taken: ...
+    async def silence(self, number: int, for_s: float, actor: str) -> AlertView: ...
+    async def resolve(self, number: int, actor: str) -> AlertView: ...
+
+
 class Parts(Struct, frozen=True, kw_only=True):
     """Everything the control plane works with."""
 
@@ -219,6 +237,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     log_figures: Callable[[], LogFigures | None] = lambda: None  # the shipper's; None: it is away
     records: Records | None = None  # None: the local store is off
     searches: Searches | None = None  # the same
+    alerts: Alerts | None = None  # None: nobody looks after alerts
     rollouts: Rollouts | None = None  # None: nobody looks after rollouts
     webhooks: Callable[[], tuple[ReceiverFigures, ...]] = tuple  # how each is doing
     flags: FlagAnswers | None = None  # None: nobody evaluates them here

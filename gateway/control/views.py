@@ -104,6 +104,19 @@ class PlanSummary(Struct, frozen=True):
     applied_at: str
 
 
+class AlertLine(Struct, frozen=True):
+    """An alert that is open, in a line; `GET /api/v1/alerts/ID` has all of it."""
+
+    id: int
+    severity: str
+    route: str
+    title: str
+    sentence: str
+    opened_at: str
+    followers: int
+    is_silent: bool
+
+
 class Status(Struct, frozen=True):
     """Everything at a glance."""
 
@@ -122,3 +135,4 @@ class Status(Struct, frozen=True):
     data_url: str  # where clients send requests
     log: LogView
     rollouts: tuple[RolloutView, ...]
+    alerts: tuple[AlertLine, ...] = ()  # the newest first

@@ -1,35 +1,26 @@
-r"""The decision log: what was decided, by whom, on what evidence; chained by hashes.
+"""The decision log: what was decided, by whom, on what evidence; chained by hashes.
 
-An entry is one JSON text with sorted keys; its hash is SHA-256 over the hash before it and
-that text, so that an entry that was changed, taken out or put in shows. Entries are
+`gateway.chain` says how: an entry that was changed, taken out or put in shows. Entries are
 added, and never changed or deleted.
-
-    hash(n) = SHA-256(hash(n - 1) ‖ "\n" ‖ text(n)),   hash(0) = 64 zeros
-
-Rule: a figure that JSON has no number for is written as the nearest that it has.
 
 Knows nothing of where entries are kept; `state.rollouts` keeps them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.chain import NOTHING as NOTHING
+from gateway.chain import canonical, hash_of
 from gateway.errors import GatewayError
 from gateway.rollout.counts import Period
 from gateway.rollout.machine import Event, Phase
 from gateway.rollout.verdict import Judgement
 from gateway.state.rollouts import KeptDecision
-
-NOTHING = "0" * 64  # the hash before the first entry
-_LARGEST = sys.float_info.max
 
 
 class DecisionsError(GatewayError):
@@ -68,14 +59,14 @@ Entry = KeptDecision  # a decision as it is kept
 
 def sealed(decision: Decision, n: int, prev: str) -> Entry:
     """The decision as entry number `n`, behind the one whose hash is given."""
-    text = _canonical(replace(decision, n=n))
+    text = canonical(replace(decision, n=n))
     return Entry(
         n=n,
         rollout=decision.rollout,
         at_ms=decision.at_ms,
         event=decision.event,
         text=text,
-        hash=_hash(prev, text),
+        hash=hash_of(prev, text),
     )
 
 
@@ -97,7 +88,7 @@ def verify(entries: Iterable[Entry], n: int = 0, prev: str = NOTHING) -> tuple[i
     for entry in entries:
         if entry.n != n + 1:
             raise DecisionsError(f"the decision log has no entry {n + 1}: it was taken out")
-        if entry.hash != _hash(prev, entry.text):
+        if entry.hash != hash_of(prev, entry.text):
             raise DecisionsError(f"entry {entry.n} of the decision log was changed")
         said = opened(entry)
         if (said.n, said.rollout, said.at_ms, said.event) != (
@@ -123,23 +114,3 @@ def imported(lines: Iterable[str | bytes]) -> Iterator[Entry]:
             yield msgspec.json.decode(line, type=Entry)
         except msgspec.DecodeError as error:
             raise DecisionsError(f"line {number} is no entry of a decision log: {error}") from None
-
-
-def _canonical(decision: Decision) -> str:
-    return msgspec.json.encode(
-        _finite(msgspec.to_builtins(decision, str_keys=True)), order="sorted"
-    ).decode()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return max(-_LARGEST, min(value, _LARGEST)) if value == value else 0.0  # noqa: PLR0124  NaN
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
-
-
-def _hash(prev: str, text: str) -> str:
-    return hashlib.sha256(f"{prev}\n{text}".encode()).hexdigest()

@@ -38,6 +38,7 @@ from gateway.offers import kept_offer
 from gateway.plan import Plan, RoutePlan
 from gateway.protocols import BY_NAME
 from gateway.reload import FileWatch, Reload
+from gateway.run.alerts import alerts_of
 from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
 from gateway.run.feedback import ControllerLog
@@ -86,6 +87,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     production = production_of(post, board, reload, history, environ)
     admin, view = reload.document.config.admin, BoardView(cast("BoardSource", board))
     rollouts = LiveRollouts(post.state, database, reload, view, post.started_ns)
+    alerts = alerts_of(database, reload, rollouts.desk)
     app = create_app(
         Parts(
             configuration=reload,
@@ -103,6 +105,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             records=lookup_in(post.state),
             searches=searches_in(post.state),
             log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
+            alerts=alerts,
             rollouts=rollouts.desk,
             webhooks=rollouts.notices.figures,
         )
@@ -114,7 +117,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     loop.add_signal_handler(signal.SIGHUP, hangups.set)
     work = [watch(post.config, reload), follow(hangups, reload), feedback.follow()]
     work += [production.warm(), production.follow()]
-    work += [rollouts.run(), rollouts.follow_log(), rollouts.notices.run()]
+    work += [rollouts.run(), rollouts.follow_log(), rollouts.notices.run(), alerts.run()]
     async with link.listening(), background(*work):
         reload.start()
         await server.serve([socket.socket(fileno=each) for each in post.listen])

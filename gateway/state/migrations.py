@@ -55,4 +55,43 @@ def _create_rollouts(connection: sa.Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_config_history, _add_delivery, _create_rollouts)
+def _create_alerts(connection: sa.Connection) -> None:
+    metadata = sa.MetaData()
+    sa.Table(
+        "alerts",
+        metadata,
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("is_live", sa.Boolean, nullable=False, index=True),
+        sa.Column("text", sa.Text, nullable=False),
+    )
+    sa.Table(
+        "alert_symptoms",
+        metadata,
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("text", sa.Text, nullable=False),
+    )
+    sa.Table(
+        "alert_parcels",
+        metadata,
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("receiver", sa.Text, primary_key=True),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+    )
+    sa.Table(
+        "alert_deeds",
+        metadata,
+        sa.Column("n", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("alert", sa.BigInteger, nullable=False, index=True),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("hash", sa.Text, nullable=False),
+    )
+    metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _create_config_history,
+    _add_delivery,
+    _create_rollouts,
+    _create_alerts,
+)

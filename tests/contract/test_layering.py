@@ -36,6 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "summary": set(),
     "comparison": set(),
     "state": set(),
+    "chain": set(),  # of hashes
+    "alerts": {"chain", "notices", "state", "threads"},  # what comes after a finding
     "protocols": {"_fast"},
     "link": set(),
     "supervisor": set(),
@@ -58,8 +60,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "calls": set(),  # to other servers, bounded
     "notices": {"calls", "threads"},  # what rollouts do, told elsewhere
     "statistics": set(),  # numbers in, numbers out
-    "rollout": {"log", "notices", "state", "statistics"},  # no compiler needed
+    "rollout": {"chain", "log", "notices", "state", "statistics"},  # no compiler needed
     "control": {
+        "alerts",
         "switches",
         "rollout",
         "drift",
@@ -88,6 +91,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "contracts",
     },
     "run": {
+        "alerts",
         "feedback",
         "flags",
         "_fast",

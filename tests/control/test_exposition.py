@@ -13,6 +13,7 @@ from gateway.control.figures import HISTOGRAMS, BoardView
 from gateway.errors import OUTCOMES
 from gateway.notices.receiver import ReceiverFigures
 from gateway.telemetry import METRICS, SKIPS
+from tests.control.alerts import FakeAlerts
 from tests.control.board import FakeBoard
 from tests.control.desk import FakeDesk
 from tests.control.parts import FakeGateway
@@ -88,6 +89,7 @@ def test_every_metric_of_the_table_is_exported_with_its_labels() -> None:
     gateway = make_gateway()
     gateway.board.cells["bytes_per_token"] = 3.7
     parts = replace(gateway.parts, rollouts=FakeDesk(), webhooks=lambda: (WEBHOOK,))
+    parts = replace(parts, alerts=FakeAlerts())
     samples = samples_of(render(parts))
     for metric in METRICS:
         suffix = "_count" if metric.kind == "histogram" else ""
@@ -209,3 +211,11 @@ def test_webhooks_of_one_place_are_one_series() -> None:
     assert value(samples, "notices_told_total", webhook="ops:80") == 7
     assert value(samples, "notices_given_up_total", webhook="x:1") == 1
     assert value(samples, "notices_waiting", webhook="ops:80") == 6
+
+
+def test_alerts_are_counted_by_severity() -> None:
+    gateway = make_gateway()
+    samples = samples_of(render(replace(gateway.parts, alerts=FakeAlerts())))
+    found = {labels: value for (name, labels), value in samples.items() if name.endswith("s_open")}
+    by_severity = {dict(labels)["severity"]: value for labels, value in found.items()}
+    assert by_severity == {"critical": 1, "warning": 0, "info": 0}

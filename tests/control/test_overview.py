@@ -10,6 +10,7 @@ from gateway.control.overview import Overview, health_of, success_share, url_of
 from gateway.control.parts import Worker
 from gateway.control.recent import EVERY_NS, Recent
 from gateway.plan import BackendPlan, FallbackPlan, Plan, QueuePlan, SloPlan
+from tests.control.alerts import FakeAlerts
 from tests.control.parts import FakeGateway
 from tests.control.plans import blank, make_plan, with_shadow
 
@@ -223,3 +224,11 @@ def test_copies_are_no_part_of_what_a_route_costs() -> None:
     assert overview.routes()[0].traffic.cost_per_hour_usd == pytest.approx(360)
     costs = {backend.name: backend.totals.cost_usd for backend in overview.backends()}
     assert costs == {"mini": pytest.approx(1.0), "shadow:next": pytest.approx(1.0)}
+
+
+def test_open_alerts_are_on_the_status_page() -> None:
+    gateway = FakeGateway()
+    gateway.parts = replace(gateway.parts, alerts=FakeAlerts())
+    (line,) = looked_at(gateway, per_row={}).status().alerts
+    assert (line.severity, line.followers, line.is_silent) == ("critical", 1, False)
+    assert line.title == "values are missing: amount"

@@ -346,6 +346,32 @@ function rolloutItem() {
   return item;
 }
 
+const SEVERITIES = { critical: ["down", "Critical"], warning: ["stale", "Warning"], info: ["unknown", "Info"] };
+
+function alertItem() {
+  const state = badge();
+  const what = make("span");
+  const when = make("time");
+  const detail = make("p", "detail");
+  const item = make("li", "", [state, what, when, detail]);
+  item.update = ({ alert, now }) => {
+    state.update(...(SEVERITIES[alert.severity] ?? ["unknown", alert.severity]));
+    const followers = alert.followers ? `, and what follows: ${alert.followers}` : "";
+    say(what, `${alert.route}: ${alert.title}${followers}${alert.is_silent ? " (silent)" : ""}`);
+    say(when, ago(alert.opened_at, now));
+    when.title = alert.opened_at;
+    say(detail, `${alert.sentence} gateway alert show ${alert.id}`);
+  };
+  return item;
+}
+
+function showAlerts(status) {
+  const items = status.alerts.map((alert) => ({ alert, now: status.at }));
+  at("alerts-panel").hidden = items.length === 0;
+  say(at("alerts-sum"), items.length ? count(items.length, "alert") : "");
+  keep(at("alerts"), items, ({ alert }) => alert.id, alertItem);
+}
+
 function showRollouts(status) {
   const items = status.rollouts.map((rollout) => ({ rollout, now: status.at }));
   const going = status.rollouts.filter((rollout) => !rollout.is_ended).length;
@@ -406,6 +432,7 @@ function show(status) {
   showTop(status);
   showTiles(status);
   showQuiet(status);
+  showAlerts(status);
   showRollouts(status);
   const up = status.backends.filter((backend) => backend.now.is_up).length;
   say(at("backends-sum"), status.backends.length ? `${up} of ${status.backends.length} take requests` : "");
