@@ -43,6 +43,8 @@ class Field(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     edges: tuple[float, ...] = ()  # rising; bin b has what is at least edges[b - 1]
     low: float = 0.0  # of the reference, finite
     high: float = 0.0
+    reach_below: float = 0.0  # how far its values below its first edge are from it, on average
+    reach_above: float = 0.0
     center: float = 0.0
     unit: float = 1.0  # a power of two
     of: str = ""  # the text that is measured
@@ -54,6 +56,8 @@ class Field(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     waves: int = 0  # pairs of cosine and sine
     width: float = 1.0  # of the kernel
     seed: int = 0
+    spread: float = 0.0  # trace of the random features' covariance in the reference …
+    spread_squared: float = 0.0  # … and of its square
 
     @property
     def is_ordered(self) -> bool:
@@ -113,25 +117,35 @@ def numeric_field(name: str, values: Floats, *, kind: Kind = "numeric", bins: in
         return Field(name=name, kind=kind, edges=(0.0, LEAST_ABOVE_ZERO))
     low, high = float(finite[0]) + 0.0, float(finite[-1]) + 0.0
     center = float(np.median(finite))
+    edges = _edges(finite, bins)
+    inside = [edge for edge in edges if low < edge < high] or [high]
+    below, above = finite[finite < inside[0]], finite[finite >= inside[-1]]
     return Field(
         name=name,
         kind=kind,
-        edges=_edges(finite, bins),
+        edges=edges,
         low=low,
         high=high,
+        reach_below=float(np.mean(inside[0] - below)) if below.size else 0.0,
+        reach_above=float(np.mean(above - inside[-1])) if above.size else 0.0,
         center=center,
         unit=_unit(finite, center),
     )
 
 
 def _edges(finite: Floats, bins: int) -> tuple[float, ...]:
-    """Quantiles of the reference and both edges of zero; of few values each one."""
+    """Quantiles of the reference and both edges of zero; of few values both edges of each."""
     wanted = max(bins - 3, 1)
     distinct = np.unique(finite)
-    if distinct.size > wanted:
-        ranks = np.arange(1, wanted + 1) / (wanted + 1)
-        distinct = np.unique(np.quantile(finite, ranks, method="inverted_cdf"))
-    return tuple(np.unique([*distinct[distinct > finite[0]], 0.0, LEAST_ABOVE_ZERO]).tolist())
+    if distinct.size <= wanted // 2:
+        # Why both: what lies between two of them would count as the lower one.
+        edges = np.concatenate([distinct, np.nextafter(distinct, np.inf)])
+    else:
+        if distinct.size > wanted:
+            ranks = np.arange(1, wanted + 1) / (wanted + 1)
+            distinct = np.unique(np.quantile(finite, ranks, method="inverted_cdf"))
+        edges = distinct[distinct > finite[0]]
+    return tuple(np.unique([*edges, 0.0, LEAST_ABOVE_ZERO]).tolist())
 
 
 def _unit(finite: Floats, center: float) -> float:
@@ -165,7 +179,7 @@ def embedding_field(
     apart = np.linalg.norm(some[pairs[0]] - some[pairs[1]], axis=1) if len(some) else np.ones(1)
     apart = apart[apart > 0]
     width = float(np.median(apart)) if apart.size else 1.0
-    return Field(
+    plain = Field(
         name=name,
         kind="embedding",
         dimensions=vectors.shape[1],
@@ -173,3 +187,17 @@ def embedding_field(
         width=width,
         seed=seed,
     )
+    if len(some) < 2:
+        return plain
+    covariance = np.cov(features_of(plain, some), rowvar=False)
+    return msgspec.structs.replace(
+        plain, spread=float(np.trace(covariance)), spread_squared=float(np.sum(covariance**2))
+    )
+
+
+def features_of(field: Field, vectors: Floats) -> Floats:
+    """Random Fourier features: their inner products are about the kernel's."""
+    phases = vectors @ field.frequencies.T
+    features: Floats = np.concatenate([np.cos(phases), np.sin(phases)], axis=1)
+    features /= np.sqrt(field.waves)
+    return features

@@ -36,6 +36,7 @@ from gateway.profiles.fields import (
     Field,
     Floats,
     Words,
+    features_of,
 )
 
 KEPT = 64  # unseen categories that are counted by name
@@ -125,8 +126,7 @@ class Profile:
             return
         is_finite = np.isfinite(vectors).all(axis=1)
         self.counts[1 + NAN] += np.count_nonzero(~is_finite)
-        phases = vectors[is_finite] @ self.field.frequencies.T
-        features = np.concatenate([np.cos(phases), np.sin(phases)], axis=1)
+        features = features_of(self.field, vectors[is_finite])
         self.waves += np.rint(features * (1 << WAVE_BITS)).astype(np.int64).sum(axis=0)
         self.counts[0] += np.count_nonzero(is_finite)
 
@@ -199,6 +199,12 @@ class Profile:
     def values(self) -> int:
         """Those in bins: finite numbers, known categories, whole vectors."""
         return int(self.counts[: self.field.bins].sum())
+
+    @property
+    def wave_means(self) -> Floats:
+        """Means of an embedding's random features."""
+        means: Floats = self.waves / (max(self.values, 1) * float(1 << WAVE_BITS))
+        return means
 
     @property
     def specials(self) -> dict[str, int]:

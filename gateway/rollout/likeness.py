@@ -19,11 +19,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from msgspec import Struct
-from scipy.special import gammaincc
 
 from gateway.rollout.comparisons import Stretch
 from gateway.rollout.counts import FINISHES, ArmCounts, Histogram, size
+from gateway.statistics import distances
 
 BINS = 10
 LARGE = 0.1  # where the gate says no margin; 0.25 is what folklore calls major
@@ -73,10 +74,11 @@ def _of(
     kept = [at for at in range(len(edges)) if theirs[at] + own[at] > 0]
     if len(kept) < 2:
         return Likeness(what, 0.0, 0.0, champion_n, challenger_n)
-    psi = _psi([theirs[at] * champion_n for at in kept], [own[at] for at in kept])
+    bins = np.array([[theirs[at] * champion_n, own[at]] for at in kept], np.float64).T
+    psi = float(distances.psi(distances.cells(bins[:1], bins[1:]))[0])
     chance = 1 / champion_n + 1 / challenger_n
     freedom = len(kept) - 1
-    p = float(gammaincc(freedom / 2, psi / chance / 2))
+    p = float(distances.chi_square_p(np.array([psi / chance]), np.array([len(kept)]))[0])
     log_e = -math.log(2) - 0.5 * math.log(max(p, 1e-300))
     return Likeness(what, psi - freedom * chance, max(log_e, 0.0), champion_n, challenger_n)
 
@@ -110,14 +112,3 @@ def _binned(counts: dict[int, float] | Histogram, edges: Sequence[int]) -> list[
             at += 1
         bins[at] += counts[bucket]
     return bins
-
-
-def _psi(champion: Sequence[float], challenger: Sequence[float]) -> float:
-    """With half a count in each bin, so that an empty one is not infinitely unlike."""
-    n, m = sum(champion) + len(champion) / 2, sum(challenger) + len(challenger) / 2
-    pairs = zip(champion, challenger, strict=True)
-    return math.fsum(_term((y + 0.5) / n, (x + 0.5) / m) for y, x in pairs)
-
-
-def _term(p: float, q: float) -> float:
-    return (p - q) * math.log(p / q)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 
@@ -38,3 +39,21 @@ def log_mean(log_e: Sequence[float]) -> float:
 def p_value(log_e: float) -> float:
     """Anytime-valid: min(1, 1/e)."""
     return math.exp(-max(log_e, 0.0))
+
+
+def adjusted(p: NDArray[np.float64], *, dependent: bool = False) -> NDArray[np.float64]:
+    """p-values such that rejecting those at most alpha keeps false discoveries below alpha.
+
+    Benjamini & Hochberg 1995; where tests may depend on each other in any way, Benjamini &
+    Yekutieli 2001. If nothing is to be found, anything is rejected with probability alpha.
+    """
+    count = p.size
+    if not count:
+        return p
+    order = np.argsort(p)
+    ranks = np.arange(1, count + 1)
+    factor = float(np.sum(1 / ranks)) if dependent else 1.0
+    scaled = p[order] * (count * factor) / ranks
+    found = np.empty(count)
+    found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return found

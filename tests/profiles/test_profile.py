@@ -126,8 +126,8 @@ def test_embeddings_sum_the_features_of_their_kernel() -> None:
     field = embedding_field("e", vectors, waves=16)
     profile = profile_of(field, vectors)
     phases = vectors @ field.frequencies.T
-    wanted = np.concatenate([np.cos(phases), np.sin(phases)], axis=1).sum(axis=0)
-    assert np.allclose(profile.waves / 2**20, wanted, atol=300 * 2**-21)
+    wanted = np.concatenate([np.cos(phases), np.sin(phases)], axis=1).mean(axis=0) / 4
+    assert np.allclose(profile.wave_means, wanted, atol=2**-21)
     assert profile.values == 300
 
 

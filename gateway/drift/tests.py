@@ -1,0 +1,525 @@
+"""Tests of current profiles against a reference's, all fields in one pass.
+
+Each test has a statistic, a p-value from its null at these sample sizes, and an effect: what
+is left of the statistic when what chance gives is taken away. A field drifts where one of
+its tests is significant, the family of all fields taken into account, and that test's effect
+is large. Shares of what is no value (null, NaN, unseen, of another type) and of zeros are
+tested on their own, exactly.
+
+Cells are pooled by the reference until ten are expected in each, so that small windows are
+tested on few cells and large ones on all.
+
+Cost: 50 us for 20 numeric fields; poolings are kept for sizes that come again.
+Formulas and nulls: gateway/statistics/distances.py; MMD: Gretton et al. 2012, with random
+features after Rahimi & Recht 2007.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+from scipy import special
+
+from gateway.profiles.fields import SPECIALS, Field, Floats
+from gateway.profiles.profile import Profile
+from gateway.statistics import distances, families
+from gateway.statistics.distances import MEAN_SUPREMUM, Cells
+
+Test = Literal["psi", "ks", "wasserstein", "js", "hellinger", "chi_square", "l_infinity", "mmd"]
+Control = Literal["bh", "by", "bonferroni"]
+
+NUMERIC: tuple[Test, ...] = ("psi", "ks", "wasserstein")
+NAMED: tuple[Test, ...] = ("psi", "chi_square", "l_infinity")
+EMBEDDING: tuple[Test, ...] = ("mmd",)
+NAMED_KINDS = {"category", "boolean"}
+QUALITIES = (*SPECIALS, "zero")  # shares that are tested on their own
+
+LEAST = 50  # values of each sample: below it no test is made
+POOLINGS = 256  # kept
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """From where an effect is large. Each is what is left of the statistic beyond chance."""
+
+    psi: float = 0.1  # 0.25 is what folklore calls major
+    ks: float = 0.1  # of the distribution's height
+    wasserstein: float = 0.1  # of the reference's standard deviations
+    js: float = 0.1  # distance, base 2
+    hellinger: float = 0.1
+    chi_square: float = 0.1  # in units of PSI
+    l_infinity: float = 0.1  # of one category's share
+    mmd: float = 0.005  # of the reference's spread in feature space
+    share: float = 0.01  # of null, NaN, unseen, another type, zero
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One test of one field."""
+
+    field: str
+    test: str  # a Test, or one of QUALITIES
+    statistic: float
+    effect: float
+    limit: float
+    p: float  # of this test alone
+    adjusted: float  # with all fields in account
+    reference: int  # values
+    current: int
+    is_significant: bool
+    is_large: bool
+
+    @property
+    def is_drift(self) -> bool:
+        """Both."""
+        return self.is_significant and self.is_large
+
+
+class Measured(NamedTuple):
+    """One test of a group of fields, an element a field."""
+
+    statistic: Floats
+    effect: Floats
+    p: Floats
+
+
+class Outcome(NamedTuple):
+    """What a group's tests say."""
+
+    fields: tuple[Field, ...]
+    tests: Mapping[Test, Measured]
+    n: Floats
+    m: Floats
+    p: Floats  # of the least of a field's tests, for their number; 1 where values lack
+
+    def drifting(self, alpha: float, adjusted: Floats, limits: Limits) -> NDArray[np.bool_]:
+        """Fields that are unlike the reference by a test that is significant and large."""
+        found = np.zeros(len(self.fields), np.bool_)
+        for test, measured in self.tests.items():
+            found |= self._significant(measured, alpha, adjusted) & (
+                measured.effect >= getattr(limits, test)
+            )
+        return found
+
+    def _significant(self, measured: Measured, alpha: float, adjusted: Floats) -> NDArray[np.bool_]:
+        """Where this test alone would be enough: at the level its family leaves its field."""
+        # Why: the field is rejected at the level its least p-value was; others must reach it.
+        own = np.minimum(measured.p * len(self.tests), 1.0)
+        raised = np.where(self.p > 0, adjusted / np.maximum(self.p, 1e-300), 1.0)
+        return (own * np.maximum(raised, 1.0) <= alpha) & (adjusted <= alpha)
+
+
+class Verdict(NamedTuple):
+    """What one look says of all fields."""
+
+    alpha: float
+    limits: Limits
+    outcomes: tuple[Outcome, ...]
+    adjusted: tuple[Floats, ...]  # by outcome, by field
+    drifting: frozenset[str]  # names of fields whose values are unlike the reference's
+    broken: Mapping[str, tuple[str, ...]]  # by field: qualities whose shares are
+    qualities: tuple[Finding, ...]  # those that are significant
+
+    def findings(self) -> list[Finding]:
+        """Every test of every field, and the qualities that changed; the surest first."""
+        found = list(self.qualities)
+        for outcome, adjusted in zip(self.outcomes, self.adjusted, strict=True):
+            found += _findings(outcome, adjusted, self.alpha, self.limits)
+        return sorted(found, key=lambda one: (not one.is_drift, one.adjusted, -one.effect))
+
+
+class _Pools(NamedTuple):
+    """Cells with enough expected, and all that is known of them before they are counted."""
+
+    ends: NDArray[np.intp]  # behind the last cell of each pool; 0 fills up
+    begins: NDArray[np.intp]
+    cells: Cells  # the reference on both sides
+    p: Floats
+    log_p: Floats
+
+
+class _Group:
+    """Fields of one sort, and all that can be known of them before the first look."""
+
+    def __init__(self, profiles: Sequence[Profile], tests: Sequence[Test]) -> None:
+        self.fields = tuple(one.field for one in profiles)
+        self.tests = tuple(tests)
+        self._reference = [one.counts.astype(np.float64) for one in profiles]
+        sizes = [field.cells for field in self.fields]
+        self.size = sum(sizes)
+        self._first = np.cumsum([0, *sizes[:-1]])
+        self._n = np.array([reference.sum() for reference in self._reference])
+        self._whole = _running(np.concatenate(self._reference))
+        self._poolings: dict[bytes, _Pools] = {}
+        if self.fields[0].is_ordered:
+            self._add_edges(profiles)
+
+    def _add_edges(self, profiles: Sequence[Profile]) -> None:
+        """What the tests of ordered values need: bins without the special cells."""
+        bins = np.array([field.bins for field in self.fields])
+        ranks = np.minimum(np.arange(bins.max()), bins[:, None] - 1)
+        self._bin_ends = self._first[:, None] + ranks + 1  # of a shorter row the last, repeated
+        self._whole_ends = np.ascontiguousarray(self._bin_ends[:, -1])
+        self._below, self._values_n = self._shares_below(self._whole)
+        self._widths = np.zeros(ranks.shape)
+        for row, field in zip(self._widths, self.fields, strict=True):
+            row[: field.bins] = _widths(field)
+        moments = [
+            distances.bridge_moments(below, widths)
+            for below, widths in zip(self._below, self._widths, strict=True)
+        ]
+        mean, variance = np.maximum(np.array(moments).T, 1e-300)
+        self._bridge_mean, self._bridge_shape = mean, mean**2 / variance
+        self._bridge_rate = mean / variance
+        deviations = np.array([one.deviation for one in profiles])
+        self._per_deviation = 1 / np.where(
+            deviations > 0, deviations, [f.unit for f in self.fields]
+        )
+
+    def _shares_below(self, running: Floats) -> tuple[Floats, Floats]:
+        """(share of a field's values up to each edge, how many they are)."""
+        before = running[self._first]
+        m = np.maximum(running[self._whole_ends] - before, 1.0)
+        below = running[self._bin_ends]
+        below -= before[:, None]
+        below /= m[:, None]
+        return below, m
+
+    def look(self, counts: Floats, profiles: Sequence[Profile], least: int) -> Outcome:
+        """All tests of all fields; `counts` are those of the profiles, one behind the other."""
+        running = _running(counts)
+        m = np.add.reduceat(counts, self._first)
+        pools = self._pooled(m)
+        cells = distances.with_current(pools.cells, running[pools.ends] - running[pools.begins])
+        found: dict[Test, Measured] = {}
+        for test in self.tests:
+            if test == "psi":
+                found[test] = _psi(cells, pools)
+            elif test in _MEASURES:
+                found[test] = _MEASURES[test](cells)
+        if "ks" in self.tests or "wasserstein" in self.tests:
+            found |= self._ordered(running)
+        least_p = np.minimum.reduce([measured.p for measured in found.values()]) * len(found)
+        least_p[np.minimum(self._n, m) < least] = 1.0
+        return Outcome(self.fields, found, self._n, m, least_p)
+
+    def _pooled(self, m: Floats) -> _Pools:
+        """Cells with enough expected at sizes of about these."""
+        # Why the square root of two: sizes that differ less have the same pooling.
+        sizes = (2 * np.log2(np.maximum(np.minimum(m, self._n), 1.0))).astype(np.int8)
+        key = sizes.tobytes()
+        kept = self._poolings.get(key)
+        if kept is None:
+            if len(self._poolings) >= POOLINGS:
+                self._poolings.clear()
+            kept = self._poolings[key] = self._pooling(sizes.tolist())
+        return kept
+
+    def _pooling(self, sizes: Sequence[int]) -> _Pools:
+        starts = [
+            distances.pooled(reference, float(reference.sum()), 2 ** (size / 2))
+            for reference, size in zip(self._reference, sizes, strict=True)
+        ]
+        shape = (len(starts), max(map(len, starts)))
+        begins, ends = np.zeros(shape, np.intp), np.zeros(shape, np.intp)
+        for row, (first, of_field) in enumerate(zip(self._first.tolist(), starts, strict=True)):
+            begins[row, : len(of_field)] = first + np.array(of_field)
+            ends[row, : len(of_field) - 1] = begins[row, 1 : len(of_field)]
+            ends[row, len(of_field) - 1] = first + self.fields[row].cells
+        reference = self._whole[ends] - self._whole[begins]
+        cells = distances.cells(reference, reference, np.array([len(one) for one in starts]))
+        p = distances.smoothed(reference, cells.n, cells)
+        return _Pools(ends, begins, cells, p, np.log(p))
+
+    def _ordered(self, running: Floats) -> dict[Test, Measured]:
+        """Tests that know which values are near each other."""
+        below, m = self._shares_below(running)
+        gaps = np.abs(below - self._below)
+        noise = 1 / self._values_n + 1 / m
+        root = np.sqrt(noise)
+        found: dict[Test, Measured] = {}
+        if "ks" in self.tests:
+            gap = distances.kolmogorov_smirnov(gaps)
+            p = distances.kolmogorov_p(gap, noise)
+            found["ks"] = Measured(gap, gap - MEAN_SUPREMUM * root, p)
+        if "wasserstein" in self.tests:
+            moved = distances.wasserstein(gaps, self._widths)
+            found["wasserstein"] = Measured(
+                moved * self._per_deviation,
+                (moved - self._bridge_mean * root) * self._per_deviation,
+                special.gammaincc(self._bridge_shape, moved / root * self._bridge_rate),
+            )
+        return found
+
+
+class _Embeddings(_Group):
+    """Fields whose random features are compared."""
+
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        super().__init__(profiles, EMBEDDING)
+        self._means = [one.wave_means for one in profiles]
+        self._values = np.array([float(one.values) for one in profiles])
+        self._spread = np.array([one.field.spread for one in profiles])
+        self._squared = np.array([one.field.spread_squared for one in profiles])
+
+    def look(self, counts: Floats, profiles: Sequence[Profile], least: int) -> Outcome:
+        m = counts[self._first]
+        noise = 1 / np.maximum(self._values, 1) + 1 / np.maximum(m, 1)
+        apart = [
+            float(np.sum((one.wave_means - mean) ** 2))
+            for one, mean in zip(profiles, self._means, strict=True)
+        ]
+        statistic = np.array(apart)
+        mean, variance = noise * self._spread, 2 * noise**2 * self._squared
+        p = distances.gamma_p(statistic, mean, variance)
+        effect = (statistic - mean) / np.maximum(self._spread, 1e-300)
+        is_enough = np.minimum(self._values, m) >= least
+        measured: dict[Test, Measured] = {"mmd": Measured(statistic, effect, p)}
+        return Outcome(self.fields, measured, self._values, m, np.where(is_enough, p, 1.0))
+
+
+class Battery:
+    """The tests of one reference."""
+
+    def __init__(
+        self,
+        reference: Mapping[str, Profile],
+        *,
+        limits: Limits | None = None,
+        least: int = LEAST,
+        numeric: Sequence[Test] = NUMERIC,
+        named: Sequence[Test] = NAMED,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.least = least
+        ordered = [one for one in reference.values() if one.field.is_ordered]
+        categories = [one for one in reference.values() if one.field.kind in NAMED_KINDS]
+        embeddings = [one for one in reference.values() if one.field.kind == "embedding"]
+        self._groups: list[_Group] = []
+        if ordered:
+            self._groups.append(_Group(ordered, numeric))
+        if categories:
+            self._groups.append(_Group(categories, named))
+        if embeddings:
+            self._groups.append(_Embeddings(embeddings))
+        self._empty = [Profile(one.field) for one in (*ordered, *categories, *embeddings)]
+        self._order = [one.field.name for one in self._empty]
+        self._cells = _quality_cells(self._empty)
+        self._starts = np.cumsum([0, *(one.field.cells for one in self._empty)])[:-1]
+        self._then, self._rows = self._shares(
+            _joined([reference[name] for name in self._order]),
+        )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names, in the order they are tested."""
+        return tuple(self._order)
+
+    def look(
+        self, current: Mapping[str, Profile], alpha: float, *, control: Control = "bh"
+    ) -> Verdict:
+        """What is unlike the reference. If nothing is, anything is said with probability alpha.
+
+        Half of alpha is for values, half for the shares of what is none.
+        """
+        profiles = [current.get(one.field.name, one) for one in self._empty]
+        counts = _joined(profiles)
+        outcomes: list[Outcome] = []
+        at = cell = 0
+        for group in self._groups:
+            end, last = at + len(group.fields), cell + group.size
+            outcomes.append(group.look(counts[cell:last], profiles[at:end], self.least))
+            at, cell = end, last
+        parts = _adjusted_parts(outcomes, control)
+        qualities = self._changed(counts, alpha / 2, control)
+        drifting: set[str] = set()
+        for outcome, part in zip(outcomes, parts, strict=True):
+            if part.min() <= alpha / 2:
+                is_one = outcome.drifting(alpha / 2, part, self.limits).tolist()
+                drifting |= {f.name for f, is_ in zip(outcome.fields, is_one, strict=True) if is_}
+        broken: dict[str, tuple[str, ...]] = {}
+        for one in qualities:
+            if one.is_drift:
+                broken[one.field] = (*broken.get(one.field, ()), one.test)
+        return Verdict(
+            alpha / 2,
+            self.limits,
+            tuple(outcomes),
+            tuple(parts),
+            frozenset(drifting),
+            broken,
+            qualities,
+        )
+
+    def _shares(self, counts: Floats) -> tuple[Floats, Floats]:
+        """(how many of each quality, of how many rows) by field."""
+        return counts[self._cells] * (self._cells >= 0), np.add.reduceat(counts, self._starts)
+
+    def _changed(self, counts: Floats, alpha: float, control: Control) -> tuple[Finding, ...]:
+        """Shares of what is no value, and of zeros, that are unlike the reference's."""
+        now, m = self._shares(counts)
+        then, n = self._then, self._rows
+        at, test = np.nonzero((now + then > 0) & (np.minimum(n, m) >= self.least)[:, None])
+        if not at.size:
+            return ()
+        c, r = now[at, test], then[at, test]
+        p = np.ones(now.size)
+        p[: at.size] = distances.share_p(c, m[at], r, n[at])
+        # Why all: what was seen in neither counts as a test that found nothing.
+        whole = adjusted(p, control)[: at.size]
+        effect = np.abs(c / m[at] - r / n[at])
+        return tuple(
+            Finding(
+                field=self._order[at[one]],
+                test=QUALITIES[test[one]],
+                statistic=float(c[one] / m[at[one]]),
+                effect=float(effect[one]),
+                limit=self.limits.share,
+                p=float(p[one]),
+                adjusted=float(whole[one]),
+                reference=int(n[at[one]]),
+                current=int(m[at[one]]),
+                is_significant=True,
+                is_large=bool(effect[one] >= self.limits.share),
+            )
+            for one in np.flatnonzero(whole <= alpha).tolist()
+        )
+
+
+def _running(counts: Floats) -> Floats:
+    """How many are before each cell; and, last, behind all."""
+    running = np.empty(counts.size + 1)
+    running[0] = 0.0
+    np.cumsum(counts, out=running[1:])
+    return running
+
+
+def _joined(profiles: Sequence[Profile]) -> Floats:
+    """The cells of all, one behind the other."""
+    return np.concatenate([one.counts for one in profiles], dtype=np.float64)
+
+
+def _adjusted_parts(outcomes: Sequence[Outcome], control: Control) -> list[Floats]:
+    """Adjusted p-values of all fields as one family, by outcome."""
+    if len(outcomes) == 1:
+        return [adjusted(outcomes[0].p, control)]
+    whole = adjusted(np.concatenate([one.p for one in outcomes]), control)
+    return np.split(whole, np.cumsum([one.p.size for one in outcomes])[:-1])
+
+
+def _quality_cells(profiles: Sequence[Profile]) -> NDArray[np.intp]:
+    """Where the counts of each field's qualities are; -1 where it has none."""
+    cells: list[list[int]] = []
+    first = 0
+    for one in profiles:
+        zero = first + one.field.zero_bin if one.field.zero_bin >= 0 else -1
+        behind = first + one.field.bins
+        cells.append([*range(behind, behind + len(SPECIALS)), zero])
+        first += one.field.cells
+    return np.array(cells)
+
+
+def adjusted(p: Floats, control: Control) -> Floats:
+    """p-values with the family in account."""
+    if control == "bonferroni":
+        return np.minimum(p * p.size, 1.0)
+    return families.adjusted(p, dependent=control == "by")
+
+
+def _widths(field: Field) -> Floats:
+    """How much of the axis each cell's upper edge stands for; 0 for edges outside [low, high].
+
+    Half the way to its neighbours; beyond the outermost, as far as the reference's values
+    reach on average, since that is how a gap there dies away.
+    """
+    edges = np.array(field.edges)
+    at = np.flatnonzero((edges > field.low) & (edges < field.high))
+    widths = np.zeros(field.bins)
+    if at.size:
+        half = np.diff(edges[at]) / 2
+        widths[at] = np.concatenate([[field.reach_below], half]) + np.concatenate(
+            [half, [field.reach_above]]
+        )
+    return widths
+
+
+def _psi(cells: Cells, pools: _Pools) -> Measured:
+    statistic = distances.psi_of(pools.p, pools.log_p, cells)
+    return _like_chi_square(statistic, statistic, cells)
+
+
+def _chi_square(cells: Cells) -> Measured:
+    statistic = distances.chi_square(cells)
+    return _like_chi_square(statistic, statistic * cells.noise[:, 0], cells)
+
+
+def _js(cells: Cells) -> Measured:
+    divergence = distances.jensen_shannon(cells)
+    smoothed = 8 * math.log(2) * distances.jensen_shannon(_smoothed(cells))
+    plain = _like_chi_square(divergence, smoothed, cells)
+    rest = np.sqrt(np.maximum(plain.effect, 0.0) / (8 * math.log(2)))
+    return Measured(np.sqrt(divergence), rest, plain.p)
+
+
+def _hellinger(cells: Cells) -> Measured:
+    distance = distances.hellinger(cells)
+    plain = _like_chi_square(distance, 8 * distances.hellinger(_smoothed(cells)) ** 2, cells)
+    return Measured(distance, np.sqrt(np.maximum(plain.effect, 0.0) / 8), plain.p)
+
+
+def _smoothed(cells: Cells) -> Cells:
+    """With half a count more in each cell: the null of few counts is then nearer to chi-square."""
+    half = cells.is_cell / 2
+    return cells._replace(
+        reference=cells.reference + half,
+        current=cells.current + half,
+        n=cells.n + cells.sizes / 2,
+        m=cells.m + cells.sizes / 2,
+    )
+
+
+def _like_chi_square(statistic: Floats, scaled: Floats, cells: Cells) -> Measured:
+    """What is (1/n + 1/m) times a chi-square number, once it is scaled."""
+    noise, sizes = cells.noise[:, 0], cells.sizes[:, 0]
+    effect = scaled - (sizes - 1) * noise
+    return Measured(statistic, effect, distances.chi_square_p(scaled / noise, sizes))
+
+
+def _l_infinity(cells: Cells) -> Measured:
+    change = distances.largest_change(cells)
+    return Measured(change, change, distances.largest_change_p(change, cells))
+
+
+_MEASURES: dict[Test, Callable[[Cells], Measured]] = {
+    "js": _js,
+    "hellinger": _hellinger,
+    "chi_square": _chi_square,
+    "l_infinity": _l_infinity,
+}
+
+
+def _findings(outcome: Outcome, adjusted_: Floats, alpha: float, limits: Limits) -> list[Finding]:
+    found: list[Finding] = []
+    for test, measured in outcome.tests.items():
+        significant = outcome._significant(measured, alpha, adjusted_)  # noqa: SLF001 - of this module
+        for at, field in enumerate(outcome.fields):
+            limit = float(getattr(limits, test))
+            found.append(
+                Finding(
+                    field=field.name,
+                    test=test,
+                    statistic=float(measured.statistic[at]),
+                    effect=float(measured.effect[at]),
+                    limit=limit,
+                    p=float(measured.p[at]),
+                    adjusted=float(adjusted_[at]),
+                    reference=int(outcome.n[at]),
+                    current=int(outcome.m[at]),
+                    is_significant=bool(significant[at]),
+                    is_large=bool(measured.effect[at] >= limit),
+                )
+            )
+    return found
