@@ -31,7 +31,7 @@ from gateway.alerts.views import AlertView, view_of
 from gateway.config.problems import meant
 from gateway.config.watching import Drift, DriftRule
 from gateway.errors import ControlError, GatewayError
-from gateway.notices.courier import Outcome, Parcel
+from gateway.notices.courier import Outcome, Parcel, Send
 from gateway.notices.receiver import ReceiverFigures
 from gateway.state.alerts import Changes, KeptAlert, KeptDeed, KeptParcel
 
@@ -96,11 +96,12 @@ class AlertDesk:
         routes: Callable[[], Sequence[str]],
         store: Store,
         arms: Arms,
+        topic: Callable[[str], Send],
         now_ms: Callable[[], int] = lambda: time.time_ns() // NS_PER_MS,
     ) -> None:
         self._settings, self._routes, self._store = settings, routes, store
         self._arms, self._now_ms = arms, now_ms
-        self._couriers = Couriers(settings, self._delivered)
+        self._couriers = Couriers(settings, self._delivered, topic)
         self._book: Book | None = None
         self._last_error = ""
         self._lock = asyncio.Lock()

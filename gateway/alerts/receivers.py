@@ -1,4 +1,4 @@
-"""Who is told of alerts: webhooks, e-mail, trainings; each with a courier of its own.
+"""Who is told of alerts: webhooks, e-mail, a topic of Kafka, trainings; each by its own courier.
 
 A receiver has a name that stays the same over restarts and reloads, by which what is still to
 be told is kept. One whose settings changed gets a new courier, and what was kept for it.
@@ -53,20 +53,27 @@ class Receiver(Struct, frozen=True, kw_only=True):
         return is_enough and (not self.routes or alert.route in self.routes)
 
     def body(self, alert: AlertView, event: Event, key: str) -> bytes:
-        return body_of(alert, event, "json" if self.form == "email" else self.form, key)
+        form = self.form if self.form in {"slack", "alertmanager"} else "json"
+        return body_of(alert, event, form, key)
 
 
-def receivers_of(alerts: DriftAlerts) -> dict[str, Receiver]:
-    """By name."""
+def receivers_of(alerts: DriftAlerts, topic: Callable[[str], Send]) -> dict[str, Receiver]:
+    """By name; `topic` is how a topic of Kafka is sent to."""
     found = [_webhook(each, alerts) for each in alerts.webhooks]
     if alerts.email is not None:
         found.append(_email(alerts.email, alerts))
+    if name := alerts.kafka_topic:
+        found.append(Receiver(name=_topic_name(name), form="kafka", place=name, send=topic(name)))
     return {each.name: each for each in found}
 
 
 def training_name(name: str) -> str:
     """The receiver of an entry of `drift.retraining`."""
     return f"retrain:{name}"
+
+
+def _topic_name(topic: str) -> str:
+    return f"kafka:{topic}"
 
 
 def _webhook(webhook: DriftWebhook, alerts: DriftAlerts) -> Receiver:
@@ -143,8 +150,10 @@ class Mail:
 class Couriers:
     """One a receiver, as configured; `run` is their life."""
 
-    def __init__(self, settings: Callable[[], Drift], done: Done) -> None:
-        self._settings, self._done = settings, done
+    def __init__(
+        self, settings: Callable[[], Drift], done: Done, topic: Callable[[str], Send]
+    ) -> None:
+        self._settings, self._done, self._topic = settings, done, topic
         self._in_force: Drift | None = None
         self.receivers: dict[str, Receiver] = {}  # who is told of every alert
         self._couriers: dict[str, Courier] = {}
@@ -162,7 +171,7 @@ class Couriers:
         if wanted is self._in_force:
             return None
         alerts, self._in_force = wanted.alerts, wanted
-        self.receivers = receivers_of(alerts)
+        self.receivers = receivers_of(alerts, self._topic)
         all_of_them = [
             *self.receivers.values(),
             *(_training(name, each, alerts) for name, each in wanted.retraining.items()),
@@ -229,6 +238,8 @@ def _made_of(drift: Drift) -> dict[str, bytes]:
     if alerts.email is not None:
         email = alerts.email
         found[_email(email, alerts).name] = repr((shared, email, email.password.reveal()))
+    if alerts.kafka_topic:  # Why as good as new each time: the brokers may be others
+        found[_topic_name(alerts.kafka_topic)] = repr((shared, id(drift)))
     for name, each in drift.retraining.items():
         found[training_name(name)] = repr((shared, each.url.reveal(), each.secret.reveal()))
     return {name: _digest(text).encode() for name, text in found.items()}

@@ -14,6 +14,7 @@ from gateway.config.units import Duration, Secret
 from gateway.config.watching import Drift, DriftActions, DriftAlerts, DriftRule, DriftWebhook
 from gateway.errors import IllegalTransition
 from gateway.messages import Delivery
+from gateway.notices.courier import Outcome, Parcel, Send
 from gateway.state.alerts import AlertStates
 from gateway.state.database import open_database
 
@@ -85,14 +86,23 @@ class Case:
     def __init__(self, directory: Path, drift: Drift, clock: Clock, gateway: Gateway) -> None:
         self.engine: sa.Engine = open_database(directory)
         self.drift, self.clock, self.gateway = drift, clock, gateway
+        self.on_topic: list[tuple[str, Parcel]] = []
         self.store = AlertStates(self.engine)
         self.desk = AlertDesk(
             settings=lambda: self.drift,
             routes=lambda: ["scores", "chat"],
             store=self.store,
             arms=Arms(gateway, gateway.deliver, lambda: gateway.delivery),
+            topic=self.topic,
             now_ms=clock,
         )
+
+    def topic(self, name: str) -> Send:
+        async def send(parcel: Parcel) -> Outcome:
+            self.on_topic.append((name, parcel))
+            return Outcome(is_told=True)
+
+        return send
 
     async def look(self, minute: int, *findings: Finding, rule: str = "watch") -> None:
         self.clock.at(minute)

@@ -358,3 +358,14 @@ async def test_database_that_fails_leaves_nothing_in_memory(
     assert case.desk.alerts() == []
     await case.look(1, finding())
     assert len(case.desk.alerts()) == 1
+
+
+async def test_topic_has_every_alert_in_json(cases: Cases) -> None:
+    case = cases(make_drift(kafka_topic="alerts"))
+    async with telling(case):
+        await open_one(case, finding(severity="info"))
+        await case.tick(2)
+        await until(lambda: not case.store.parcels())
+    ((topic, parcel),) = case.on_topic
+    assert (topic, parcel.key, parcel.about) == ("alerts", "alert-1-1", "alert 1")
+    assert json.loads(parcel.body)["alert"]["id"] == 1

@@ -15,10 +15,14 @@ from gateway.alerts.bodies import body_of
 from gateway.alerts.receivers import Couriers, Mail
 from gateway.config.units import Secret
 from gateway.config.watching import Drift, DriftAlerts, DriftEmail
-from gateway.notices.courier import Outcome, Parcel
+from gateway.notices.courier import Outcome, Parcel, Send
 from tests.alerts.alerts import make_webhook
 from tests.alerts.test_bodies import BROKEN
 from tests.notices.webhooks import WebhookServer
+
+
+def no_topic(_name: str) -> Send:
+    raise AssertionError
 
 
 class MailServer:
@@ -108,7 +112,9 @@ async def test_alertmanager_has_its_path_and_reloads_keep_what_waits() -> None:
         hook = make_webhook(server.port, "alertmanager")
         in_force = [Drift(alerts=DriftAlerts(webhooks=(hook,)))]
         done: list[str] = []
-        couriers = Couriers(lambda: in_force[0], lambda name, _parcel, _outcome: done.append(name))
+        couriers = Couriers(
+            lambda: in_force[0], lambda name, _parcel, _outcome: done.append(name), no_topic
+        )
         (name,) = couriers.follow() or {""}
         couriers.put(name, PARCEL)
         in_force[0] = replace(
@@ -132,7 +138,7 @@ async def test_alertmanager_has_its_path_and_reloads_keep_what_waits() -> None:
 async def test_figures_tell_no_url() -> None:
     hook = replace(make_webhook(9), url=Secret("https://hooks.example.com/T0/hidden"))
     drift = Drift(alerts=DriftAlerts(webhooks=(hook,)))
-    couriers = Couriers(lambda: drift, lambda *_: None)
+    couriers = Couriers(lambda: drift, lambda *_: None, no_topic)
     couriers.follow()
     (figures,) = couriers.figures()
     assert (figures.place, figures.format) == ("hooks.example.com", "json")
