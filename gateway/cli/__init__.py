@@ -21,6 +21,7 @@ VERBS = {
     "config": "Look at the history of the configuration, compare, roll back.",
     "demo": "Show the gateway at work before stand-in models.",
     "drain": "Let a running gateway finish and stop.",
+    "drift": "Propose contracts from recorded traffic.",
     "explain": "Tell why a request was answered as it was, and check that.",
     "feedback": "Say what became of an answer: accepted, edited, wrong.",
     "flag": "Look at flags, force a variant, evaluate one.",

@@ -1,0 +1,93 @@
+"""`gateway drift infer`: a contract proposed from recorded traffic.
+
+Reads the state directory; no gateway needs to run, and one that runs is not disturbed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.log_search import ConfigFile, Since, StateDirectory, filter_of, store_of
+from gateway.cli.verbs import FAILED, verb_app
+from gateway.config import Config
+from gateway.config.document import load
+from gateway.contracts.draft import Draft, learn, yaml_of
+from gateway.errors import ConfigError
+
+app = verb_app()
+
+DEFAULT_FILE = Path("gateway.yaml")
+_KSERVE = "/inputs"
+SIDES = ("input", "output")
+
+
+@app.callback()
+def drift() -> None:
+    """Watch what models are asked, and whether it changes."""
+
+
+@app.command()
+def infer(
+    route: Annotated[str, typer.Argument(help="Whose requests and answers.")],
+    since: Since = "7d",
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Records to learn from, the newest.")
+    ] = 10_000,
+    config: ConfigFile = DEFAULT_FILE,
+    state: StateDirectory = None,
+) -> None:
+    """Propose a contract for a route, as YAML: read it, edit it, put it into the configuration.
+
+    It needs records that hold inputs: `record.features`, or `record.payload: sampled`.
+    """
+    wanted: dict[str, object] = {"route": [route], "kind": ["prediction"], "since": since}
+    found = store_of(config, state).search(filter_of(**_everything(wanted)), limit=limit)
+    at = _features_at(config, route)
+    lines = [match.line for match in found.matches]
+    drafts = {
+        which: draft for which in SIDES if (draft := learn(lines, which, at)) and _rows_of(draft)
+    }
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if not drafts:
+        print(_why_nothing(route, len(lines)), file=sys.stderr)
+        raise typer.Exit(FAILED)
+    today = datetime.fromtimestamp(time.time(), UTC).date().isoformat()
+    print(yaml_of(route, drafts, today), end="")
+
+
+def _everything(wanted: Mapping[str, object]) -> dict[str, object]:
+    lists = ("backend", "model", "version", "user", "outcome", "status", "feedback")
+    nothing = {"until": "", "min_cost": None, "min_latency": "", "text": ""}
+    return {**dict.fromkeys(lists), **nothing, **wanted}
+
+
+def _rows_of(draft: Draft) -> int:
+    return draft.inference.rows
+
+
+def _features_at(path: Path, name: str) -> str:
+    """Where the recorded features stood in their bodies, as far as the configuration tells."""
+    try:
+        config: Config = load(path, os.environ).config
+    except ConfigError:
+        return _KSERVE
+    route = config.routes.get(name)
+    return (route.record.features if route else "") or _KSERVE
+
+
+def _why_nothing(route: str, records: int) -> str:
+    if not records:
+        return f"gateway: no record of the route `{route}` is in the store; try --since 30d"
+    return (
+        f"gateway: none of {records} records of `{route}` holds inputs or answers;"
+        " record them with `record: {features: /instances}` or `record: {payload: sampled}`"
+    )
