@@ -143,7 +143,7 @@ def test_what_refers_to_nothing_is_wrong(changes: dict[str, Any], path: str, mes
         ({"opens": 4}, "opens"),
         ({"routes": ["nobody"]}, "routes[0]"),
         ({"fields": []}, "fields"),
-        ({"actions": {"weights": {"nobody": 1}}}, "actions.weights.nobody"),
+        ({"actions": {"switch_off": ["backend.nobody"]}}, "actions.switch_off[0]"),
     ],
 )
 def test_rule_that_could_not_work_is_wrong(rule: dict[str, Any], key: str) -> None:
