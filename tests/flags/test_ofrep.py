@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.flags.ofrep import CONFIGURATION, EVALUATE, Answer, answer
@@ -146,6 +146,7 @@ def test_header_fields() -> None:
     )
 
 
+@settings(max_examples=40)  # each compiles what it asks for
 @given(st.binary(max_size=200), st.text(max_size=30), st.text(max_size=20))
 def test_anything_is_answered_in_json(body: bytes, key: str, tag: str) -> None:
     found = answer(flags, "POST", f"{EVALUATE}/{key}", body, tag)
