@@ -96,6 +96,7 @@ cdef class Recovery(Dispatch):
             attempt.outcome = OUTCOME_ANSWER_VIOLATED
             return False
         if self.findings.body is not None:
+            self.teed = [attempt.body]  # the record keeps what came
             attempt.body = self.findings.body
         return True
 

@@ -187,3 +187,29 @@ def test_what_repair_lets_through_is_good(fields: dict[str, Any], body: Any) -> 
     if found is not None and found.body is not None:
         again = repairing.check(found.body)
         assert again is None or {each.name for each in again.anomalies} == {"SCHEMA_NEW_COLUMN"}
+
+
+@settings(max_examples=150)
+@given(
+    body=st.binary(max_size=30)
+    | (VALUES | ROWS).map(lambda value: json.dumps({"at": value}).encode())
+    | st.sampled_from([b'{"at":{"columns":["a"],"data":[[1,2]]}}', b'{"at":"\\ud800"}'])
+    | st.lists(
+        st.fixed_dictionaries({}, optional={"name": NAMES, "shape": VALUES, "data": VALUES})
+    ).map(lambda value: json.dumps({"at": value}).encode()),
+    style=st.sampled_from(["rows", "columns", "split", "kserve"]),
+    encoded=st.booleans(),
+)
+def test_no_body_makes_a_check_fail(body: bytes, style: str, encoded: bool) -> None:
+    fields = {
+        "a": {"type": "time", "freshness": "1h"},
+        "b": {"type": "text", "pattern": "[a-z]*", "default": "x"},
+        "c d": {"type": "list", "of": "number"},
+    }
+    rules = ["a < b", 'row["c d"] == 1 or b in ["x"]']
+    for action in ("reject", "repair", "flag"):
+        made = checker(fields, action=action, at="/at", format=style, encoded=encoded, rules=rules)
+        found = made.check(body)
+        if found is not None:
+            assert len(found.anomalies) <= 16
+            assert all(each.sentence for each in found.anomalies)

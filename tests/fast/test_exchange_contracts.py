@@ -253,6 +253,8 @@ def test_repaired_answer_is_what_the_client_gets() -> None:
     server.answer({"predictions": [{"score": 7}]})
     assert client.answer().json == {"predictions": [{"score": 0.5}]}
     assert client.answer().is_whole
+    [line] = stage.log.lines()
+    assert json.loads(line)["response"]["body"] == {"predictions": [{"score": 7}]}
     stage.assert_settled()
 
 
