@@ -21,7 +21,7 @@ VERBS = {
     "config": "Look at the history of the configuration, compare, roll back.",
     "demo": "Show the gateway at work before stand-in models.",
     "drain": "Let a running gateway finish and stop.",
-    "drift": "Propose contracts from recorded traffic.",
+    "drift": "Propose contracts from traffic; compare it with a reference, and report.",
     "explain": "Tell why a request was answered as it was, and check that.",
     "feedback": "Say what became of an answer: accepted, edited, wrong.",
     "flag": "Look at flags, force a variant, evaluate one.",

@@ -1,4 +1,4 @@
-"""`gateway drift infer`: a contract proposed from recorded traffic.
+"""`gateway drift infer`: a contract proposed from recorded traffic; `drift_report` has the rest.
 
 Reads the state directory; no gateway needs to run, and one that runs is not disturbed.
 """
@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.drift_report import pin, report, status
 from gateway.cli.log_search import ConfigFile, Since, StateDirectory, filter_of, store_of
 from gateway.cli.verbs import FAILED, verb_app
 from gateway.config import Config
@@ -23,6 +24,8 @@ from gateway.contracts.draft import Draft, learn, yaml_of
 from gateway.errors import ConfigError
 
 app = verb_app()
+for each in (pin, status, report):
+    app.command()(each)
 
 DEFAULT_FILE = Path("gateway.yaml")
 _KSERVE = "/inputs"

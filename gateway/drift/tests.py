@@ -172,7 +172,8 @@ class _Group:
             for below, widths in zip(self._below, self._widths, strict=True)
         ]
         mean, variance = np.maximum(np.array(moments).T, 1e-300)
-        self._bridge_mean, self._bridge_shape = mean, mean**2 / variance
+        # Why more than 0: a field that never varies would have no p-value, and none had one then.
+        self._bridge_mean, self._bridge_shape = mean, np.maximum(mean**2 / variance, 1e-9)
         self._bridge_rate = mean / variance
         deviations = np.array([one.deviation for one in profiles])
         self._per_deviation = 1 / np.where(

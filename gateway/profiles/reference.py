@@ -138,10 +138,11 @@ def from_file(
     """A reference of a training file, CSV or Parquet."""
     if path.suffix not in {".csv", ".parquet"}:
         raise _wrong(f"{path} is neither .csv nor .parquet: no reference can be made of it")
-    return from_arrays(_columns_of(path), kinds=kinds, source=path.name, bins=bins, **more)
+    return from_arrays(columns_of(path), kinds=kinds, source=path.name, bins=bins, **more)
 
 
-def _columns_of(path: Path) -> dict[str, NDArray[Any]]:
+def columns_of(path: Path) -> dict[str, NDArray[Any]]:
+    """What a file, CSV or Parquet, has, by name; ConfigError where it cannot be read."""
     import duckdb  # noqa: PLC0415 - takes 50 ms, and only files need it
 
     read = "read_csv" if path.suffix == ".csv" else "read_parquet"

@@ -121,6 +121,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "demo": {"run", "explanation"},
     "cli": {
+        "drift",
+        "profiles",
         "run",
         "compiler",
         "summary",

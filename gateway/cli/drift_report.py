@@ -1,0 +1,239 @@
+"""`gateway drift pin | report | status`: current values against a reference.
+
+Reads files and the state directory; no gateway needs to run. With `--rule` what is found goes
+to a running gateway as a look, where it becomes alerts (docs/alerts.md).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from gateway.cli.admin import DEFAULT_URL, AdminUrl, ask
+from gateway.cli.log_search import ConfigFile, StateDirectory, filter_of, store_of
+from gateway.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from gateway.drift.current import Current
+    from gateway.drift.report import ReportData
+    from gateway.drift.tests import Finding, Verdict
+    from gateway.profiles.reference import Reference
+
+DEFAULT_FILE = Path("gateway.yaml")
+MINUTE_S = 60
+UNITS = {"m": 1, "h": 60, "d": 1440}  # minutes
+MOST_FINDINGS = 1_000
+
+# What a test of a share, or of values, found is called as an alert.
+KINDS = {
+    "missing": "data_missing",
+    "null": "data_missing",
+    "nan": "data_missing",
+    "above": "out_of_range",
+    "below": "out_of_range",
+    "unseen": "new_category",
+    "violation": "type_changed",
+    "zero": "sentinel",
+}
+
+Route = Annotated[str, typer.Argument(help="Whose values.")]
+ReferenceFile = Annotated[
+    Path, typer.Option("--reference", help="CSV or Parquet of the training, or a reference, JSON.")
+]
+CurrentFile = Annotated[
+    Path | None, typer.Option("--current", help="CSV or Parquet; default: recorded traffic.")
+]
+Last = Annotated[str, typer.Option("--last", help="Of recorded traffic: such as 30m, 6h, 7d.")]
+Limit = Annotated[int, typer.Option(min=100, max=1_000_000, help="Most records, the newest.")]
+Alpha = Annotated[
+    float, typer.Option(min=1e-9, max=0.5, help="Chance of a false alarm, over all fields.")
+]
+Rule = Annotated[
+    str, typer.Option("--rule", help="Tell a running gateway, under this entry of drift.rules.")
+]
+
+
+def status(
+    route: Route,
+    reference: ReferenceFile,
+    current: CurrentFile = None,
+    last: Last = "24h",
+    limit: Limit = 100_000,
+    alpha: Alpha = 0.01,
+    rule: Rule = "",
+    admin: AdminUrl = DEFAULT_URL,
+    config: ConfigFile = DEFAULT_FILE,
+    state: StateDirectory = None,
+) -> None:
+    """Print a line a field: the reference's distribution, the one now, what the tests say."""
+    from gateway.drift.report import as_text  # noqa: PLC0415  scipy takes half a second
+
+    report, verdict = _looked(route, reference, current, last, limit, alpha, config, state)
+    print(as_text(report))
+    _tell(admin, route, rule, verdict)
+
+
+def report(
+    route: Route,
+    reference: ReferenceFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file; - prints.")] = Path("-"),
+    form: Annotated[
+        Literal["html", "json"], typer.Option("--format", help="A page, or for programs.")
+    ] = "html",
+    current: CurrentFile = None,
+    last: Last = "24h",
+    limit: Limit = 100_000,
+    alpha: Alpha = 0.01,
+    rule: Rule = "",
+    admin: AdminUrl = DEFAULT_URL,
+    config: ConfigFile = DEFAULT_FILE,
+    state: StateDirectory = None,
+) -> None:
+    """Write a report: one page with every field, or JSON with the names that Evidently has."""
+    from gateway.drift.page import page_of  # noqa: PLC0415  scipy takes half a second
+    from gateway.drift.report import as_json  # noqa: PLC0415
+
+    found, verdict = _looked(route, reference, current, last, limit, alpha, config, state)
+    text = page_of(found) if form == "html" else as_json(found).decode() + "\n"
+    if str(out) == "-":
+        sys.stdout.write(text)
+    else:
+        _write(out, text)
+        print(f"{out}: {found.drifted} of {len(found.fields)} fields drift")
+    _tell(admin, route, rule, verdict)
+
+
+def pin(
+    route: Route,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file of the reference, JSON.")],
+    last: Last = "7d",
+    limit: Limit = 100_000,
+    config: ConfigFile = DEFAULT_FILE,
+    state: StateDirectory = None,
+) -> None:
+    """Make a reference of recorded traffic: features, tokens, latency, outcomes."""
+    from gateway.profiles.recorded import from_lines  # noqa: PLC0415  numpy takes a while
+
+    lines = _lines(route, last, limit, config, state)
+    made = from_lines(reversed(lines), route, source=f"{route}, last {last}")
+    _write(out, made.encode().decode())
+    print(f"{out}: {len(made.fields)} fields of {len(lines):,} records, {made.hash}")
+
+
+def _looked(
+    route: str,
+    reference: Path,
+    current: Path | None,
+    last: str,
+    limit: int,
+    alpha: float,
+    config: Path,
+    state: Path | None,
+) -> tuple[ReportData, Verdict]:
+    from gateway.drift import current as reading  # noqa: PLC0415  scipy takes half a second
+    from gateway.drift.report import report_of  # noqa: PLC0415
+    from gateway.drift.tests import Battery  # noqa: PLC0415
+
+    then = reading.reference_of(reference, route)
+    if current is not None:
+        now = reading.current_of_file(then, current)
+    else:
+        now = _recorded(then, route, last, limit, config, state)
+    battery = Battery(then.profiles)
+    verdict = battery.look(now.profiles, alpha)
+    found = report_of(
+        then,
+        now.profiles,
+        verdict,
+        title=f"Drift of {route}",
+        source=now.source,
+        alpha=alpha,
+        now_s=time.time(),
+        trends=reading.trends(battery, now.parts),
+    )
+    return found, verdict
+
+
+def _recorded(
+    reference: Reference, route: str, last: str, limit: int, config: Path, state: Path | None
+) -> Current:
+    from gateway.drift.current import current_of_lines  # noqa: PLC0415  as above
+
+    minutes = _minutes(last)
+    lines = _lines(route, last, limit, config, state)
+    end = int(time.time()) // MINUTE_S + 1
+    return current_of_lines(reference, route, lines, end - minutes, end, f"{route}, last {last}")
+
+
+def _lines(route: str, last: str, limit: int, config: Path, state: Path | None) -> list[bytes]:
+    """Of the store, the newest first."""
+    _minutes(last)
+    lists = ("backend", "model", "version", "user", "outcome", "status", "feedback")
+    nothing = {"until": "", "min_cost": None, "min_latency": "", "text": ""}
+    asked: dict[str, Any] = {**dict.fromkeys(lists), **nothing}
+    wanted = filter_of(**asked, route=[route], kind=["prediction"], since=last)
+    found = store_of(config, state).search(wanted, limit=limit)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if not found.matches:
+        raise _wrong(f"no record of the route `{route}` is in the store of the last {last}")
+    if found.has_more:
+        print(f"note: only the newest {limit:,} records were read", file=sys.stderr)
+    return [match.line for match in found.matches]
+
+
+def _tell(admin: str, route: str, rule: str, verdict: Verdict) -> None:
+    """What was found, and what was not, to a running gateway."""
+    if not rule:
+        return
+    worst: dict[tuple[str, str], Finding] = {}
+    for finding in verdict.findings():  # the surest first
+        if finding.is_drift:
+            worst.setdefault((_kind(finding), finding.field), finding)
+    told = [_as_told(kind, one) for (kind, _field), one in list(worst.items())[:MOST_FINDINGS]]
+    answer = ask(admin, "/api/v1/alerts/looks", {"route": route, "rule": rule, "findings": told})
+    opened = ", ".join(map(str, answer["open"])) or "none"
+    print(f"told {admin}: {len(told)} findings; open alerts: {opened}", file=sys.stderr)
+
+
+def _kind(finding: Finding) -> str:
+    usual = "llm_signals" if finding.field.startswith("/") else "feature_drift"
+    return KINDS.get(finding.test, usual)
+
+
+def _as_told(kind: str, finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "field": finding.field[:200],
+        "test": finding.test,
+        "effect": finding.effect,
+        "p": finding.adjusted,
+        "evidence": {
+            "statistic": finding.statistic,
+            "large from": finding.limit,
+            "values": finding.current,
+            "reference values": finding.reference,
+        },
+    }
+
+
+def _minutes(last: str) -> int:
+    number, unit = last[:-1], last[-1:]
+    if not (number.isascii() and number.isdecimal() and len(number) <= 6 and unit in UNITS):
+        raise typer.BadParameter("--last wants a time such as 30m, 6h or 7d")
+    return max(1, int(number) * UNITS[unit])
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise _wrong(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _wrong(sentence: str) -> ConfigError:
+    return ConfigError((Problem(sentence),))
