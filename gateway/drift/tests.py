@@ -16,6 +16,7 @@ features after Rahimi & Recht 2007.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -32,6 +33,7 @@ from gateway.statistics.distances import MEAN_SUPREMUM, Cells
 
 Test = Literal["psi", "ks", "wasserstein", "js", "hellinger", "chi_square", "l_infinity", "mmd"]
 Control = Literal["bh", "by", "bonferroni"]
+Counts = NDArray[np.int64]
 
 NUMERIC: tuple[Test, ...] = ("psi", "ks", "wasserstein")
 NAMED: tuple[Test, ...] = ("psi", "chi_square", "l_infinity")
@@ -139,6 +141,7 @@ class _Pools(NamedTuple):
     cells: Cells  # the reference on both sides
     p: Floats
     log_p: Floats
+    half_freedom: Floats
 
 
 class _Group:
@@ -152,7 +155,8 @@ class _Group:
         self.size = sum(sizes)
         self._first = np.cumsum([0, *sizes[:-1]])
         self._n = np.array([reference.sum() for reference in self._reference])
-        self._whole = _running(np.concatenate(self._reference))
+        self._least_n = float(self._n.min())
+        self._whole = _running(_joined(profiles))
         self._poolings: dict[bytes, _Pools] = {}
         if self.fields[0].is_ordered:
             self._add_edges(profiles)
@@ -180,21 +184,21 @@ class _Group:
             deviations > 0, deviations, [f.unit for f in self.fields]
         )
 
-    def _shares_below(self, running: Floats) -> tuple[Floats, Floats]:
+    def _shares_below(self, running: Counts) -> tuple[Floats, Floats]:
         """(share of a field's values up to each edge, how many they are)."""
         before = running[self._first]
         m = np.maximum(running[self._whole_ends] - before, 1.0)
         below = running[self._bin_ends]
         below -= before[:, None]
-        below /= m[:, None]
-        return below, m
+        return below / m[:, None], m
 
-    def look(self, counts: Floats, profiles: Sequence[Profile], least: int) -> Outcome:
+    def look(self, counts: Counts, profiles: Sequence[Profile], least: int) -> Outcome:
         """All tests of all fields; `counts` are those of the profiles, one behind the other."""
         running = _running(counts)
-        m = np.add.reduceat(counts, self._first)
+        m = np.add.reduceat(counts, self._first).astype(np.float64)
         pools = self._pooled(m)
-        cells = distances.with_current(pools.cells, running[pools.ends] - running[pools.begins])
+        current = np.subtract(running[pools.ends], running[pools.begins], dtype=np.float64)
+        cells = distances.with_current(pools.cells, current, np.maximum(m, 1.0)[:, None])
         found: dict[Test, Measured] = {}
         for test in self.tests:
             if test == "psi":
@@ -203,8 +207,10 @@ class _Group:
                 found[test] = _MEASURES[test](cells)
         if "ks" in self.tests or "wasserstein" in self.tests:
             found |= self._ordered(running)
-        least_p = np.minimum.reduce([measured.p for measured in found.values()]) * len(found)
-        least_p[np.minimum(self._n, m) < least] = 1.0
+        each_p = [measured.p for measured in found.values()]
+        least_p: Floats = functools.reduce(np.minimum, each_p) * len(found)
+        if self._least_n < least or m.min() < least:
+            least_p[np.minimum(self._n, m) < least] = 1.0
         return Outcome(self.fields, found, self._n, m, least_p)
 
     def _pooled(self, m: Floats) -> _Pools:
@@ -230,12 +236,13 @@ class _Group:
             begins[row, : len(of_field)] = first + np.array(of_field)
             ends[row, : len(of_field) - 1] = begins[row, 1 : len(of_field)]
             ends[row, len(of_field) - 1] = first + self.fields[row].cells
-        reference = self._whole[ends] - self._whole[begins]
+        reference = np.subtract(self._whole[ends], self._whole[begins], dtype=np.float64)
         cells = distances.cells(reference, reference, np.array([len(one) for one in starts]))
         p = distances.smoothed(reference, cells.n, cells)
-        return _Pools(ends, begins, cells, p, np.log(p))
+        freedom = np.maximum(cells.sizes[:, 0] - 1, 1e-9)
+        return _Pools(ends, begins, cells, p, np.log(p), freedom / 2)
 
-    def _ordered(self, running: Floats) -> dict[Test, Measured]:
+    def _ordered(self, running: Counts) -> dict[Test, Measured]:
         """Tests that know which values are near each other."""
         below, m = self._shares_below(running)
         gaps = np.abs(below - self._below)
@@ -266,8 +273,8 @@ class _Embeddings(_Group):
         self._spread = np.array([one.field.spread for one in profiles])
         self._squared = np.array([one.field.spread_squared for one in profiles])
 
-    def look(self, counts: Floats, profiles: Sequence[Profile], least: int) -> Outcome:
-        m = counts[self._first]
+    def look(self, counts: Counts, profiles: Sequence[Profile], least: int) -> Outcome:
+        m = counts[self._first].astype(np.float64)
         noise = 1 / np.maximum(self._values, 1) + 1 / np.maximum(m, 1)
         apart = [
             float(np.sum((one.wave_means - mean) ** 2))
@@ -309,6 +316,7 @@ class Battery:
         self._empty = [Profile(one.field) for one in (*ordered, *categories, *embeddings)]
         self._order = [one.field.name for one in self._empty]
         self._cells = _quality_cells(self._empty)
+        self._lack_zero = np.flatnonzero(self._cells[:, -1] < 0)
         self._starts = np.cumsum([0, *(one.field.cells for one in self._empty)])[:-1]
         self._then, self._rows = self._shares(
             _joined([reference[name] for name in self._order]),
@@ -338,7 +346,7 @@ class Battery:
         qualities = self._changed(counts, alpha / 2, control)
         drifting: set[str] = set()
         for outcome, part in zip(outcomes, parts, strict=True):
-            if part.min() <= alpha / 2:
+            if float(part.min()) <= alpha / 2:
                 is_one = outcome.drifting(alpha / 2, part, self.limits).tolist()
                 drifting |= {f.name for f, is_ in zip(outcome.fields, is_one, strict=True) if is_}
         broken: dict[str, tuple[str, ...]] = {}
@@ -355,15 +363,21 @@ class Battery:
             qualities,
         )
 
-    def _shares(self, counts: Floats) -> tuple[Floats, Floats]:
+    def _shares(self, counts: Counts) -> tuple[Floats, Floats]:
         """(how many of each quality, of how many rows) by field."""
-        return counts[self._cells] * (self._cells >= 0), np.add.reduceat(counts, self._starts)
+        held = counts[self._cells].astype(np.float64)
+        if self._lack_zero.size:
+            held[self._lack_zero, -1] = 0.0
+        return held, np.add.reduceat(counts, self._starts)
 
-    def _changed(self, counts: Floats, alpha: float, control: Control) -> tuple[Finding, ...]:
+    def _changed(self, counts: Counts, alpha: float, control: Control) -> tuple[Finding, ...]:
         """Shares of what is no value, and of zeros, that are unlike the reference's."""
         now, m = self._shares(counts)
         then, n = self._then, self._rows
-        at, test = np.nonzero((now + then > 0) & (np.minimum(n, m) >= self.least)[:, None])
+        both = now + then
+        if not both.any():
+            return ()
+        at, test = np.nonzero((both > 0) & (np.minimum(n, m) >= self.least)[:, None])
         if not at.size:
             return ()
         c, r = now[at, test], then[at, test]
@@ -390,17 +404,17 @@ class Battery:
         )
 
 
-def _running(counts: Floats) -> Floats:
+def _running(counts: Counts) -> Counts:
     """How many are before each cell; and, last, behind all."""
-    running = np.empty(counts.size + 1)
-    running[0] = 0.0
+    running = np.empty(counts.size + 1, np.int64)
+    running[0] = 0
     np.cumsum(counts, out=running[1:])
     return running
 
 
-def _joined(profiles: Sequence[Profile]) -> Floats:
+def _joined(profiles: Sequence[Profile]) -> Counts:
     """The cells of all, one behind the other."""
-    return np.concatenate([one.counts for one in profiles], dtype=np.float64)
+    return np.concatenate([one.counts for one in profiles])
 
 
 def _adjusted_parts(outcomes: Sequence[Outcome], control: Control) -> list[Floats]:
@@ -449,7 +463,9 @@ def _widths(field: Field) -> Floats:
 
 def _psi(cells: Cells, pools: _Pools) -> Measured:
     statistic = distances.psi_of(pools.p, pools.log_p, cells)
-    return _like_chi_square(statistic, statistic, cells)
+    noise = cells.noise[:, 0]
+    p = special.gammaincc(pools.half_freedom, statistic / (2 * noise))
+    return Measured(statistic, statistic - 2 * pools.half_freedom * noise, p)
 
 
 def _chi_square(cells: Cells) -> Measured:

@@ -58,12 +58,11 @@ def cells(reference: Floats, current: Floats, sizes: Floats | None = None) -> Ce
     return with_current(Cells(first, second, is_cell, given, n, n, 2 / n), second)
 
 
-def with_current(given: Cells, current: Floats) -> Cells:
-    """The same with another current sample."""
-    m = _totals(current)
-    return Cells(
-        given.reference, current, given.is_cell, given.sizes, given.n, m, 1 / given.n + 1 / m
-    )
+def with_current(given: Cells, current: Floats, m: Floats | None = None) -> Cells:
+    """The same with another current sample, and what its rows add up to where that is known."""
+    total = _totals(current) if m is None else m
+    noise = 1 / given.n + 1 / total
+    return Cells(given.reference, current, given.is_cell, given.sizes, given.n, total, noise)
 
 
 def _totals(counts: Floats) -> Floats:
@@ -96,14 +95,20 @@ def psi(given: Cells) -> Floats:
 def smoothed(counts: Floats, total: Floats, given: Cells) -> Floats:
     """Shares, with half a count more in each cell."""
     share = 1 / (total + given.sizes / 2)
-    found: Floats = counts * share + share / 2
+    found: Floats = counts * share
+    found += share / 2
     return found
 
 
 def psi_of(p: Floats, log_p: Floats, given: Cells) -> Floats:
     """The same, of the reference's smoothed shares and their logarithms."""
     q = smoothed(given.current, given.m, given)
-    found: Floats = np.einsum("ij,ij->i", (p - q) * given.is_cell, log_p - np.log(q))
+    apart = p - q
+    np.log(q, out=q)
+    np.subtract(log_p, q, out=q)
+    if given.sizes.min() < q.shape[1]:
+        q *= given.is_cell
+    found: Floats = np.einsum("ij,ij->i", apart, q)
     return found
 
 

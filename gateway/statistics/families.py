@@ -55,5 +55,5 @@ def adjusted(p: NDArray[np.float64], *, dependent: bool = False) -> NDArray[np.f
     factor = float(np.sum(1 / ranks)) if dependent else 1.0
     scaled = p[order] * (count * factor) / ranks
     found = np.empty(count)
-    found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return found
+    found[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+    return np.minimum(found, 1.0, out=found)
