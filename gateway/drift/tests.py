@@ -9,7 +9,8 @@ tested on their own, exactly.
 Cells are pooled by the reference until ten are expected in each, so that small windows are
 tested on few cells and large ones on all.
 
-Cost: 50 us for 20 numeric fields; poolings are kept for sizes that come again.
+Cost: 50 to 80 us for 20 numeric fields (docs/drift.md). Poolings are kept for sizes that
+come again.
 Formulas and nulls: gateway/statistics/distances.py; MMD: Gretton et al. 2012, with random
 features after Rahimi & Recht 2007.
 """
