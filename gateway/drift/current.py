@@ -85,9 +85,10 @@ def trends(battery: Battery, parts: Sequence[Mapping[str, Profile]]) -> dict[str
 
 def _window(reference: Reference, slices: Slices, first: int, end: int) -> dict[str, Profile]:
     """All versions and arms together."""
-    found = {}
-    for name, then in reference.profiles.items():
-        whole = found[name] = Profile(then.field)
-        for source in slices.sources:
-            whole.merge(slices.window(source, then.field, first, end))
+    found = {name: Profile(then.field) for name, then in reference.profiles.items()}
+    for source in slices.sources:
+        for minute in slices.minutes(source):
+            if first <= minute < end:
+                for name, profile in slices.fields(source, minute).items():
+                    found[name].merge(profile)
     return found
