@@ -64,8 +64,10 @@ def records(count: int, repetitions: int) -> Iterator[Rate]:
     reference = from_lines(data.splitlines()[:5000], "credit")
 
     def counted() -> None:
-        taken = Extraction({"credit": reference}).count(data, Slices(), NOW)
+        slices = Slices()
+        taken = Extraction({"credit": reference}).count(data, slices, NOW)
         assert taken == count
+        assert not slices.dropped, "every record is counted"
 
     signals = len(reference.fields) - FEATURES
     size = len(data) / count

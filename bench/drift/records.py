@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 FEATURES = 20
 SEED = 20_261_121
-MINUTE = 29_379_000  # since 1970: 2025-11-10T05:20Z
+MINUTE = 29_379_200  # since 1970: 2025-11-10T05:20Z
 
 
 def rows(count: int, seed: int = SEED) -> NDArray[np.float64]:
