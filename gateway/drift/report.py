@@ -39,6 +39,7 @@ _QUALITY_WORDS = {
     "violation": "of another type",
     "zero": "zero",
 }
+_LEAST_P = 1e-300
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -210,7 +211,8 @@ def _words(findings: Sequence[Finding], lead: Finding | None, current: Profile) 
     if lead.test in _QUALITY_WORDS and lead.is_drift:
         share = f"{lead.statistic:.1%}"
         return f"{share} {_QUALITY_WORDS[lead.test]}: {lead.effect:.1%} more or fewer than before"
-    said = f"{lead.test} {lead.effect:.3g} where {lead.limit:g} is large, p {lead.adjusted:.2g}"
+    p = f"p {lead.adjusted:.2g}" if lead.adjusted > _LEAST_P else f"p < {_LEAST_P:g}"
+    said = f"{lead.test} {lead.effect:.3g} where {lead.limit:g} is large, {p}"
     if lead.is_drift:
         return f"drifts: {said}"
     if any(one.is_significant for one in findings):
@@ -223,8 +225,9 @@ def _drawn(
 ) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
     """Labels, and the shares of both."""
     field = profile.field
-    if field.is_ordered and len(field.edges) > 1 and field.edges[-1] > field.edges[0]:
-        grid = np.linspace(field.edges[0], field.edges[-1], DRAWN - 1)
+    edges = [edge for edge in field.edges if field.low <= edge <= field.high]  # not zero's alone
+    if field.is_ordered and len(edges) > 1 and edges[-1] > edges[0]:
+        grid = np.linspace(edges[0], edges[-1], DRAWN - 1)
         labels = (f"< {grid[0]:.4g}", *(f"{edge:.4g}" for edge in grid))
         return labels, _on_grid(profile, grid), _on_grid(current, grid)
     names = (*field.categories[:NAMED], "other", "unseen") if not field.is_ordered else ("all",)
