@@ -26,6 +26,7 @@ from gateway.config.watching import (
     ContractRule,
     ContractSide,
     Drift,
+    DriftConsumer,
     DriftReference,
     DriftRule,
 )
@@ -210,6 +211,9 @@ def _is_there(module: str) -> bool:
 def check_drift(config: Config, found: Findings) -> None:
     """The section `drift`."""
     drift = config.drift
+    if drift.references or drift.labels or drift.consumer != DriftConsumer():
+        message = "nobody looks by itself yet: run `gateway drift status --rule NAME` from a timer"
+        found.doubtful(message, "drift")
     for name, reference in drift.references.items():
         _check_reference(reference, config, join("drift.references", name), found)
     for name, rule in drift.rules.items():
