@@ -32,7 +32,7 @@ def load_delivery(directory: Path) -> Delivery:
     path = directory / DELIVERY_FILE_NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=Delivery)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Delivery()
     except (OSError, msgspec.DecodeError):
         raise StateError(

@@ -1,6 +1,7 @@
 """The campaign's second half keeps its promises, at a size for the tests, and prints its tables."""
 
 import math
+import os
 
 import pytest
 
@@ -9,6 +10,7 @@ from bench.statistics.figure import Row, above
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("RUN_SLOW" not in os.environ, reason="RUN_SLOW=1 runs it: half a minute")
 @pytest.mark.parametrize("part", judges.PARTS)
 def test_every_figure_is_in_its_range(part: str) -> None:
     found = judges.PARTS[part].rows(200, 7)
