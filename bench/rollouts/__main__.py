@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,8 +93,11 @@ class Gateway:
         request = urllib.request.Request(  # noqa: S310
             self.url + path, data, {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(error.read().decode()) from None
 
     def run(self, name: str, scenario: Scenario) -> dict[str, Any]:
         """One rollout from its start to its end."""
@@ -106,6 +110,8 @@ class Gateway:
         took_s = time.monotonic() - began_s
         if view["phase"] not in ENDED:
             self.call(f"/{name}/abort", {"reason": "the benchmark gives up"})
+        elif view["phase"] == "promoted":
+            self.call(f"/{name}/undo", {})  # Why: it would stand beside the next one
         return {
             "phase": view["phase"],
             "requests": given_to_challenger(view),
@@ -181,8 +187,8 @@ def main() -> int:
         if given.only in scenario.name:
             kept[scenario.name] = measure(scenario, given.runs)
             print(line(scenario, kept[scenario.name]), flush=True)
-    if given.output:
-        given.output.write_text(json.dumps(kept, indent=1) + "\n")
+            if given.output:
+                given.output.write_text(json.dumps(kept, indent=1) + "\n")
     wrong = [name for name, found in kept.items() for one in found if one["phase"] not in ENDED]
     return bool(wrong)
 
