@@ -138,7 +138,7 @@ def test_equal_challenger_is_promoted_without_a_failed_request(
 ) -> None:
     old, new = make_backend("old", failing(0.0)), make_backend("new", failing(0.0))
     steps = [{"setWeight": 20}, {"setWeight": 50}, {"setWeight": 100}]
-    gateway = make_process(settings(old, new, steps=steps))
+    gateway = make_process(settings(old, new, steps=steps, alpha="0.1%"))
     with Clients(gateway) as clients, phase_reached(gateway, "promoted"):
         pass
     assert set(clients.statuses) == {200}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import deque
 from typing import Any
 
 from tests.support.backends import Backend
@@ -66,9 +67,15 @@ def text_of(settings: Settings) -> str:
     return json.dumps(settings, indent=1)
 
 
+_LAST: deque[int] = deque(maxlen=8)
+
+
 def free_port(host: str = "127.0.0.1") -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket(family) as probe:
+            probe.bind((host, 0))
+            port: int = probe.getsockname()[1]
+        if port not in _LAST:  # Why: the next free one may be the same again
+            _LAST.append(port)
+            return port
