@@ -21,6 +21,7 @@ from gateway.comparison.differences import Differences
 from gateway.comparison.pointers import MISSING, found, steps_of
 from gateway.comparison.readings import Reading, cosine, label_of, number_of, read
 from gateway.comparison.texts import measure, similarity
+from gateway.config.json_schema import validator_of
 from gateway.messages import Comparison
 from gateway.plan import ComparePlan
 
@@ -150,12 +151,7 @@ def figures_of(of: str, client: Answer, shadow: Answer) -> Comparison:
 
 
 def _validator(schema: bytes) -> Meets:
-    import jsonschema_rs  # noqa: PLC0415 - an extra
-
-    # Why these: their time grows with the text alone, whatever the pattern.
-    options = jsonschema_rs.RegexOptions()
-    validator = jsonschema_rs.validator_for(msgspec.json.decode(schema), pattern_options=options)
-    meets: Meets = validator.is_valid
+    meets: Meets = validator_of(msgspec.json.decode(schema)).is_valid
     return meets
 
 

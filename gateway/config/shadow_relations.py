@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from typing import Any, Protocol
 
+from gateway.config.json_schema import fault_of, is_there
 from gateway.config.rollouts import Compare, Shadow
 from gateway.config.schema import Backend, Config, Route
 from gateway.config.source import join
@@ -113,7 +113,7 @@ def _check_compare(compare: Compare, path: str, found: Findings) -> None:
         found.wrong("expected 0 or more", f"{path}.tolerance")
     # Why whatever is configured: texts are always likened where it is there, and a worker
     # should import it while it compiles, not while it serves.
-    if not _is_there("rapidfuzz.distance") and compare.similarity:
+    if not is_there("rapidfuzz.distance") and compare.similarity:
         found.wrong(_needs("rapidfuzz"), f"{path}.similarity")
     if compare.schema is not None:
         _check_schema(compare.schema, f"{path}.schema", found)
@@ -127,26 +127,11 @@ def _pointers(compare: Compare) -> Iterator[tuple[str, str]]:
 
 
 def _check_schema(schema: Any, path: str, found: Findings) -> None:
-    if not _is_there("jsonschema_rs"):
+    if not is_there("jsonschema_rs"):
         found.wrong(_needs("jsonschema-rs"), path)
         return
-    import jsonschema_rs  # noqa: PLC0415 - an extra
-
-    options = jsonschema_rs.RegexOptions()
-    try:
-        jsonschema_rs.validator_for(schema, pattern_options=options)
-    except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        found.wrong(f"this is no JSON Schema: {reason}", path)
-
-
-def _is_there(module: str) -> bool:
-    """Whether it could be imported; it is."""
-    try:
-        import_module(module)
-    except ImportError:
-        return False
-    return True
+    if fault := fault_of(schema):
+        found.wrong(fault, path)
 
 
 def _needs(package: str) -> str:

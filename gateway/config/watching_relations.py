@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from gateway.config.expressions import Condition, ExpressionError
 from gateway.config.flag_relations import pattern_fault
+from gateway.config.json_schema import fault_of, is_there
 from gateway.config.problems import meant
 from gateway.config.schema import Config, Route
 from gateway.config.source import join
@@ -186,26 +186,12 @@ def _check_rule(rule: str | ContractRule, side: ContractSide, path: str, found: 
 
 
 def _check_schema(schema: Any, path: str, found: Findings) -> None:
-    if not _is_there("jsonschema_rs"):
+    if not is_there("jsonschema_rs"):
         message = "a JSON Schema needs jsonschema-rs: pip install inference-gateway[schemas]"
         found.wrong(message, path)
         return
-    import jsonschema_rs  # noqa: PLC0415 - an extra
-
-    options = jsonschema_rs.RegexOptions()
-    try:
-        jsonschema_rs.validator_for(schema, pattern_options=options)
-    except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        found.wrong(f"this is no JSON Schema: {reason}", path)
-
-
-def _is_there(module: str) -> bool:
-    try:
-        import_module(module)
-    except ImportError:
-        return False
-    return True
+    if fault := fault_of(schema):
+        found.wrong(fault, path)
 
 
 def check_drift(config: Config, found: Findings) -> None:
@@ -282,7 +268,7 @@ def _check_drift_rule(rule: DriftRule, config: Config, path: str, found: Finding
         found.wrong("`window` is longer than `drift.consumer.keep`", f"{path}.window")
     if rule.opens > rule.of:
         found.wrong("`opens` is more than `of`", f"{path}.opens")
-    if rule.test in {"adwin", "page_hinkley"} and not _is_there("river"):
+    if rule.test in {"adwin", "page_hinkley"} and not is_there("river"):
         message = f"`{rule.test}` needs river: pip install inference-gateway[drift]"
         found.wrong(message, f"{path}.test")
     _check_actions(rule, config, f"{path}.actions", found)

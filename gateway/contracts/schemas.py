@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from gateway.config.json_schema import validator_of
 from gateway.contracts import anomalies as names
 from gateway.contracts.anomalies import MOST, Anomaly, escaped, kind_of
 
@@ -51,11 +52,8 @@ class SchemaCheck:
     """A JSON Schema that is asked what is wrong with a value."""
 
     def __init__(self, schema: Any) -> None:
-        import jsonschema_rs  # noqa: PLC0415 - an extra
-
         self._schema = schema
-        options = jsonschema_rs.RegexOptions()
-        self._validator = jsonschema_rs.validator_for(schema, pattern_options=options)
+        self._validator = validator_of(schema)
         self.is_valid: Callable[[Any], bool] = self._validator.is_valid
 
     def anomalies(self, value: Any, place: str, *, refuses: bool) -> Iterator[Anomaly]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import shadow_relations
+from gateway.config import json_schema
 from tests.config.texts import document, problems_of
 
 PRICED = {"input": 1.0, "output": 2.0}
@@ -138,7 +138,7 @@ def test_package_that_is_not_installed_is_named(
     def fail(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(shadow_relations, "import_module", fail)
+    monkeypatch.setattr(json_schema, "import_module", fail)
     assert (
         "pip install 'inference-gateway[shadow]'" in wrong(of(compare=compare))[f"compare.{path}"]
     )
