@@ -57,6 +57,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contracts": set(),  # one body: what is wrong with it
     "profiles": {"_fast"},  # what is counted of one field in one slice of time
     "drift": {"profiles", "statistics"},
+    # the log counted into profiles, and looked at
+    "watch": {
+        "_fast",
+        "alerts",
+        "calls",
+        "drift",
+        "log",
+        "profiles",
+        "shipper",
+        "statistics",
+        "store",
+        "threads",
+    },
     "calls": set(),  # to other servers, bounded
     "notices": {"calls", "threads"},  # what rollouts do, told elsewhere
     "statistics": set(),  # numbers in, numbers out
@@ -75,6 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "feedback",
         "notices",
         "threads",
+        "watch",
     },
     "dataplane": {
         "comparison",
@@ -118,6 +132,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store",
         "supervisor",
         "threads",
+        "watch",
     },
     "demo": {"run", "explanation"},
     "cli": {
@@ -138,6 +153,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "registry",
         "rollout",
         "contracts",
+        "watch",
     },
     "__main__": {"cli", "run"},
 }
