@@ -31,6 +31,7 @@ ORDERED: tuple[Kind, ...] = ("numeric", "score")
 NAMED: tuple[Kind, ...] = ("boolean", "category")
 LEAST_ABOVE_ZERO = 5e-324
 BINS = 64
+TOP = 256  # categories counted by name
 FINE = 20  # the unit of sums is about 2^-FINE of the reference's spread
 
 
@@ -157,7 +158,7 @@ def _unit(finite: Floats, center: float) -> float:
 
 
 def category_field(
-    name: str, values: Sequence[str], counts: Sequence[int], *, top: int = 256
+    name: str, values: Sequence[str], counts: Sequence[int], *, top: int = TOP
 ) -> Field:
     """The most frequent values of a reference; of equally frequent ones the first by name."""
     order = sorted(range(len(values)), key=lambda at: (-counts[at], values[at]))

@@ -14,10 +14,11 @@ import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.profiles.extraction import SIGNALS
-from gateway.profiles.fields import Kind
+from gateway.profiles.fields import BINS, TOP, Kind
 from gateway.profiles.reference import Reference, from_arrays
 
 ROWS = 200_000  # that a reference is made of, at most
+FIELDS = 1000  # likewise
 
 
 class Line(Struct):
@@ -37,8 +38,11 @@ def from_lines(
     kinds: Mapping[str, Kind] | None = None,
     signals: Sequence[str] = tuple(SIGNALS),
     source: str = "recorded traffic",
+    bins: int = BINS,
+    top: int = TOP,
+    most: int = FIELDS,
 ) -> Reference:
-    """A reference of a route's predictions; of the first ROWS of them."""
+    """A reference of a route's predictions; of the first ROWS of them, and `most` features."""
     wanted = {name: SIGNALS[name] for name in signals} | dict(kinds or {})
     columns: dict[str, list[Any]] = {}
     said: dict[str, list[Any]] = {name: [] for name in wanted if name.startswith("/")}
@@ -52,7 +56,7 @@ def from_lines(
         for name, values in said.items():
             values.append(at_pointer(whole, name))
         for row in rows_of(msgspec.json.decode(line.features)) if line.features else ():
-            _add(columns, row, rows)
+            _add(columns, row, rows, most)
             rows += 1
         count += 1
         times.append(line.time)
@@ -66,6 +70,8 @@ def from_lines(
         columns | given,
         kinds={name: kind for name, kind in wanted.items() if name in columns or name in given},
         source=source,
+        bins=bins,
+        top=top,
         route=route,
         model_version=max(versions, key=lambda one: versions[one], default=""),
         begun=min(times, default=""),
@@ -80,8 +86,10 @@ def _decoded(data: bytes) -> Line | None:
         return None
 
 
-def _add(columns: dict[str, list[Any]], row: Mapping[str, Any], before: int) -> None:
+def _add(columns: dict[str, list[Any]], row: Mapping[str, Any], before: int, most: int) -> None:
     for name, value in row.items():
+        if name not in columns and len(columns) >= most:
+            continue
         values = columns.setdefault(name, [])
         values += [...] * (before - len(values))
         values.append(value)

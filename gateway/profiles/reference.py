@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from gateway.errors import ConfigError, Problem
 from gateway.profiles.fields import (
     BINS,
+    TOP,
     Field,
     Floats,
     Kind,
@@ -119,6 +120,7 @@ def from_arrays(
     kinds: Mapping[str, Kind] | None = None,
     source: str = "arrays",
     bins: int = BINS,
+    top: int = TOP,
     **more: str,
 ) -> Reference:
     """A reference of columns; what kind each is, is said or guessed."""
@@ -128,17 +130,23 @@ def from_arrays(
         values = np.asarray(given) if not isinstance(given, list) else _array(given)
         rows = max(rows, len(values))
         kind = (kinds or {}).get(name) or guessed_kind(values)
-        profiles += _profiles(name, kind, values, bins)
+        profiles += _profiles(name, kind, values, bins, top)
     return frozen(profiles, source=source, rows=rows, **more)
 
 
 def from_file(
-    path: Path, *, kinds: Mapping[str, Kind] | None = None, bins: int = BINS, **more: str
+    path: Path,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    bins: int = BINS,
+    top: int = TOP,
+    **more: str,
 ) -> Reference:
     """A reference of a training file, CSV or Parquet."""
     if path.suffix not in {".csv", ".parquet"}:
         raise _wrong(f"{path} is neither .csv nor .parquet: no reference can be made of it")
-    return from_arrays(columns_of(path), kinds=kinds, source=path.name, bins=bins, **more)
+    columns = columns_of(path)
+    return from_arrays(columns, kinds=kinds, source=path.name, bins=bins, top=top, **more)
 
 
 def columns_of(path: Path) -> dict[str, NDArray[Any]]:
@@ -195,11 +203,11 @@ def guessed_kind(values: NDArray[Any]) -> Kind:
     return "text" if lengths and np.median(lengths) > LONG else "category"
 
 
-def _profiles(name: str, kind: Kind, values: NDArray[Any], bins: int) -> list[Profile]:
+def _profiles(name: str, kind: Kind, values: NDArray[Any], bins: int, top: int) -> list[Profile]:
     if kind == "text":
         texts = [value.encode() for value in values.tolist() if isinstance(value, str)]
         return [_measure(name, measure, texts, bins) for measure in MEASURES]
-    profile = Profile(field_of(name, kind, values, bins=bins))
+    profile = Profile(field_of(name, kind, values, bins=bins, top=top))
     profile.update(values)
     return [profile]
 
@@ -212,7 +220,9 @@ def _measure(name: str, measure: str, texts: list[bytes], bins: int) -> Profile:
     return profile
 
 
-def field_of(name: str, kind: Kind, values: NDArray[Any], *, bins: int = BINS) -> Field:
+def field_of(
+    name: str, kind: Kind, values: NDArray[Any], *, bins: int = BINS, top: int = TOP
+) -> Field:
     """The field frozen on these values."""
     if kind in {"numeric", "score"}:
         return numeric_field(name, _finite(values), kind=kind, bins=bins)
@@ -223,7 +233,7 @@ def field_of(name: str, kind: Kind, values: NDArray[Any], *, bins: int = BINS) -
     found = Counter(map(name_of_category, values.tolist()))
     found.pop(None, None)
     names = [name for name in found if name is not None]
-    return category_field(name, names, [found[each] for each in names])
+    return category_field(name, names, [found[each] for each in names], top=top)
 
 
 def _finite(values: NDArray[Any]) -> Floats:

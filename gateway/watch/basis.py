@@ -16,19 +16,37 @@ Rule 2: a basis that cannot be had (yet) is a sentence in `problems`; the others
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
+import secrets
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gateway.config.watching import Drift, DriftConsumer, DriftRule
-from gateway.profiles.reference import Reference
+from gateway.config.watching import Drift, DriftConsumer, DriftReference, DriftRule
+from gateway.errors import ConfigError, GatewayError
+from gateway.log.files import sync_directory, why, write_durably
+from gateway.profiles.recorded import Line, from_lines
+from gateway.profiles.reference import Reference, decode, from_file
+from gateway.store import Store
+from gateway.store.database import StoreError
+from gateway.store.filters import Filter
+from gateway.store.moments import to_us
 
 Origin = Literal["training", "pinned", "learned"]
 Recorded = Callable[[str, datetime, datetime], Iterable[bytes]]  # lines of a route, from, until
+
+DIRECTORY = "drift/bases"  # under the state directory
+PINNED_LINES = 50_000  # of recorded traffic that a pinned reference is made of, the newest
+LEARN_LINES, LEARN_MINUTES, LEAST_LINES = 10_000, 10, 500
+LEARN_BYTES = 32 * 2**20
 
 SEQUENTIAL = {"adwin", "page_hinkley"}  # tests of labelled error: not looks at profiles
 
@@ -76,21 +94,22 @@ def wants(drift: Drift, routes: Iterable[str]) -> dict[tuple[str, str], Want]:
         return found
     rules = {name: drift.rules[name] for name in sorted(drift.rules) if _looks(drift.rules[name])}
     for route in routes:
-        of_route = [
-            (name, drift.references[rule.reference], rule)
+        own = {
+            name: _own(drift, rule, route)
             for name, rule in rules.items()
             if rule.reference in drift.references and (not rule.routes or route in rule.routes)
-        ]
-        fixed = [
-            Want(reference.kind, rule.reference, route)
-            for _name, reference, rule in of_route
-            if reference.kind in {"training", "pinned"}
-        ]
-        first = fixed[0] if fixed else Want("learned", "", route)
-        for name, reference, rule in of_route:
-            is_own = reference.kind in {"training", "pinned"}
-            found[name, route] = Want(reference.kind, rule.reference, route) if is_own else first
+        }
+        shared = next((want for want in own.values() if want), Want("learned", "", route))
+        found.update({(name, route): want or shared for name, want in own.items()})
     return found
+
+
+def _own(drift: Drift, rule: DriftRule, route: str) -> Want | None:
+    """Of a rule whose reference has fields of its own."""
+    kind = drift.references[rule.reference].kind
+    if kind == "training" or kind == "pinned":  # noqa: PLR1714 - a type checker follows this
+        return Want(kind, rule.reference, route)
+    return None
 
 
 def _looks(rule: DriftRule) -> bool:
@@ -110,12 +129,141 @@ def bases_of(
     `learned` holds documents named `learned_name(route)`, by default on the same shelf.
     `recorded` reads the store; without it a pinned stretch that is not on the shelf is a problem.
     """
-    raise NotImplementedError
+    wanted = wants(drift, routes)
+    makers = _Makers(drift, shelf, learned or shelf, recorded)
+    made: dict[Want, Basis] = {}
+    learning: list[str] = []
+    problems: list[str] = []
+    for want in dict.fromkeys(wanted.values()):
+        try:
+            reference = makers.reference_of(want)
+        except (GatewayError, OSError) as error:
+            problems.append(_sentence(want, error))
+            continue
+        if reference is None:
+            learning.append(want.route)
+        else:
+            made[want] = Basis(
+                name=reference.hash, route=want.route, origin=want.origin, reference=reference
+            )
+    whole = {(one.route, one.name): one for one in made.values()}
+    return Bases(
+        all=tuple(whole[key] for key in sorted(whole)),
+        of_rule={key: made[want] for key, want in wanted.items() if want in made},
+        learning=tuple(learning),
+        problems=tuple(problems),
+    )
+
+
+def _sentence(want: Want, error: Exception) -> str:
+    where = f"drift.references.{want.reference}" if want.reference else f"route {want.route}"
+    said = error.problems[0].message if isinstance(error, ConfigError) else str(error)
+    return f"{where}: {said}"
+
+
+class _Makers:
+    """How references of each origin are had."""
+
+    def __init__(
+        self, drift: Drift, shelf: Shelf, learned: Shelf, recorded: Recorded | None
+    ) -> None:
+        self._drift, self._shelf, self._learned = drift, shelf, learned
+        self._recorded = recorded
+        self._files: dict[str, Reference] = {}  # of this call: one file may serve many routes
+
+    def reference_of(self, want: Want) -> Reference | None:
+        """None of one that is still to be learned."""
+        if want.origin == "learned":
+            name = learned_name(want.route)
+            document = self._learned.get(name)
+            return None if document is None else decode(document, name)
+        described = self._drift.references[want.reference]
+        if want.origin == "pinned":
+            return self._pinned(want, described)
+        if want.reference not in self._files:
+            self._files[want.reference] = self._of_file(want.reference, Path(described.file))
+        return self._files[want.reference]
+
+    def _of_file(self, reference: str, path: Path) -> Reference:
+        try:
+            if path.suffix == ".json":
+                return decode(path.read_bytes(), str(path))
+            stamp = path.stat()
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {why(error)}") from None
+        name = self._named("training", reference, (str(path), stamp.st_size, stamp.st_mtime_ns))
+        consumer = self._drift.consumer
+
+        def make() -> Reference:
+            made = from_file(path, bins=consumer.bins, top=consumer.top)
+            # Why not all: profiles are kept of every field, each minute.
+            return replace(made, fields=made.fields[: consumer.fields])
+
+        return self._made(name, make)
+
+    def _pinned(self, want: Want, described: DriftReference) -> Reference:
+        since, until = _moment(described.since), _moment(described.until)
+        route = described.route or want.route
+        name = self._named("pinned", want.reference, (route, since.isoformat(), until.isoformat()))
+
+        def make() -> Reference:
+            if until > datetime.now(UTC):
+                raise StoreError(f"its stretch ends at {described.until}: it is made then")
+            if self._recorded is None:
+                raise StoreError(
+                    "there is no store to pin traffic of; make it where there is one, "
+                    "by `gateway drift pin`, and give it as `training`"
+                )
+            lines = self._recorded(route, since, until)
+            consumer = self._drift.consumer
+            made = from_lines(
+                lines,
+                route,
+                source=f"{route}, {described.since} to {described.until}",
+                bins=consumer.bins,
+                top=consumer.top,
+                most=consumer.fields,
+            )
+            if not made.rows:
+                raise StoreError(f"no record of the route `{route}` is in the store of that time")
+            return made
+
+        return self._made(name, make)
+
+    def _named(self, origin: str, reference: str, of: object) -> str:
+        consumer = self._drift.consumer
+        made_by = (of, consumer.bins, consumer.top, consumer.fields)
+        stamp = hashlib.sha256(msgspec.json.encode(made_by)).hexdigest()[:12]
+        return f"{origin}.{quote(reference, safe='')}.{stamp}"
+
+    def _made(self, name: str, make: Callable[[], Reference]) -> Reference:
+        document = self._shelf.get(name)
+        if document is None:
+            document = self._shelf.put(name, make().encode())
+        return decode(document, name)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def learned_name(route: str) -> str:
     """Of a learned reference on a shelf."""
     return f"learned.{quote(route, safe='')}"
+
+
+def recorded_in(store: Store) -> Recorded:
+    """The predictions in the local store."""
+
+    def lines(route: str, since: datetime, until: datetime) -> Iterable[bytes]:
+        wanted = Filter(
+            since_us=to_us(since), until_us=to_us(until), kind=("prediction",), route=(route,)
+        )
+        found = store.search(wanted, limit=PINNED_LINES)
+        return [match.line for match in reversed(found.matches)]
+
+    return lines
 
 
 class BasisFiles:
@@ -126,22 +274,42 @@ class BasisFiles:
 
     def get(self, name: str) -> bytes | None:
         """The document, or none."""
-        raise NotImplementedError
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def put(self, name: str, document: bytes) -> bytes:
         """Keep it, unless there is one; the one that is there then."""
-        raise NotImplementedError
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(name)
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        write_durably(fresh, document)
+        try:
+            # Why a link and not a renaming: of two that put at once, one fails.
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, path)
+        finally:
+            fresh.unlink(missing_ok=True)
+        sync_directory(self._directory)
+        return path.read_bytes()
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}.json"
 
 
 class Learner:
     """Lines of one route until they are enough for a reference; bounded.
 
-    Enough are LEARN_LINES, or LEAST_LINES once LEARN_MINUTES have passed. What was learned from
-    is not counted: it is what the fields were frozen on.
+    Enough are LEARN_LINES or LEARN_BYTES; or LEAST_LINES once LEARN_MINUTES have passed. What
+    was learned from is not counted: it is what the fields were frozen on.
     """
 
     def __init__(self, route: str, consumer: DriftConsumer | None = None) -> None:
-        raise NotImplementedError
+        self._route, self._consumer = route, consumer or DriftConsumer()
+        self._kept: list[bytes] = []
+        self._bytes = 0
+        self._since = 0  # minute of the first
 
     def add(self, data: bytes, now_minute: int) -> Reference | None:
         """Whole lines of the log, of any route; the reference once there are enough.
@@ -149,4 +317,32 @@ class Learner:
         The caller puts it on the shelf, `put(learned_name(route), reference.encode())`, and
         takes what the shelf answers (`decode`), which another process may have put first.
         """
-        raise NotImplementedError
+        for line in data.split(b"\n"):
+            if self._is_full:
+                break
+            if line and self._is_ours(line):
+                self._kept.append(line)
+                self._bytes += len(line)
+                self._since = self._since or now_minute
+        has_waited = now_minute - self._since >= LEARN_MINUTES
+        if not self._is_full and not (has_waited and len(self._kept) >= LEAST_LINES):
+            return None
+        return from_lines(
+            self._kept,
+            self._route,
+            source=f"the first traffic of {self._route}",
+            bins=self._consumer.bins,
+            top=self._consumer.top,
+            most=self._consumer.fields,
+        )
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._kept) >= LEARN_LINES or self._bytes >= LEARN_BYTES
+
+    def _is_ours(self, line: bytes) -> bool:
+        try:
+            read = msgspec.json.decode(line, type=Line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False
+        return read.kind == "prediction" and read.route == self._route
