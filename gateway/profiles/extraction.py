@@ -14,7 +14,7 @@ Cost: about 3 us a line of 1.5 KB with 20 features and 15 signals, to updated pr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway._fast import Columns, hash_of
-from gateway.profiles.fields import NAMED, Field, Floats, Kind, Words
+from gateway.profiles.fields import NAMED, VIOLATION, Field, Floats, Kind, Words
 from gateway.profiles.profile import JSON_NUMBER, JSON_STRING, Kinds, Profile
 from gateway.profiles.reference import Reference
-from gateway.profiles.slices import Minute, Slices, Source
+from gateway.profiles.slices import Minute, Slices, Source, profile_in
 from gateway.profiles.texts import measured
 
 # What of a value is kept: see `_fast/columns.pxd`.
@@ -88,6 +88,7 @@ class Batch(NamedTuple):
     lines: Part
     rows: Part
     row_lines: NDArray[np.int32]  # the line of each row of features
+    malformed: Sequence[tuple[int, int]] = ()  # where lines stand that are in no column
 
 
 class Told(NamedTuple):
@@ -111,39 +112,65 @@ def _part(columns: int, rows: int) -> Part:
 class Extraction:
     """From bytes of the log to profiles."""
 
-    def __init__(self, references: Mapping[str, Reference], *, lines: int = LINES) -> None:
-        """`references` by route; that of "" is for routes without one."""
+    def __init__(
+        self,
+        references: Mapping[str, Reference],
+        *,
+        lines: int = LINES,
+        also: Iterable[Reference] = (),
+        places: Iterable[tuple[str, int]] = (),
+    ) -> None:
+        """`references` by route; that of "" is for routes without one.
+
+        For callers that count by themselves: the columns of references that are in `also`, and
+        of `places`, (pointer, reading), are read as well.
+        """
         self.references = dict(references)
         self.told = Told(Counter(), [], Counter())
         self._fields = {
             route: tuple(one.field for one in reference.fields)
             for route, reference in self.references.items()
         }
-        places, features = dict(_PLACES), dict[str, int]()
-        for field in {one for fields in self._fields.values() for one in fields}:
-            wanted = places if (field.of or field.name).startswith("/") else features
+        places_read, features = dict(_PLACES), dict[str, int]()
+        places_read.update(places)
+        more = [tuple(one.field for one in reference.fields) for reference in also]
+        for field in {one for fields in [*self._fields.values(), *more] for one in fields}:
+            wanted = places_read if (field.of or field.name).startswith("/") else features
             for name in _columns_of(field):
                 wanted[name] = wanted.get(name, 0) | _reading_of(field)
-        self._place_at = {name: at for at, name in enumerate(places)}
+        self._place_at = {name: at for at, name in enumerate(places_read)}
         self._feature_at = {name: at for at, name in enumerate(sorted(features, key=_natural))}
         self._columns = Columns(
-            list(places.items()),
+            list(places_read.items()),
             [(name, features[name]) for name in self._feature_at],
             "features" if features else "",
         )
         self._batch = Batch(
-            b"", _part(len(places), lines), _part(len(features), lines), np.zeros(lines, np.int32)
+            b"",
+            _part(len(places_read), lines),
+            _part(len(features), lines),
+            np.zeros(lines, np.int32),
         )
         self._words: dict[int, str] = {}
 
     def count(self, data: bytes, slices: Slices, now: int) -> int:
         """Counts whole lines in the slices of their minutes; how many lines were taken."""
-        at = taken = 0
-        while at < len(data):
-            at, batch = self._next(data, at)
+        taken = 0
+        for batch in self.batches(data):
             taken += batch.lines.kinds.shape[1]
             self._count(batch, slices, now)
         return taken
+
+    def batches(self, data: bytes) -> Iterator[Batch]:
+        """Whole lines as columns; each batch overwrites the one before."""
+        at = 0
+        while at < len(data):
+            at, batch = self._next(data, at)
+            yield batch
+
+    def place(self, pointer: str) -> int:
+        """The column of lines that is read there."""
+        return self._place_at[pointer]
 
     def _next(self, data: bytes, at: int) -> tuple[int, Batch]:
         """Reads the next lines; where the ones behind them begin."""
@@ -165,47 +192,62 @@ class Extraction:
             if len(self.told.strangers) < 100:
                 self.told.strangers[msgspec.json.decode(name, type=str)] += 1
         return after, Batch(
-            data, _first(whole.lines, lines), _first(whole.rows, rows), whole.row_lines[:rows]
+            data,
+            _first(whole.lines, lines),
+            _first(whole.rows, rows),
+            whole.row_lines[:rows],
+            malformed,
         )
 
     def _count(self, batch: Batch, slices: Slices, now: int) -> None:
-        lines = batch.lines
-        kind = lines.words[_KIND]
-        is_kind = lines.kinds[_KIND] == JSON_STRING
-        times = lines.numbers[_TIME]
-        is_timed = (lines.kinds[_TIME] == JSON_STRING) & np.isfinite(times)
-        is_prediction = is_kind & ((kind == _PREDICTION) | (kind == _SHADOW))
+        kind = batch.lines.words[_KIND]
+        is_kind = batch.lines.kinds[_KIND] == JSON_STRING
+        is_prediction, is_timed = self.predictions(batch)
         self.told.counts["feedback"] += int(np.count_nonzero(is_kind & (kind == _FEEDBACK)))
         self.told.counts["untimed"] += int(np.count_nonzero(is_prediction & ~is_timed))
         chosen = np.flatnonzero(is_prediction & is_timed)
         self.told.counts["predictions"] += chosen.size
-        if not chosen.size:
-            return
-        minutes = (times[chosen] // _US_A_MINUTE).astype(np.int64)
-        for first, members in _groups(lines, chosen, minutes):
-            source = Source(
-                self._word(batch, _ROUTE, first),
-                self._word(batch, _VERSION, first),
-                SHADOW if kind[first] == _SHADOW else self._word(batch, _ARM, first),
-            )
-            minute = int(times[first] // _US_A_MINUTE)
+        for source, minute, members in self.groups(batch, chosen):
             fields = self._fields.get(source.route) or self._fields.get("")
             if fields is None:
                 self.told.counts["unreferenced"] += members.size
                 continue
             slot = slices.slot(source, minute, now, members.size)
             if slot is not None:
-                self._count_group(batch, members, fields, slices, slot)
+                self.count_fields(batch, members, fields, slot)
 
-    def _count_group(
-        self,
-        batch: Batch,
-        members: NDArray[np.intp],
-        fields: Sequence[Field],
-        slices: Slices,
-        slot: Minute,
-    ) -> None:
-        """Counts lines of one source and minute, each field of them."""
+    def predictions(self, batch: Batch) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of each line, whether it is a prediction or a shadow's, and whether it has a time."""
+        lines = batch.lines
+        kind = lines.words[_KIND]
+        is_kind = lines.kinds[_KIND] == JSON_STRING
+        is_timed = (lines.kinds[_TIME] == JSON_STRING) & np.isfinite(lines.numbers[_TIME])
+        return is_kind & ((kind == _PREDICTION) | (kind == _SHADOW)), is_timed
+
+    def groups(
+        self, batch: Batch, chosen: NDArray[np.intp]
+    ) -> Iterator[tuple[Source, int, NDArray[np.intp]]]:
+        """(source, minute since 1970, lines) of lines that are predictions with a time."""
+        if not chosen.size:
+            return
+        lines = batch.lines
+        minutes = (lines.numbers[_TIME, chosen] // _US_A_MINUTE).astype(np.int64)
+        for first, members in _groups(lines, chosen, minutes):
+            is_shadow = lines.words[_KIND, first] == _SHADOW
+            source = Source(
+                self.word(batch, _ROUTE, first),
+                self.word(batch, _VERSION, first),
+                SHADOW if is_shadow else self.word(batch, _ARM, first),
+            )
+            yield source, int(lines.numbers[_TIME, first] // _US_A_MINUTE), members
+
+    def count_fields(
+        self, batch: Batch, members: NDArray[np.intp], fields: Sequence[Field], slot: Minute
+    ) -> list[Field]:
+        """Counts lines of one source and minute, each field of them.
+
+        Returns the fields that had values of another type than the reference's.
+        """
         lines = _chosen(batch.lines, members)
         rows = batch.rows
         if members.size < batch.lines.kinds.shape[1] and rows.kinds.shape[1]:
@@ -213,15 +255,21 @@ class Extraction:
             is_member[members] = True
             rows = _chosen(rows, np.flatnonzero(is_member[batch.row_lines]))
         texts: Measured = {}
+        changed: list[Field] = []
         for field in fields:
-            if (field.of or field.name).startswith("/"):
-                self._count_field(
-                    batch.data, lines, self._place_at, slices.profile(slot, field), texts
-                )
-            elif rows.kinds.shape[1]:
-                self._count_field(
-                    batch.data, rows, self._feature_at, slices.profile(slot, field), texts
-                )
+            is_signal = (field.of or field.name).startswith("/")
+            if not (is_signal or rows.kinds.shape[1]):
+                continue
+            profile = profile_in(slot, field)
+            violation = field.bins + VIOLATION
+            before = profile.counts[violation]
+            if is_signal:
+                self._count_field(batch.data, lines, self._place_at, profile, texts)
+            else:
+                self._count_field(batch.data, rows, self._feature_at, profile, texts)
+            if profile.counts[violation] != before:
+                changed.append(field)
+        return changed
 
     def _count_field(
         self,
@@ -253,7 +301,7 @@ class Extraction:
             profile.add_vectors(part.numbers[at:last, is_whole].T)
             profile.add_absent(part.kinds[at, ~is_whole])
 
-    def _word(self, batch: Batch, place: int, line: int) -> str:
+    def word(self, batch: Batch, place: int, line: int) -> str:
         """The text of a word; "" where it is missing."""
         part = batch.lines
         if part.kinds[place, line] != JSON_STRING:

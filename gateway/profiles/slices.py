@@ -32,6 +32,14 @@ class Source(NamedTuple):
 Minute = dict[str, Profile]  # by name of the field
 
 
+def profile_in(slot: Minute, field: Field) -> Profile:
+    """The one of a field; a new one where there is none, or where it was frozen anew."""
+    found = slot.get(field.name)
+    if found is None or found.field.identity != field.identity:
+        found = slot[field.name] = Profile(field)
+    return found
+
+
 class Slices:
     """A ring of minutes."""
 
@@ -63,10 +71,7 @@ class Slices:
 
     def profile(self, slot: Minute, field: Field) -> Profile:
         """The one of a field in a slot; a new one where it was frozen anew."""
-        found = slot.get(field.name)
-        if found is None or found.field.identity != field.identity:
-            found = slot[field.name] = Profile(field)
-        return found
+        return profile_in(slot, field)
 
     def add(self, source: Source, minute: int, profile: Profile, now: int) -> bool:
         """Adds what another process counted; whether it was kept."""
