@@ -48,6 +48,7 @@ from gateway.config.schema import (
 from gateway.config.schema import Breaker as BreakerSection
 from gateway.errors import ConfigError, Problem
 from gateway.flags.plans import flag_plans
+from gateway.holds import held
 from gateway.messages import Delivery, Places
 from gateway.mirrors import Mirrors
 from gateway.plan import (
@@ -131,10 +132,12 @@ def compile_plan(
         mirrors=mirrors,
     )
     backends = {name: _backend(name, config.backends[name], numbers) for name in config.backends}
+    laid = {name: _held(name, each, delivery) for name, each in experiments.items()}
+    routes = {name: held(name, route, delivery) for name, route in config.routes.items()}
     plan = Plan(
         hash=plan_hash(document.hash, delivery),
         backends=(*backends.values(), *mirrors.entries(backends, numbers.cells)),
-        routes=tuple(_family(name, config, numbers, experiments[name]) for name in config.routes),
+        routes=tuple(_family(name, routes[name], config, numbers, laid[name]) for name in routes),
         default_route=numbers.routes.get(config.default_route, -1),
         limits=_limits(config.limits),
         cors=_cors(config.cors) if config.cors else None,
@@ -343,12 +346,23 @@ def _health(backend: Backend, base_path: str) -> HealthPlan | None:
     )
 
 
-def _family(name: str, config: Config, numbers: _Numbers, experiments: Experiments) -> RoutePlan:
+def _held(name: str, experiments: Experiments, delivery: Delivery) -> Experiments:
+    """What alerts hold on a route, they hold on its arms."""
+    variants = tuple(
+        msgspec.structs.replace(each, route=held(name, each.route, delivery))
+        for each in experiments.variants
+    )
+    return msgspec.structs.replace(experiments, variants=variants)
+
+
+def _family(
+    name: str, route: Route, config: Config, numbers: _Numbers, experiments: Experiments
+) -> RoutePlan:
     """A route with its layers and variants."""
     variants = tuple(
         _route(name, each.route, config, numbers, each) for each in experiments.variants
     )
-    own = _route(name, config.routes[name], config, numbers)
+    own = _route(name, route, config, numbers)
     return msgspec.structs.replace(own, layers=experiments.layers, variants=variants)
 
 

@@ -55,6 +55,14 @@ class Standing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: tuple[HeaderMatch, ...] = ()
 
 
+class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an alert changes on a route while it is open."""
+
+    route: str
+    weights: dict[str, int] = {}  # of backends: parts per million of the route's requests
+    payload_ppm: int = 0  # of the requests whose bodies are kept, at least
+
+
 class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What changes without the file: where rollouts stand, what people switched."""
 
@@ -62,6 +70,7 @@ class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rollouts: dict[str, Standing] = {}  # by name
     off: tuple[str, ...] = ()  # kill switches: route.NAME, backend.NAME, feature.NAME; sorted
     flags: dict[str, str] = {}  # by key: the variant that everybody gets, "" for off
+    holds: dict[str, Hold] = {}  # by who holds: `alert:7`
 
 
 class Offer(Struct, frozen=True, kw_only=True, tag="offer"):

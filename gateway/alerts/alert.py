@@ -55,6 +55,7 @@ class Alert(Struct, kw_only=True, omit_defaults=True):
     is_undone: bool = False  # and what does not outlive it was taken back
     pending: tuple[tuple[str, str], ...] = ()  # action and target: begun, and not done yet
     switched: tuple[str, ...] = ()  # kill switches that it holds off
+    held: tuple[tuple[str, str], ...] = ()  # what it changes on its route: action and target
 
     @property
     def leader(self) -> Symptom:

@@ -16,7 +16,17 @@ from gateway.chain import NOTHING, canonical, hash_of
 from gateway.errors import GatewayError
 from gateway.state.alerts import KeptDeed
 
-Action = Literal["silence", "resolve", "retrain", "rollout", "switch_off", "switch_on"]
+Action = Literal[
+    "silence",
+    "resolve",
+    "retrain",
+    "rollout",
+    "switch_off",
+    "switch_on",
+    "weights",
+    "payload",
+    "take_back",
+]
 Result = Literal["asked", "done", "refused", "failed"]
 
 
@@ -34,7 +44,7 @@ class Deed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at_ms: int
     actor: str  # `rule:NAME`, `api:NAME`
     action: Action
-    target: str = ""  # name of a retraining, a rollout, a switch
+    target: str = ""  # name of a retraining, a rollout, a switch; weights, payload
     result: Result
     sentence: str = ""
 

@@ -209,6 +209,7 @@ class AlertDesk:
             self._offer(parcels)
             for alert in list(book.alerts.values()):
                 await self._act(book, alert, drift, now_ms)
+            await self._arms.drop_strays(book.alerts)
             self._drop(book, drift)
 
     # -- telling
@@ -296,6 +297,10 @@ class AlertDesk:
         """Why something is not begun; "" it is."""
         if action == "switch_off" and not self._arms.claims(alert, target, _others(book, alert)):
             return "somebody has switched it off already"
+        if action in {"weights", "payload"}:
+            refusal = self._arms.refusal(alert, action, target)
+            alert.held = alert.held if refusal else (*alert.held, (action, target))
+            return refusal
         return self._too_soon(target, drift, now_ms) if action == "retrain" else ""
 
     def _too_soon(self, name: str, drift: Drift, now_ms: int) -> str:
@@ -322,12 +327,15 @@ class AlertDesk:
     async def _do(self, alert: Alert, action: str, target: str) -> list[Done]:
         if action == "rollout":
             return await self._arms.rollout(alert, target)
+        if action in {"weights", "payload"}:
+            return [await self._arms.hold(alert, cast("Action", action), target)]
         return [await self._arms.switch_off(alert, target)]
 
     async def _undo(self, book: Book, alert: Alert, now_ms: int) -> None:
         done = [await self._arms.switch_on(alert, name, _others(book, alert))
                 for name in alert.switched]  # fmt: skip
-        alert.is_undone, alert.switched = True, ()
+        done += await self._arms.take_back(alert)
+        alert.is_undone, alert.switched, alert.held = True, (), ()
         self._keep(book, alert, done, now_ms)
 
     def _keep(self, book: Book, alert: Alert, done: Sequence[Done], now_ms: int) -> None:

@@ -58,6 +58,7 @@ class AlertView(Struct, frozen=True, kw_only=True):
     lead: SymptomView  # nearest to the cause
     followers: tuple[SymptomView, ...] = ()
     followers_left_out: int = 0
+    holds: tuple[str, ...] = ()  # what is so only while it is open: `backend.new off`
 
 
 def view_of(alert: Alert, drift: Drift) -> AlertView:
@@ -87,6 +88,10 @@ def view_of(alert: Alert, drift: Drift) -> AlertView:
         lead=_symptom_view(leader),
         followers=tuple(map(_symptom_view, others[:MOST_FOLLOWERS])),
         followers_left_out=max(0, len(others) - MOST_FOLLOWERS),
+        holds=(
+            *(f"{name} off" for name in alert.switched),
+            *(f"{action} {target}" for action, target in alert.held),
+        ),
     )
 
 

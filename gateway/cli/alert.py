@@ -121,6 +121,7 @@ def _lines(alert: dict[str, Any]) -> list[str]:
         **{name: _figure(value) for name, value in list(lead["evidence"].items())[:MOST_FACTS]},
         "requests": ", ".join(lead["requests"]),
         "found": f"{alert['count']} times",
+        "while open": ", ".join(alert["holds"]),
         "what to do": alert["runbook"],
     }
     head = f"alert {alert['id']}  {alert['severity']}  {_plain(alert['title'])}"

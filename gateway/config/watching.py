@@ -116,6 +116,11 @@ class DriftActions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     # kill switches held off while the alert is open, such as `backend.NAME`: the route's other
     # backends, or its fallback chain, answer meanwhile
     switch_off: tuple[str, ...] = ()
+    # share of the route's requests that these backends have while the alert is open; the others
+    # divide the rest as they are weighted
+    weights: dict[str, Share] = {}
+    # bodies that records of the route keep while the alert is open: all, or a share of them
+    payload: Literal["full"] | Share | None = None
 
 
 class DriftRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

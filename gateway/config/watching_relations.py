@@ -286,6 +286,33 @@ def _check_actions(rule: DriftRule, config: Config, path: str, found: Findings) 
         if name not in switches:
             hint = meant(name, switches)
             found.wrong(f"no kill switch `{name}`{hint}", f"{path}.switch_off[{index}]")
+    _check_shift(rule, config, f"{path}.weights", found)
+    if actions.payload is not None and not isinstance(actions.payload, str) and not actions.payload:
+        found.doubtful("0% of the bodies is no more than without it", f"{path}.payload")
+
+
+def _check_shift(rule: DriftRule, config: Config, path: str, found: Findings) -> None:
+    """The action `weights`: whom it names, and whether any route looks at weights."""
+    shares = rule.actions.weights
+    routes = {name: config.routes[name] for name in rule.routes or config.routes
+              if name in config.routes}  # fmt: skip
+    for name in shares:
+        if name not in config.backends:
+            found.unknown("backend", name, config.backends, join(path, name))
+        elif not any(name in _candidates(route) for route in routes.values()):
+            found.wrong("no route of this rule has this backend", join(path, name))
+    if sum(shares.values()) > 1 + 1e-9:
+        found.wrong("the shares are more than 100% together", path)
+    meant_routes = {n: r for n, r in routes.items() if shares.keys() & set(_candidates(r))}
+    deaf = [name for name, route in meant_routes.items() if route.policy != "weighted"]
+    if deaf and len(deaf) == len(meant_routes):
+        found.wrong(f"only the policy `weighted` looks at weights; {deaf[0]} has another", path)
+    elif deaf:
+        found.doubtful(f"nothing is shifted on {deaf[0]}: its policy is not `weighted`", path)
+
+
+def _candidates(route: Route) -> tuple[str, ...]:
+    return tuple(one if isinstance(one, str) else one.backend for one in route.backends)
 
 
 def _check_alerts(drift: Drift, config: Config, found: Findings) -> None:

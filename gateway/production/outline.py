@@ -17,8 +17,10 @@ from typing import Any
 
 import yaml
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.config.recording import MlflowModel, Registry
+from gateway.holds import shares_on, shifted_weights
 from gateway.messages import Delivery
 
 ROLES = ("candidate", "challenger", "larger_context", "content_filter", "fallback")
@@ -78,7 +80,7 @@ def outline_of(text: str, delivery: Delivery = Delivery()) -> Outline:  # noqa: 
     common = {name: defaults.get(name) for name in _OF_ROUTES}
     routes = {}
     for name, route in _section(root.get("routes")).items():
-        own = (*_places(_section(route), backends),)
+        own = _held((*_places(_section(route), backends),), shares_on(name, delivery))
         places = (*own, *_challengers(name, root, delivery, backends))
         used = [prints[place.backend] for place in places]
         policy = _text(_section(route).get("policy")) or "ordered"
@@ -143,6 +145,19 @@ def _places(route: Section, backends: Section) -> Iterator[Place]:
             if name in backends and (name, role) not in seen:
                 seen.add((name, role))
                 yield _place(name, role, weighted.get("weight", 1), _section(backends[name]))
+
+
+def _held(places: tuple[Place, ...], shares: Mapping[str, int]) -> tuple[Place, ...]:
+    """As open alerts weigh them."""
+    mine = {place.backend: place.weight for place in places if place.role == "candidate"}
+    shifted = shifted_weights([*mine], [*mine.values()], shares)
+    if not any(shifted):
+        return places
+    weights = dict(zip(mine, shifted, strict=True))
+    return tuple(
+        replace(place, weight=weights[place.backend]) if place.role == "candidate" else place
+        for place in places
+    )
 
 
 def _place(name: str, role: str, weight: object, backend: Section) -> Place:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from gateway.alerts.actions import Arms
 from gateway.alerts.desk import AlertDesk
 from gateway.config.recording import Kafka
+from gateway.holds import refusal
 from gateway.notices.courier import Outcome, Parcel
 from gateway.reload import Reload
 from gateway.rollout.desk import Desk
@@ -19,7 +20,12 @@ def alerts_of(engine: sa.Engine, reload: Reload, rollouts: Desk) -> AlertDesk:
         settings=lambda: reload.document.config.drift,
         routes=lambda: list(reload.document.config.routes),
         store=AlertStates(engine),
-        arms=Arms(rollouts, reload.deliver, lambda: reload.delivery),
+        arms=Arms(
+            rollouts,
+            reload.deliver,
+            lambda: reload.delivery,
+            lambda name, shares: refusal(name, reload.document.config.routes.get(name), shares),
+        ),
         topic=lambda topic: AlertTopic(reload.document.config.log.kafka, topic),
     )
 

@@ -151,6 +151,35 @@ def test_rule_that_could_not_work_is_wrong(rule: dict[str, Any], key: str) -> No
     assert f"drift.rules.inputs.{key}" in found
 
 
+WEIGHTED = {"routes.fraud.policy": "weighted"}
+
+
+@pytest.mark.parametrize(
+    "actions, changes, key, message",
+    [
+        ({"weights": {"score": "10%"}}, WEIGHTED, "weights.score", ""),
+        ({"weights": {"score": "10%"}}, {}, "weights", "only the policy `weighted`"),
+        ({"weights": {"nobody": "10%"}}, WEIGHTED, "weights.nobody", "nobody"),
+        ({"weights": {"one": "10%"}}, WEIGHTED, "weights.one", "no route of this rule"),
+        ({"weights": {"score": "110%"}}, WEIGHTED, "weights.score", "a share, such as 20%"),
+        ({"payload": "everything"}, WEIGHTED, "payload", "full"),
+    ],
+)
+def test_shift_that_would_change_nothing_is_wrong(
+    actions: dict[str, Any], changes: dict[str, Any], key: str, message: str
+) -> None:
+    rule = {"reference": "week", "routes": ["fraud"], "actions": actions}
+    found = wrongs({"drift": {**GOOD, "rules": {"inputs": rule}}, **changes})
+    path = f"drift.rules.inputs.actions.{key}"
+    assert message in found[path] if message else path not in found
+
+
+def test_no_bodies_at_all_are_doubtful() -> None:
+    rule = {"reference": "week", "actions": {"payload": "0%"}}
+    found = doubts({"drift": {**GOOD, "rules": {"inputs": rule}}})
+    assert "drift.rules.inputs.actions.payload" in found
+
+
 def test_secrets_are_told_where_they_are_written() -> None:
     found = doubts({"drift": {**GOOD, "retraining": {"r": {**HOOK, "secret": "x" * 20}}}})
     assert "a secret is written here" in found["drift.retraining.r.secret"]

@@ -28,16 +28,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "threads": set(),
     "variants": set(),
     "mirrors": {"variants"},
-    "compiler": {"variants", "flags", "switches", "mirrors"},
+    "compiler": {"variants", "flags", "switches", "mirrors", "holds"},
     "bucketing": {"_fast"},
     "targeting": {"bucketing"},
     "flags": {"bucketing", "targeting", "variants"},
     "switches": set(),
+    "holds": set(),  # what open alerts change on routes
     "summary": set(),
     "comparison": set(),
     "state": set(),
     "chain": set(),  # of hashes
-    "alerts": {"chain", "notices", "state", "threads"},  # what comes after a finding
+    "alerts": {"chain", "holds", "notices", "state", "threads"},  # what comes after a finding
     "protocols": {"_fast"},
     "link": set(),
     "supervisor": set(),
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shipper": {"_fast", "log", "store", "threads"},  # from the log to the sinks
     "explanation": {"log", "store", "compiler", "state"},  # of one record, in words; decided again
     "registry": {"threads", "calls"},  # where model versions come from
-    "production": {"state", "registry", "store", "compiler"},  # what runs, and ran
+    "production": {"holds", "state", "registry", "store", "compiler"},  # what runs, and ran
     "contracts": set(),  # one body: what is wrong with it
     "profiles": {"_fast"},  # what is counted of one field in one slice of time
     "drift": {"profiles", "statistics"},
@@ -108,6 +109,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "alerts",
         "feedback",
         "flags",
+        "holds",
         "_fast",
         "certificates",
         "compiler",

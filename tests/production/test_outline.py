@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.messages import Delivery, Standing
+from gateway.messages import Delivery, Hold, Standing
 from gateway.production.outline import expanded, outline_of, registries_of
 from gateway.production.outlines import FILE_NAME, Outlines
 from tests.config.texts import varied
@@ -131,3 +131,18 @@ rollouts: {next: {route: chat, arms: {challenger: {backends: [new]}}}}
     ]
     assert not found["talk"].challengers()
     assert not outline_of(text).routes["chat"].challengers()
+
+
+def test_weights_that_an_alert_holds_are_those_in_production() -> None:
+    text = """
+backends: {old: {protocol: openai}, new: {protocol: openai}}
+routes:
+  chat: {policy: weighted, backends: [{backend: new, weight: 9}, old], fallback: [old]}
+"""
+    delivery = Delivery(holds={"alert:1": Hold(route="chat", weights={"new": 100_000})})
+    found = outline_of(text, delivery).routes["chat"]
+    assert [(p.role, p.backend, p.weight) for p in found.places] == [
+        ("candidate", "new", 100_000),
+        ("candidate", "old", 900_000),
+        ("fallback", "old", 1),
+    ]
