@@ -93,6 +93,7 @@ _IMPLY_STREAM = ("chat", "completions", "responses")
 _HEALTH_PATHS = {"openai": "/models", "kserve": "/v2/health/ready"}
 _PREDICTIONS = ("predict", "stream")
 _FEATURES = {"kserve": "/inputs"}
+_OUTPUTS = {"kserve": "/outputs", "http": "/predictions"}
 
 Key = TypeVar("Key", bound=Hashable)
 RowKey = tuple[str, str]  # route and backend; "" as backend: the route's own row
@@ -442,6 +443,7 @@ def _record(record: Recording, protocol: str, log: Log) -> RecordPlan:
         max_bytes=int(record.max),
         headers=tuple(header.lower() for header in record.headers),
         features=record.features or _FEATURES.get(protocol, ""),
+        predictions=record.predictions or _OUTPUTS.get(protocol, ""),
         redact_pointers=record.redact.pointers,
         redact_headers=tuple(header.lower() for header in record.redact.headers),
         redact_patterns=record.redact.patterns,

@@ -292,6 +292,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     # what violates a contract: `input:NAME:/pointer`, `output:…`; names as in docs/contracts.md
     anomalies: tuple[str, ...] = ()
     features: Raw | UnsetType = UNSET  # inputs of a prediction, as JSON
+    predictions: Raw | UnsetType = UNSET  # what the model answered to them, as JSON
     headers: dict[str, str] = {}
 
 

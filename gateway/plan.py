@@ -198,6 +198,7 @@ class RecordPlan(Struct, frozen=True, kw_only=True):
     max_bytes: int  # of one body
     headers: tuple[str, ...]  # request headers to keep; lower case
     features: str  # pointer to the inputs of a prediction; "" none
+    predictions: str  # pointer to what the model answered; "" none
     redact_pointers: tuple[str, ...]
     redact_headers: tuple[str, ...]  # lower case
     redact_patterns: tuple[str, ...]

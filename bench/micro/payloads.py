@@ -52,6 +52,7 @@ def redactor(key: bytes = b"", **changes: object) -> Redactor:
         "max_bytes": 64 * 1024,
         "headers": (),
         "features": "",
+        "predictions": "",
         "redact_pointers": (),
         "redact_headers": (),
         "redact_patterns": ("secrets",),

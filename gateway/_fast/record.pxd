@@ -16,6 +16,7 @@ from gateway._fast.decision cimport Decision
 from gateway._fast.errand cimport Errand
 from gateway._fast.layers cimport Assignments
 from gateway._fast.line cimport Line
+from gateway._fast.pointer cimport Pointer
 from gateway._fast.policies cimport Candidate
 from gateway._fast.recovery cimport Recovery
 from gateway._fast.request cimport Request
@@ -66,5 +67,9 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef int add_name(self, Errand exchange, const char* text, size_t length) except -1
     cdef int add_anomalies(self, Recovery exchange) except -1
     cdef int add_features(self, Recovery exchange) except -1
+    cdef int add_predictions(self, Errand exchange, bytes body) except -1
+    cdef int add_part(
+        self, Errand exchange, const char* name, Pointer pointer, bytes body, bint is_request
+    ) except -1
     cdef int add_short(self, const char* text, size_t length) except -1
     cdef int make_room(self, size_t more) except -1

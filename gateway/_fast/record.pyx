@@ -20,6 +20,7 @@ from gateway._fast.line cimport Line, base64_bound, text_bound, utf8_length
 from gateway._fast.members cimport bytes_of_string
 from gateway._fast.operation cimport SLOT_USER
 from gateway._fast.outcome cimport OUTCOME_CLIENT_CLOSED, OUTCOME_LOG_FULL
+from gateway._fast.pointer cimport Pointer
 from gateway._fast.policies cimport (
     Candidate, POLICY_BALANCED, POLICY_CHEAPEST, POLICY_CHEAPEST_WITHIN_SLO, POLICY_FASTEST,
     POLICY_LEAST_LOADED, POLICY_WEIGHTED, has,
@@ -98,6 +99,8 @@ cdef class Recorder:
         if exchange.findings is not None:
             self.add_anomalies(exchange)
         self.add_features(exchange)
+        if exchange.attempt is not None and exchange.said is None:
+            self.add_predictions(exchange, answered(exchange))
         self.make_room(1)
         line.put(b"}")
         self.stream.append(line.data, line.used, now_ns)
@@ -129,6 +132,8 @@ cdef class Recorder:
         line.put(b',"comparison":')
         line.add_bytes(comparison)
         self.add_cost(shadow)
+        if shadow.attempt.body is not None:
+            self.add_predictions(shadow, shadow.attempt.body)
         self.make_room(1)
         line.put(b"}")
         self.stream.append(line.data, line.used, shadow.ended_ns)
@@ -670,33 +675,63 @@ cdef class Recorder:
         return 0
 
     cdef int add_features(self, Recovery exchange) except -1:
-        """The inputs of a prediction, whole or not at all: half of them would be no JSON."""
+        """The inputs of a prediction."""
         cdef Request request = exchange.request
         cdef Route route = exchange.route
-        cdef const char* at
-        cdef Member member
-        cdef bytes made
         if route is None or route.features is None or request.body is None:
             return 0
         if exchange.first_attempt is None or PyBytes_GET_SIZE(request.body) == 0:
             return 0
-        at = PyBytes_AS_STRING(request.body)
-        if route.features.find(at, <size_t>PyBytes_GET_SIZE(request.body), &member) != SCAN_OK:
+        return self.add_part(exchange, b',"features":', route.features, request.body, True)
+
+    cdef int add_predictions(self, Errand exchange, bytes body) except -1:
+        """What the model answered: `body` is as it came, whole."""
+        cdef Route route = exchange.route
+        cdef Attempt attempt = exchange.attempt
+        if route is None or route.predictions is None or body is None:
+            return 0
+        # Why the capability: what a server says of a model has members of the same names.
+        if attempt.is_encoded or not attempt.is_json or exchange.operation.capability == 0:
+            return 0
+        if not 200 <= attempt.status < 300:
+            return 0
+        if not 0 < <uint64_t>PyBytes_GET_SIZE(body) <= route.predictions_bytes:
+            return 0
+        return self.add_part(exchange, b',"predictions":', route.predictions, body, False)
+
+    cdef int add_part(
+        self, Errand exchange, const char* name, Pointer pointer, bytes body, bint is_request
+    ) except -1:
+        """One value of a body, whole or not at all: half of it would be no JSON."""
+        cdef Route route = exchange.route
+        cdef const char* at = PyBytes_AS_STRING(body)
+        cdef Member member
+        cdef bytes made
+        if pointer.find(at, <size_t>PyBytes_GET_SIZE(body), &member) != SCAN_OK:
             return 0
         if member.kind == JSON_MISSING or member.end - member.start > route.payload_bytes:
             return 0
         if route.redacts:
-            made = exchange.table.slow.features(exchange.worker, route, request.body, self.id[:36])
+            made = exchange.table.slow.recorded_part(
+                exchange.worker, route, body, self.id[:36], is_request
+            )
             if made is None:
                 return 0
             self.make_room(<size_t>PyBytes_GET_SIZE(made) + HEAD_BYTES)
-            self.line.put(b',"features":')
+            self.line.put(name)
             self.line.add_bytes(made)
             return 0
         self.make_room(member.end - member.start + HEAD_BYTES)
-        self.line.put(b',"features":')
+        self.line.put(name)
         self.line.add_json(at + member.start, member.end - member.start)
         return 0
+
+
+cdef bytes answered(Recovery exchange):
+    """A whole answer as it came, before it was repaired; None of a stream."""
+    if exchange.attempt.body is None or exchange.teed is None:
+        return exchange.attempt.body
+    return b"".join(exchange.teed)
 
 
 cdef bint is_harmless(const char* text, size_t length) noexcept nogil:

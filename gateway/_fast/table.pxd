@@ -79,6 +79,8 @@ cdef class Route:
     cdef uint64_t payload_bytes         # of one body, at most
     cdef uint64_t tee_bytes             # … of an answer before anything is taken out of it
     cdef Pointer features               # of a request's body; or None
+    cdef Pointer predictions            # of an answer's body; or None …
+    cdef uint64_t predictions_bytes     # … and in longer ones they are not looked for
     cdef bint redacts                   # payloads pass through Python first
     cdef bint hides_user
     cdef bint redacts_names             # a user may be what is to be taken out, whatever its length

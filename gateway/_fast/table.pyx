@@ -94,8 +94,10 @@ cdef class Route:
         self.sample_ppm = record.sample_ppm
         self.payload_bytes = record.max_bytes
         self.features = Pointer(record.features) if record.features else None
+        self.predictions = Pointer(record.predictions) if record.predictions else None
+        self.predictions_bytes = 2 * self.payload_bytes + READ_AHEAD
         self.redacts = bool(record.redact_pointers or record.redact_patterns or record.is_encrypted)
-        self.tee_bytes = 2 * self.payload_bytes + READ_AHEAD if self.redacts else self.payload_bytes
+        self.tee_bytes = self.predictions_bytes if self.redacts else self.payload_bytes
         self.redacts_names = bool(set(record.redact_patterns) - {"secrets"})
         self.hides_user = "/user" in record.redact_pointers
         self.records_headers = bool(record.headers)

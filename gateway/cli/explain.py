@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from msgspec import UnsetType
 from msgspec.structs import replace
 
 from gateway.cli.check import ConfigFile
@@ -47,8 +48,10 @@ def explain(
     lookup = lookup_in(state or state_directory(config, os.environ))
     found = lookup.explanation(request_id)
     record = _readable(lookup.record(request_id), config) if payload else None
-    if record is not None and record.features is not msgspec.UNSET:
+    if record is not None and not isinstance(record.features, UnsetType):
         found = replace(found, asked=replace(found.asked, features=record.features))
+    if record is not None and not isinstance(record.predictions, UnsetType):
+        found = replace(found, predictions=record.predictions)
     if as_json:
         print(json.dumps(msgspec.to_builtins(found) | _bodies(record), indent=2))
         return
@@ -83,8 +86,11 @@ def _readable(record: Record, config: Path) -> Record:
 
 
 def is_encrypted(record: Record) -> bool:
-    features = b"" if record.features is msgspec.UNSET else bytes(record.features)
-    return features.startswith(SEALED) or "encrypted" in {record.request.type, record.response.type}
+    parts = [
+        part for part in (record.features, record.predictions) if not isinstance(part, UnsetType)
+    ]
+    is_sealed = any(bytes(part).startswith(SEALED) for part in parts)
+    return is_sealed or "encrypted" in {record.request.type, record.response.type}
 
 
 def _bodies(record: Record | None) -> dict[str, Any]:

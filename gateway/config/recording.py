@@ -42,6 +42,8 @@ class Recording(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max: Size = Size(64 * KIB)  # of one body; what is longer is cut, and the record says so
     headers: tuple[Line, ...] = ()  # request headers to keep; credentials never are
     features: Pointer = ""  # where inputs stand in a request; default: `/inputs` for kserve
+    # where outputs stand in an answer; default: `/outputs` for kserve, `/predictions` for http
+    predictions: Pointer = ""
     redact: Redact = Redact()  # what is taken out first
 
 

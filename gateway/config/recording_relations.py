@@ -178,8 +178,9 @@ def check_record(record: Recording, path: str, found: Findings) -> None:
     for where, pointer in _pointers(record, path):
         if _BAD_ESCAPE.search(pointer):
             found.wrong("in a pointer, `~` is written ~0 and `/` in a name ~1", where)
-    if "*" in record.features.split("/"):
-        found.wrong("features stand in one place; `*` is for `redact`", f"{path}.features")
+    for key in ("features", "predictions"):
+        if "*" in getattr(record, key).split("/"):
+            found.wrong(f"{key} stand in one place; `*` is for `redact`", f"{path}.{key}")
     _check_redaction(record, path, found)
     if not _keeps_bodies(record):
         for key in ("sample", "max"):
@@ -192,6 +193,7 @@ def check_record(record: Recording, path: str, found: Findings) -> None:
 
 def _pointers(record: Recording, path: str) -> Iterator[tuple[str, str]]:
     yield f"{path}.features", record.features
+    yield f"{path}.predictions", record.predictions
     for index, pointer in enumerate(record.redact.pointers):
         yield f"{path}.redact.pointers[{index}]", pointer
 

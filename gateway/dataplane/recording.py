@@ -57,11 +57,15 @@ class RecordedParts:
                 worker.report(error)
         return b'{"bytes":%d}' % total_bytes
 
-    def features(self, worker: Worker, route: Route, body: bytes, record_id: bytes) -> bytes | None:
-        """The inputs of a prediction as JSON, or None."""
+    def recorded_part(
+        self, worker: Worker, route: Route, body: bytes, record_id: bytes, is_request: bool
+    ) -> bytes | None:
+        """The inputs, or the outputs, of a prediction as JSON, or None."""
         try:
-            bound = bound_to(record_id.decode(), "features")
-            return self._redactors[route.index].features(body, bound)
+            redactor = self._redactors[route.index]
+            if is_request:
+                return redactor.features(body, bound_to(record_id.decode(), "features"))
+            return redactor.predictions(body, bound_to(record_id.decode(), "predictions"))
         except Exception as error:  # noqa: BLE001  Rule
             worker.report(error)
             return None

@@ -151,6 +151,7 @@ class RecordExplanation(Struct, frozen=True, kw_only=True):
     fallback_sentence: str
     finish_reason: str
     confidence: float | None
+    predictions: Raw | None
     cache: str
     plan: PlanFacts
     timing: Timing
@@ -196,6 +197,7 @@ def explain(
         fallback_sentence=FALLBACKS.get(record.fallback, ""),
         finish_reason=record.finish_reason,
         confidence=record.confidence,
+        predictions=None if isinstance(record.predictions, UnsetType) else record.predictions,
         cache=record.cache,
         plan=_plan(record, found, in_force),
         timing=record.timing,

@@ -118,10 +118,14 @@ def _asked(it: RecordExplanation) -> Iterator[str]:
     if asked.backend:
         yield f"wanted {asked.backend} and no other"
     if asked.features is not None:
-        features = bytes(asked.features)
-        is_sealed = features.startswith(SEALED)
-        yield "features: kept, encrypted" if is_sealed else f"features {_short(features.decode())}"
+        yield _part("features", bytes(asked.features))
     yield from (f"{name}: {_short(value)}" for name, value in asked.headers.items())
+
+
+def _part(name: str, value: bytes) -> str:
+    if value.startswith(SEALED):
+        return f"{name}: kept, encrypted"
+    return f"{name} {_short(value.decode())}"
 
 
 def _decision_title(number: int, decision: ExplainedDecision, it: RecordExplanation) -> str:
@@ -178,6 +182,8 @@ def _answer(it: RecordExplanation) -> Iterator[str]:
         yield _FINISHES.get(it.finish_reason, f"ended for `{it.finish_reason}`")
     if it.confidence is not None:
         yield f"its confidence is {it.confidence:.3g}"
+    if it.predictions is not None:
+        yield _part("predictions", bytes(it.predictions))
     if it.cache:
         yield f"cache: {it.cache}"
 

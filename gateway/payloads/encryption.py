@@ -120,7 +120,7 @@ class Keyring:
 
 
 def bound_to(record_id: str, place: str) -> bytes:
-    """What a payload is bound to; the place is `request`, `response` or `features`."""
+    """What a payload is bound to: `request`, `response`, `features` or `predictions`."""
     return f"{record_id}/{place}".encode()
 
 
@@ -143,14 +143,16 @@ def decrypt_payload(payload: Payload, keys: Keyring, bound: bytes = b"") -> Payl
 
 
 def decrypt_record(record: Record, keys: Keyring) -> Record:
-    """The record with its payloads and features readable."""
+    """The record with its payloads, features and predictions readable."""
     changed: dict[str, object] = {
         place: decrypt_payload(getattr(record, place), keys, bound_to(record.id, place))
         for place in ("request", "response")
     }
-    if record.features is not msgspec.UNSET and is_sealed(bytes(record.features)):
-        sealed = msgspec.json.decode(record.features, type=str)
-        changed["features"] = msgspec.Raw(keys.open(sealed, bound_to(record.id, "features")))
+    for place in ("features", "predictions"):
+        value = getattr(record, place)
+        if value is not msgspec.UNSET and is_sealed(bytes(value)):
+            sealed = msgspec.json.decode(value, type=str)
+            changed[place] = msgspec.Raw(keys.open(sealed, bound_to(record.id, place)))
     return msgspec.structs.replace(record, **changed)
 
 

@@ -83,6 +83,7 @@ class Redactor:
                 max_bytes=0,
                 headers=(),
                 features="",
+                predictions="",
                 redact_pointers=(),
                 redact_headers=(),
                 redact_patterns=patterns,
@@ -97,6 +98,7 @@ class Redactor:
         self._hidden_headers = frozenset(record.redact_headers)
         self._pointers = tuple(map(Pointer, record.redact_pointers))
         self._features = Pointer(record.features) if record.features else None
+        self._predictions = Pointer(record.predictions) if record.predictions else None
         self._patterns = Patterns([RULES[name] for name in record.redact_patterns])
         if "phone" in record.redact_patterns:
             require_phone_numbers()
@@ -160,13 +162,20 @@ class Redactor:
 
     def features(self, body: bytes, bound: bytes = b"") -> bytes | None:
         """The inputs of a prediction as JSON; None there are none, or they are too large."""
-        if self._features is None or len(body) > self.wanted_bytes:
+        return self._part(self._features, body, bound)
+
+    def predictions(self, body: bytes, bound: bytes = b"") -> bytes | None:
+        """What the model answered, likewise."""
+        return self._part(self._predictions, body, bound)
+
+    def _part(self, pointer: Pointer | None, body: bytes, bound: bytes) -> bytes | None:
+        if pointer is None or len(body) > self.wanted_bytes:
             return None
         document = decoded(bytes(body))
         if document is None:
             return None
         self._clean(document)
-        found = self._features.find(document.root)
+        found = pointer.find(document.root)
         if found is None:
             return None
         result = Document(found).encoded()

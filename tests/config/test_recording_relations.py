@@ -109,6 +109,11 @@ def test_sync_that_is_neither_is_wrong(text: str) -> None:
             "in a pointer, `~` is written ~0 and `/` in a name ~1",
         ),
         (
+            {"routes.chat.record": {"predictions": "/rows/*/y"}},
+            "routes.chat.record.predictions",
+            "predictions stand in one place; `*` is for `redact`",
+        ),
+        (
             {"routes.chat.record": {"features": "/rows/*/x"}},
             "routes.chat.record.features",
             "features stand in one place; `*` is for `redact`",

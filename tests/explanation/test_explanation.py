@@ -220,9 +220,16 @@ def test_payloads_are_described_and_never_shown() -> None:
 
 def test_features_confidence_and_arm_are_told() -> None:
     _, text = explained(
-        record(HASH, features=Raw(b'{"age":41}'), confidence=0.8731, assignments=(ROLLOUT,))
+        record(
+            HASH,
+            features=Raw(b'{"age":41}'),
+            predictions=Raw(b"[0.25]"),
+            confidence=0.8731,
+            assignments=(ROLLOUT,),
+        )
     )
     assert '  features {"age":41}' in text.splitlines()
+    assert "  predictions [0.25]" in text.splitlines()
     assert "complete: the model stopped by itself" in text
     assert "its confidence is 0.873" in text
     assert "models: arm candidate of mini-2026, step 2 (bucket 123,456 of a million)" in text

@@ -134,6 +134,7 @@ def test_repaired_request_goes_on_and_the_record_keeps_what_the_client_sent() ->
     [line] = stage.log.lines()
     assert json.loads(line)["request"]["body"]["instances"][0]["amount"] == -1
     assert json.loads(line)["features"] == expected["instances"]
+    assert "predictions" not in json.loads(line)
     stage.assert_settled()
 
 
@@ -255,6 +256,7 @@ def test_repaired_answer_is_what_the_client_gets() -> None:
     assert client.answer().is_whole
     [line] = stage.log.lines()
     assert json.loads(line)["response"]["body"] == {"predictions": [{"score": 7}]}
+    assert json.loads(line)["predictions"] == [{"score": 7}]
     stage.assert_settled()
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from gateway._fast import hash_of
 from gateway.messages import Record
@@ -264,6 +265,61 @@ def test_inputs_of_a_prediction_are_features() -> None:
     _client, server = stage.asked(post("/v2/models/chat/infer", {"inputs": inputs}))
     server.answer({"outputs": []})
     assert json.loads(bytes(recorded(stage).features)) == inputs  # type: ignore[arg-type]
+
+
+def predicted(
+    answer: Any, *fields: str, status: int = 200, how: str = "http", **record: Any
+) -> Stage:
+    """A stage where an answer came to one prediction."""
+    each = {"protocol": how, "url": "http://a.test"}
+    stage = Stage(serving("a", each=each, record={**PLAIN, **record}))
+    path = "/v2/models/chat/infer" if how == "kserve" else "/v1/models/chat:predict"
+    _client, server = stage.asked(post(path, {"inputs": [], "instances": [[1]]}))
+    server.answer(answer, status, *fields)
+    return stage
+
+
+def predictions(stage: Stage) -> Any:
+    return json.loads(bytes(recorded(stage).predictions))  # type: ignore[arg-type]
+
+
+def test_what_a_model_answered_is_predictions() -> None:
+    rows = [{"label": "a", "p": [0.25, 0.75]}]
+    assert predictions(predicted({"predictions": rows})) == rows
+    assert predictions(predicted({"predictions": 7}, payload="none")) == 7
+    assert predictions(predicted({"r": [0.5, 1]}, predictions="/r/0")) == 0.5
+    tensors = [{"name": "y", "shape": [1], "data": [0.5]}]
+    assert predictions(predicted({"outputs": tensors}, how="kserve")) == tensors
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        predicted({"other": 1}),
+        predicted({"predictions": "x" * 70_000}),
+        predicted({"predictions": 1, "other": "x" * 140_000}),
+        predicted({"predictions": 1}, status=404),
+        predicted({"predictions": 1}, "content-encoding: gzip"),
+        predicted([]),
+    ],
+    ids=["elsewhere", "too long", "in too long a body", "an error", "encoded", "no object"],
+)
+def test_what_is_no_whole_prediction_is_none(stage: Stage) -> None:
+    assert recorded(stage).predictions is UNSET
+
+
+def test_what_kserve_says_of_a_model_is_no_prediction() -> None:
+    stage = Stage(serving("a", each={"protocol": "kserve", "url": "http://a.test"}, record=PLAIN))
+    _client, server = stage.asked(b"GET /v2/models/chat HTTP/1.1\r\nhost: g\r\n\r\n")
+    server.answer({"name": "chat", "outputs": [{"name": "y", "shape": [1]}]})
+    assert recorded(stage).predictions is UNSET
+
+
+def test_predictions_are_cleaned_like_bodies() -> None:
+    rows = [{"who": "ann@example.org"}]
+    assert predictions(predicted({"predictions": rows})) == rows
+    stage = predicted({"predictions": rows}, redact={"patterns": ["email"]})
+    assert predictions(stage) == [{"who": "[redacted:email]"}]
 
 
 def test_headers_are_kept_by_name_and_credentials_never() -> None:

@@ -84,6 +84,16 @@ def held(stage: Stage) -> int:
 # when
 
 
+def test_a_copy_has_its_own_predictions() -> None:
+    stage = staged(record={"payload": "none", "predictions": "/by"})
+    answered(stage)
+    served(stage, NEW, {"by": "new"})
+    assert [bytes(record.predictions) for record in stage.log.records()] == [b'"old"']  # type: ignore[arg-type]
+    record, _comparison = copy(stage)
+    assert bytes(record.predictions) == b'"new"'  # type: ignore[arg-type]
+    stage.end()
+
+
 def test_nothing_is_copied_before_the_client_has_its_answer() -> None:
     stage = staged()
     client, server = stage.asked()

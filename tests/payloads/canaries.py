@@ -49,6 +49,7 @@ def record_plan(**changes: Any) -> RecordPlan:
         "max_bytes": 64 * 1024,
         "headers": (),
         "features": "",
+        "predictions": "",
         "redact_pointers": (),
         "redact_headers": (),
         "redact_patterns": EVERY_PATTERN,

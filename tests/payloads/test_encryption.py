@@ -31,10 +31,12 @@ BODY = b'{"model":"chat","n":1}'
 
 
 def sealed_record(**payload: Any) -> Record:
-    made = redactor(KEY, features="/n", redact_patterns=())
+    made = redactor(KEY, features="/n", predictions="/model", redact_patterns=())
     line = made.payload(BODY, JSON, len(BODY), True, bound_to("r1", "request"))
     features = made.features(BODY, bound_to("r1", "features"))
+    predictions = made.predictions(BODY, bound_to("r1", "predictions"))
     assert features is not None
+    assert predictions is not None
     return Record(
         v=1,
         id="r1",
@@ -52,6 +54,7 @@ def sealed_record(**payload: Any) -> Record:
         request=msgspec.json.decode(line, type=Payload),
         response=Payload(bytes=3),
         features=msgspec.Raw(features),
+        predictions=msgspec.Raw(predictions),
     )
 
 
@@ -79,6 +82,7 @@ def test_record_is_read_back() -> None:
     record = decrypt_record(sealed_record(), Keyring([KEY]))
     assert bytes(record.request.body) == BODY  # type: ignore[arg-type]
     assert bytes(record.features) == b"1"  # type: ignore[arg-type]
+    assert bytes(record.predictions) == b'"chat"'  # type: ignore[arg-type]
     assert record.response == Payload(bytes=3)
     assert decrypt_record(record, Keyring([])) == record
 

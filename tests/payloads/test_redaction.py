@@ -277,6 +277,14 @@ def test_features_that_are_not_there_or_too_large_are_none(body: bytes) -> None:
     assert redactor().features(b'{"inputs": 1}') is None
 
 
+def test_predictions_are_cleaned_and_bound_to_their_place() -> None:
+    made = redactor(predictions="/outputs", redact_pointers=("/outputs/0/who",))
+    body = b'{"outputs": [{"who": 1, "y": 0.5}], "inputs": 1}'
+    assert made.predictions(body) == b'[{"who":"[redacted]","y":0.5}]'
+    assert made.features(body) is None
+    assert redactor(predictions="/outputs").predictions(b"[1]") is None
+
+
 def test_names_of_members_in_features_are_cleaned() -> None:
     made = redactor(features="/inputs", redact_patterns=("email",))
     assert made.features(b'{"inputs": {"ann@example.org": 1}}') == b'{"[redacted:email]":1}'
