@@ -38,6 +38,8 @@ KINDS = {
     "unseen": "new_category",
     "violation": "type_changed",
     "zero": "sentinel",
+    "under": "out_of_range",
+    "over": "out_of_range",
 }
 
 Route = Annotated[str, typer.Argument(help="Whose values.")]

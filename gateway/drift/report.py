@@ -38,6 +38,8 @@ _QUALITY_WORDS = {
     "unseen": "categories the reference never had",
     "violation": "of another type",
     "zero": "zero",
+    "under": "below all that the reference had",
+    "over": "above all that the reference had",
 }
 _LEAST_P = 1e-300
 _SPARKS = "▁▂▃▄▅▆▇█"

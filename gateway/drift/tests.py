@@ -3,8 +3,8 @@
 Each test has a statistic, a p-value from its null at these sample sizes, and an effect: what
 is left of the statistic when what chance gives is taken away. A field drifts where one of
 its tests is significant, the family of all fields taken into account, and that test's effect
-is large. Shares of what is no value (null, NaN, unseen, of another type) and of zeros are
-tested on their own, exactly.
+is large. Shares of what is no value (null, NaN, unseen, of another type), of zeros and
+of numbers outside the reference's range are tested on their own, exactly.
 
 Cells are pooled by the reference until ten are expected in each, so that small windows are
 tested on few cells and large ones on all.
@@ -40,7 +40,8 @@ NUMERIC: tuple[Test, ...] = ("psi", "ks", "wasserstein")
 NAMED: tuple[Test, ...] = ("psi", "chi_square", "l_infinity")
 EMBEDDING: tuple[Test, ...] = ("mmd",)
 NAMED_KINDS = {"category", "boolean"}
-QUALITIES = (*SPECIALS, "zero")  # shares that are tested on their own
+# Shares that are tested on their own; `under` and `over` all that the reference had.
+QUALITIES = (*SPECIALS, "zero", "under", "over")
 
 LEAST = 50  # values of each sample: below it no test is made
 POOLINGS = 256  # kept
@@ -57,7 +58,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     chi_square: float = 0.1  # in units of PSI
     l_infinity: float = 0.1  # of one category's share
     mmd: float = 0.005  # of the reference's spread in feature space
-    share: float = 0.01  # of null, NaN, unseen, another type, zero
+    share: float = 0.01  # of null, NaN, unseen, another type, zero, out of range
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -316,8 +317,7 @@ class Battery:
             self._groups.append(_Embeddings(embeddings))
         self._empty = [Profile(one.field) for one in (*ordered, *categories, *embeddings)]
         self._order = [one.field.name for one in self._empty]
-        self._cells = _quality_cells(self._empty)
-        self._lack_zero = np.flatnonzero(self._cells[:, -1] < 0)
+        self._begins, self._ends = _quality_cells(self._empty)
         self._starts = np.cumsum([0, *(one.field.cells for one in self._empty)])[:-1]
         self._then, self._rows = self._shares(
             _joined([reference[name] for name in self._order]),
@@ -366,13 +366,12 @@ class Battery:
 
     def _shares(self, counts: Counts) -> tuple[Floats, Floats]:
         """(how many of each quality, of how many rows) by field."""
-        held = counts[self._cells].astype(np.float64)
-        if self._lack_zero.size:
-            held[self._lack_zero, -1] = 0.0
+        running = _running(counts)
+        held = np.subtract(running[self._ends], running[self._begins], dtype=np.float64)
         return held, np.add.reduceat(counts, self._starts)
 
     def _changed(self, counts: Counts, alpha: float, control: Control) -> tuple[Finding, ...]:
-        """Shares of what is no value, and of zeros, that are unlike the reference's."""
+        """Shares of what is no value, zero or out of range that are unlike the reference's."""
         now, m = self._shares(counts)
         then, n = self._then, self._rows
         both = now + then
@@ -426,16 +425,20 @@ def _adjusted_parts(outcomes: Sequence[Outcome], control: Control) -> list[Float
     return np.split(whole, np.cumsum([one.p.size for one in outcomes])[:-1])
 
 
-def _quality_cells(profiles: Sequence[Profile]) -> NDArray[np.intp]:
-    """Where the counts of each field's qualities are; -1 where it has none."""
-    cells: list[list[int]] = []
+def _quality_cells(profiles: Sequence[Profile]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(first cell, cell behind the last) of each field's qualities; none where both are alike."""
+    begins: list[list[int]] = []
+    ends: list[list[int]] = []
     first = 0
     for one in profiles:
-        zero = first + one.field.zero_bin if one.field.zero_bin >= 0 else -1
-        behind = first + one.field.bins
-        cells.append([*range(behind, behind + len(SPECIALS)), zero])
-        first += one.field.cells
-    return np.array(cells)
+        field, zero = one.field, one.field.zero_bin
+        behind = first + field.bins
+        under, over = field.outer_bins if field.is_ordered else (0, 0)
+        specials = range(behind, behind + len(SPECIALS))
+        begins.append([*specials, first + max(zero, 0), first, behind - over])
+        ends.append([*(at + 1 for at in specials), first + zero + 1, first + under, behind])
+        first += field.cells
+    return np.array(begins), np.array(ends)
 
 
 def adjusted(p: Floats, control: Control) -> Floats:

@@ -10,6 +10,7 @@ Rule: a Field never changes; profiles of another one do not add up with this one
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
@@ -98,6 +99,16 @@ class Field(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         return self.edges.index(LEAST_ABOVE_ZERO) if LEAST_ABOVE_ZERO in self.edges else -1
 
     @cached_property
+    def outer_bins(self) -> tuple[int, int]:
+        """How many bins are below all of the reference, and how many above."""
+        above = math.nextafter(self.high, math.inf)
+        has_below, has_above = self.low in self.edges, above in self.edges
+        return (
+            self.edges.index(self.low) + 1 if has_below else 0,
+            len(self.edges) - self.edges.index(above) if has_above else 0,
+        )
+
+    @cached_property
     def words(self) -> tuple[Words, NDArray[np.intp]]:
         """The categories' hashes, rising, and the bin of each."""
         hashes = np.array([hash_of(name.encode()) for name in self.categories], np.uint64)
@@ -135,8 +146,11 @@ def numeric_field(name: str, values: Floats, *, kind: Kind = "numeric", bins: in
 
 
 def _edges(finite: Floats, bins: int) -> tuple[float, ...]:
-    """Quantiles of the reference and both edges of zero; of few values both edges of each."""
-    wanted = max(bins - 3, 1)
+    """Quantiles of the reference, its range and both edges of zero; of few values both of each.
+
+    What is below all of the reference, or above, is in bins of its own: the outermost.
+    """
+    wanted = max(bins - 5, 1)
     distinct = np.unique(finite)
     if distinct.size <= wanted // 2:
         # Why both: what lies between two of them would count as the lower one.
@@ -145,7 +159,8 @@ def _edges(finite: Floats, bins: int) -> tuple[float, ...]:
         if distinct.size > wanted:
             ranks = np.arange(1, wanted + 1) / (wanted + 1)
             distinct = np.unique(np.quantile(finite, ranks, method="inverted_cdf"))
-        edges = distinct[distinct > finite[0]]
+        inside = distinct[distinct > finite[0]]
+        edges = np.concatenate([finite[:1], inside, np.nextafter(finite[-1:], np.inf)])
     return tuple(np.unique([*edges, 0.0, LEAST_ABOVE_ZERO]).tolist())
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from gateway.drift.tests import Battery, Limits
+from gateway.profiles.profile import Profile
 from gateway.profiles.reference import from_arrays
 from gateway.statistics import distances
 from tests.drift.samples import Floats, profiles_of, reference_of
@@ -252,3 +253,19 @@ def test_all_kinds_are_looked_at_together() -> None:
     verdict = battery.look(now, 0.01)
     assert verdict.drifting == {"c", "e"}
     assert verdict.findings()[0].is_drift
+
+
+@pytest.mark.parametrize(
+    "low, value, test", [(5.0, -1.0, "under"), (5.0, 1.0, "under"), (-90.0, 500.0, "over")]
+)
+def test_values_outside_of_all_that_the_reference_had_are_told(
+    low: float, value: float, test: str
+) -> None:
+    then = np.random.default_rng(3).uniform(low, low + 80.0, 5000)
+    reference = from_arrays({"x": then})
+    field = reference.profiles["x"].field
+    now = Profile(field)
+    now.update(np.where(np.arange(2000) % 40 == 0, value, then[:2000]))
+    verdict = Battery(reference.profiles).look({"x": now}, 0.001)
+    assert verdict.broken == {"x": (test,)}
+    assert verdict.qualities[0].statistic == 1 / 40
