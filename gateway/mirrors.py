@@ -20,11 +20,12 @@ import msgspec
 from msgspec import Struct
 
 from gateway.config import Config
+from gateway.config.document import rollout_hash
 from gateway.config.rollouts import Compare, Rollout, Shadow
 from gateway.config.schema import Route
 from gateway.messages import Delivery
 from gateway.plan import BackendPlan, ComparePlan, ShadowPlan
-from gateway.variants import CHAMPION, rollout_hash, rollouts_of
+from gateway.variants import CHAMPION, rollouts_of
 
 SWITCH = "feature.shadow"
 PPM = 1_000_000

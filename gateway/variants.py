@@ -23,8 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.config import Config
-from gateway.config.document import hash_of, parse_rollout
-from gateway.config.effective import plain
+from gateway.config.document import parse_rollout, rollout_hash
 from gateway.config.rollouts import Arm, Audience, Condition, Rollout
 from gateway.config.schema import Route, WeightedBackend
 from gateway.errors import ConfigError, Problem
@@ -59,11 +58,6 @@ class _Standing(Struct, frozen=True, kw_only=True):
     name: str
     rollout: Rollout
     standing: Standing
-
-
-def rollout_hash(rollout: Rollout) -> str:
-    """Names a declaration; 64 hexadecimal digits."""
-    return hash_of(plain(rollout))
 
 
 def rollouts_of(config: Config, delivery: Delivery) -> dict[str, Rollout]:

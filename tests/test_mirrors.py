@@ -6,10 +6,10 @@ import pytest
 
 from gateway.compiler import compile_plan, places_of
 from gateway.config import Document, parse
+from gateway.config.document import rollout_hash
 from gateway.messages import Delivery, Standing
 from gateway.mirrors import PPM
 from gateway.plan import Plan, ShadowPlan
-from gateway.variants import rollout_hash
 
 TEXT = """
 backends:

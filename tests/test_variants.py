@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from gateway.compiler import compile_plan, plan_hash
 from gateway.config import Document, parse
-from gateway.config.document import parse_rollout
+from gateway.config.document import parse_rollout, rollout_hash
 from gateway.config.rollouts import Arm, Rollout
 from gateway.config.units import Share
 from gateway.errors import ConfigError
 from gateway.messages import Delivery, HeaderMatch, Standing
 from gateway.plan import RoutePlan
-from gateway.variants import PPM, rollout_hash, slots_of
+from gateway.variants import PPM, slots_of
 
 TEXT = """
 backends:

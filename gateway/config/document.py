@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.config import relations, source
+from gateway.config.effective import plain
 from gateway.config.problems import Problems
 from gateway.config.rollouts import Rollout
 from gateway.config.salvage import salvage
@@ -88,6 +89,11 @@ def parse_rollout(text: str, path: str = "rollout") -> Rollout:
     if rollout is None or problems.found:
         raise ConfigError(tuple(problems.found))
     return rollout
+
+
+def rollout_hash(rollout: Rollout) -> str:
+    """Names a declaration; 64 hexadecimal digits."""
+    return hash_of(plain(rollout))
 
 
 def _broken_relations(root: Node, problems: Problems) -> tuple[Problem, ...]:

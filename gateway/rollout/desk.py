@@ -22,6 +22,7 @@ from typing import get_args
 from msgspec.structs import replace
 
 from gateway.config import Document
+from gateway.config.document import rollout_hash
 from gateway.config.rollouts import Rollout
 from gateway.errors import GatewayError, IllegalTransition, UnknownRollout
 from gateway.messages import Delivery
@@ -34,7 +35,7 @@ from gateway.rollout.decisions import Decision, Entry, opened
 from gateway.rollout.ledger import Ledger, Tell
 from gateway.rollout.machine import Move, State
 from gateway.rollout.parts import Changed, Figures, Gateway, Judge, Store, Witness
-from gateway.rollout.standing import delivery_of, is_moved, spec_hash
+from gateway.rollout.standing import delivery_of, is_moved
 from gateway.rollout.verdict import Value
 from gateway.rollout.views import ArmView as ArmView
 from gateway.rollout.views import View as View
@@ -474,7 +475,7 @@ class Desk:
         self._document = document
 
     def _take_in_one(self, name: str, rollout: Rollout) -> None:
-        case, hash_ = self._ledger.cases.get(name), spec_hash(rollout)
+        case, hash_ = self._ledger.cases.get(name), rollout_hash(rollout)
         if case is None:
             case = self._ledger.open(rollout, machine.declared(name, hash_, self._clock.now_ms()))
         elif case.state.spec_hash != hash_ or case.kept.is_gone or case.source == "hand":
@@ -523,7 +524,7 @@ class Desk:
             raise IllegalTransition(f"Rollout {name} is {phase}; abort or undo it first.")
         if sum(case.source == "hand" for case in self._ledger.cases.values()) >= MOST_BY_HAND:
             raise IllegalTransition(f"There are {MOST_BY_HAND} rollouts by hand; use a known name.")
-        hash_ = spec_hash(rollout)
+        hash_ = rollout_hash(rollout)
         first = machine.declared(name, hash_, self._clock.now_ms())
         return self._ledger.open(rollout, self._next(known, hash_) if known else first, text)
 

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.config.document import hash_of
 from gateway.config.effective import plain
 from gateway.config.rollouts import Rollout
 from gateway.messages import Delivery, Standing
@@ -36,11 +35,6 @@ class Case(Struct, frozen=True, kw_only=True):
     def is_standing(self) -> bool:
         """Whether workers know of it."""
         return standing_of(self.state, self.rollout) is not None
-
-
-def spec_hash(rollout: Rollout) -> str:
-    """Names a declaration, the same as the compiler does."""
-    return hash_of(plain(rollout))
 
 
 def spec_text(rollout: Rollout) -> str:

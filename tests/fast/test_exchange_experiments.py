@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.bucketing import bucket_of
-from gateway.config.document import parse
+from gateway.config.document import parse, rollout_hash
 from gateway.messages import Delivery, HeaderMatch, Standing
-from gateway.variants import PPM, rollout_hash
+from gateway.variants import PPM
 from tests.support.messages import chat
 from tests.support.stage import Settings, Stage, serving
 

@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.config.document import parse_rollout
+from gateway.config.document import parse_rollout, rollout_hash
 from gateway.errors import ConfigError, IllegalTransition, StateError, UnknownRollout
 from gateway.messages import Delivery, Standing
 from gateway.rollout import desk as desk_module
 from gateway.rollout.decisions import verify
-from gateway.rollout.standing import spec_hash
-from gateway.variants import rollout_hash
 from tests.rollout.world import ONE, PPM, Killed, World
 
 MakeWorld = Callable[..., World]
@@ -131,7 +129,7 @@ async def test_decision_holds_what_it_was_made_of(make_world: MakeWorld) -> None
     ]
     assert decision.periods[-1].evidence.arm("challenger").answered == 200
     assert decision.weights == {"challenger": 50_000}
-    assert decision.spec_hash == spec_hash(parse_rollout(decision.spec))
+    assert decision.spec_hash == rollout_hash(parse_rollout(decision.spec))
     assert (decision.plan_before, decision.plan_after) == ("plan-2", "plan-3")
     assert decision.propagation_ms == pytest.approx(12, abs=0.01)
     verify(world.desk.decisions())

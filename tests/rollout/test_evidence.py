@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.compiler import compile_plan
 from gateway.config import parse
+from gateway.config.document import rollout_hash
 from gateway.config.rollouts import Gate
 from gateway.config.units import Share
 from gateway.errors import OUTCOMES
@@ -29,7 +30,6 @@ from gateway.rollout.counts import (
     lower_edge,
 )
 from gateway.rollout.evidence import Account, Witness, point_of, read
-from gateway.variants import rollout_hash
 from tests.rollout.cases import counts, rollout_of
 
 TEXT = {
