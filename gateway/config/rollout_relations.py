@@ -13,10 +13,10 @@ Knows metrics by name only: `rollout.metrics` has the table, and a test compares
 from __future__ import annotations
 
 import re
-import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from gateway.config import windows
 from gateway.config.flag_relations import check_audience_names, check_conditions
 from gateway.config.problems import meant
 from gateway.config.recording_relations import is_credential_header
@@ -55,12 +55,6 @@ _UNIT = re.compile(
     rf"request|user|key|client|session|header:{_FIELD_NAME}|pointer:(/.*)?", re.ASCII
 )
 _SCORE = re.compile(r"feedback\.score\.\S{1,128}")
-_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-_WINDOW = re.compile(
-    rf"(?:daily|\*|{_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*)\s+"
-    r"(\d\d):(\d\d)-(\d\d):(\d\d)(?:\s+(\S+))?",
-    re.ASCII | re.IGNORECASE,
-)
 
 
 class Findings(Protocol):
@@ -507,28 +501,10 @@ def _check_gate_numbers(gate: Gate, path: str, found: Findings) -> None:
 
 def _check_pace(rollout: Rollout, path: str, found: Findings) -> None:
     for index, text in enumerate(rollout.windows):
-        fault = window_fault(text)
+        fault = windows.fault(text)
         if fault:
             found.wrong(fault, f"{path}.windows[{index}]")
     shortest = rollout.minimum.time
     if 0 < rollout.deadline < shortest:
         message = f"the deadline is before the end of a step, which takes {Duration(shortest)}"
         found.wrong(message, f"{path}.deadline")
-
-
-def window_fault(text: str) -> str:
-    """What is wrong with a window; "" if nothing is."""
-    match = _WINDOW.fullmatch(text.strip())
-    if match is None:
-        return "expected days, hours and a zone, such as `Mon-Fri 09:00-17:00 Europe/Berlin`"
-    hours: list[Any] = [int(part) for part in match.groups()[:4]]
-    begin, end = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
-    if max(hours[1], hours[3]) > 59 or max(begin, end) > 24 * 60:
-        return "expected a time of the day, from 00:00 to 24:00"
-    if begin in {end, 24 * 60}:
-        return "this window has no length; 00:00-24:00 is the whole day"
-    try:
-        zoneinfo.ZoneInfo(match[5] or "UTC")
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return f"`{match[5]}` is no time zone, such as Europe/Berlin"
-    return ""

@@ -1,7 +1,5 @@
 """Windows: when weight may rise, such as `Mon-Fri 09:00-17:00 Europe/Berlin`.
 
-    WINDOW = DAYS " " HH:MM "-" HH:MM [" " ZONE]      DAYS = Mon | Mon-Fri | Mon,Wed,Fri | daily
-
 The clock on the wall of that zone decides, so that 09:00 is 09:00 in summer and in winter:
 an hour that is skipped is in no window, one that comes twice is in it twice. The end is
 not included; an end before the beginning is on the next day. Without a zone it is UTC.
@@ -11,7 +9,6 @@ Rule: several windows are one: any of them will do; none at all is always.
 
 from __future__ import annotations
 
-import re
 import zoneinfo
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,11 +16,9 @@ from typing import Self
 
 from msgspec import Struct
 
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-EXPECTED = "expected days, hours and a zone, such as `Mon-Fri 09:00-17:00 Europe/Berlin`"
-MINUTE_S, DAY_MINUTES = 60, 24 * 60
+from gateway.config.windows import read
+
 LOOK_AHEAD_DAYS = 8
-_SHAPE = re.compile(r"(\S+)\s+(\d\d):(\d\d)-(\d\d):(\d\d)(?:\s+(\S+))?", re.ASCII)
 
 
 class Window(Struct, frozen=True):
@@ -37,18 +32,10 @@ class Window(Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Self:
         """ValueError with a sentence where it is none."""
-        match = _SHAPE.fullmatch(text.strip())
-        if match is None:
-            raise ValueError(f"`{text}`: {EXPECTED}")
-        begin, end = _minutes(match[2], match[3], text), _minutes(match[4], match[5], text)
-        if begin in {end, DAY_MINUTES}:
-            raise ValueError(f"`{text}`: it has no length; 00:00-24:00 is the whole day")
-        zone = match[6] or "UTC"
         try:
-            zoneinfo.ZoneInfo(zone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"`{text}`: `{zone}` is no time zone, such as Europe/Berlin") from None
-        return cls(_days(match[1], text), begin, end, zone)
+            return cls(*read(text))
+        except ValueError as error:
+            raise ValueError(f"`{text}`: {error}") from None
 
     def is_open(self, at: datetime) -> bool:
         local = at.astimezone(zoneinfo.ZoneInfo(self.zone))
@@ -98,27 +85,3 @@ def opening(windows: Sequence[Window], at_s: float) -> str:
     soonest = min(windows, key=lambda window: window.opens(at))
     local = soonest.opens(at).astimezone(zoneinfo.ZoneInfo(soonest.zone))
     return f"Weight may rise again on {local:%a %Y-%m-%d at %H:%M} {soonest.zone}."
-
-
-def _minutes(hours: str, minutes: str, text: str) -> int:
-    total = int(hours) * 60 + int(minutes)
-    if int(minutes) > 59 or total > DAY_MINUTES:
-        raise ValueError(f"`{text}`: {hours}:{minutes} is no time of the day")
-    return total
-
-
-def _days(word: str, text: str) -> frozenset[int]:
-    if word.lower() in {"daily", "*"}:
-        return frozenset(range(7))
-    found: set[int] = set()
-    for part in word.split(","):
-        first, _, last = part.partition("-")
-        begin, end = _day(first, text), _day(last or first, text)
-        found.update((begin + number) % 7 for number in range((end - begin) % 7 + 1))
-    return frozenset(found)
-
-
-def _day(word: str, text: str) -> int:
-    if word.capitalize() not in DAYS:
-        raise ValueError(f"`{text}`: `{word}` is no day, such as {', '.join(DAYS)}")
-    return DAYS.index(word.capitalize())
