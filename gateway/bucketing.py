@@ -27,8 +27,7 @@ import hashlib
 from collections.abc import Callable
 
 from gateway._fast import hash_of
-
-PPM = 1_000_000
+from gateway.plan import PPM
 
 _WORD = 0xFFFFFFFF
 _SHARDS = 10_000
@@ -40,11 +39,6 @@ _SHA1_MOST = (1 << 4 * _SHA1_DIGITS) - 1
 def bucket_of(unit: bytes, salt: str, hash: str = "xxh3") -> int:  # noqa: A002  the schema's word
     """The unit's bucket, 0 … 999,999."""
     return _BUCKETS[hash](unit, salt.encode())
-
-
-def range_of(start_ppm: int, until_ppm: int, weight_ppm: int) -> tuple[int, int]:
-    """The first `weight_ppm` of a part of the buckets, as (first, one past the last)."""
-    return start_ppm, start_ppm + (until_ppm - start_ppm) * weight_ppm // PPM
 
 
 def _xxh3(unit: bytes, salt: bytes) -> int:

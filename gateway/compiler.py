@@ -53,6 +53,7 @@ from gateway.messages import Delivery, Places
 from gateway.mirrors import Mirrors
 from gateway.plan import (
     CAPABILITIES,
+    PPM,
     AdaptivePlan,
     BackendPlan,
     BreakerPlan,
@@ -439,7 +440,7 @@ def _replay_bytes(route: Route) -> int:
 def _record(record: Recording, protocol: str, log: Log) -> RecordPlan:
     return RecordPlan(
         payload=record.payload,
-        sample_ppm=round(float(record.sample) * 1_000_000),
+        sample_ppm=round(float(record.sample) * PPM),
         max_bytes=int(record.max),
         headers=tuple(header.lower() for header in record.headers),
         features=record.features or _FEATURES.get(protocol, ""),

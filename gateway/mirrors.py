@@ -24,11 +24,10 @@ from gateway.config.document import rollout_hash
 from gateway.config.rollouts import Compare, Rollout, Shadow
 from gateway.config.schema import Route
 from gateway.messages import Delivery
-from gateway.plan import BackendPlan, ComparePlan, ShadowPlan
+from gateway.plan import PPM, BackendPlan, ComparePlan, ShadowPlan
 from gateway.variants import CHAMPION, rollouts_of
 
 SWITCH = "feature.shadow"
-PPM = 1_000_000
 _NANO = 1_000_000_000
 
 RowKey = tuple[str, str]  # route, and backend as copies see it

@@ -21,6 +21,8 @@ from msgspec import Struct
 
 from gateway.config.watching import Contract
 
+PPM = 1_000_000  # shares are parts per million
+
 # Bits of BackendPlan.capabilities and of what a request needs.
 CAPABILITIES: dict[str, int] = {
     name: 1 << bit

@@ -14,6 +14,7 @@ from msgspec import Struct
 from gateway.config import Config, Document, Duration, Share, Size
 from gateway.plan import (
     CAPABILITIES,
+    PPM,
     BackendPlan,
     BreakerPlan,
     FallbackPlan,
@@ -99,7 +100,7 @@ def _route_options(route: RoutePlan, plan: Plan) -> Facts:
         "too long": _names(route.larger_context, plan),
         "filtered": _names(route.content_filter, plan),
         "copied to": ", ".join(
-            f"{one.name} ({Share(one.sample_ppm / 1_000_000)})" for one in route.shadows
+            f"{one.name} ({Share(one.sample_ppm / PPM)})" for one in route.shadows
         ),
         "sticky by": route.sticky,
         "exploration": route.exploration and str(Share(route.exploration)),

@@ -28,8 +28,8 @@ from typing import Any
 
 import re2  # type: ignore[import-untyped]  # no stubs exist
 
-from gateway.bucketing import PPM, bucket_of
-from gateway.plan import AudiencePlan, ConditionPlan
+from gateway.bucketing import bucket_of
+from gateway.plan import PPM, AudiencePlan, ConditionPlan
 
 Look = Callable[[str], object]
 Value = str | float | bool

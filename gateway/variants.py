@@ -28,13 +28,12 @@ from gateway.config.rollouts import Arm, Audience, Condition, Rollout
 from gateway.config.schema import Route, WeightedBackend
 from gateway.errors import ConfigError, Problem
 from gateway.messages import Delivery, Standing
-from gateway.plan import ArmPlan, AudiencePlan, ConditionPlan, DrawPlan, LayerPlan, TargetsPlan
+from gateway.plan import PPM, ArmPlan, AudiencePlan, ConditionPlan, DrawPlan, LayerPlan, TargetsPlan
 
 CHAMPION = "champion"
 FORCED = "forced"  # behind an arm's name: given by header or list, no evidence
 MOST_VARIANTS = 64  # of one route
 MOST_LAYERS = 4
-PPM = 1_000_000
 
 
 class Variant(Struct, frozen=True, kw_only=True):

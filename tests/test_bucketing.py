@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from gateway.bucketing import (
     HASHES,
-    PPM,
     bucket_of,
     fnv1a_32,
     md5_shard,
     murmur3_32,
-    range_of,
 )
+from gateway.config.rollouts import Arm, Rollout
 from gateway.config.rollouts import Hash as DeclaredHash
 from gateway.flags.splits import part_at, split_of
+from gateway.plan import PPM
+from gateway.variants import slots_of
 
 UNITS = 20_000
 SALTS = ("chat", "chat-2", "search")
@@ -222,8 +223,9 @@ def test_one_fnv_alone_would_not_pass() -> None:
 def test_raising_a_share_moves_nobody_out(hash_name: str) -> None:
     buckets = drawn(hash_name, "chat", "counted", 2000)
     inside: set[int] = set()
+    rollout = Rollout(route="chat", arms={"new": Arm()})
     for weight in (0, 10_000, 50_000, 250_000, 500_000, 1_000_000):
-        first, end = range_of(0, PPM, weight)
+        ((first, end),), _champions, _held = slots_of(rollout, {"new": weight})
         now = set(np.flatnonzero((first <= buckets) & (buckets < end)).tolist())
         assert inside <= now
         inside = now

@@ -8,8 +8,7 @@ from gateway.compiler import compile_plan, places_of
 from gateway.config import Document, parse
 from gateway.config.document import rollout_hash
 from gateway.messages import Delivery, Standing
-from gateway.mirrors import PPM
-from gateway.plan import Plan, ShadowPlan
+from gateway.plan import PPM, Plan, ShadowPlan
 
 TEXT = """
 backends:

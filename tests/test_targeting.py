@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bucketing import PPM, bucket_of
+from gateway.bucketing import bucket_of
 from gateway.config.rollouts import Operator
-from gateway.plan import AudiencePlan, ConditionPlan
+from gateway.plan import PPM, AudiencePlan, ConditionPlan
 from gateway.targeting import LONGEST_TEXT, OPERATORS, holds, is_in, matches
 
 

@@ -15,8 +15,8 @@ from gateway.config.rollouts import Arm, Rollout
 from gateway.config.units import Share
 from gateway.errors import ConfigError
 from gateway.messages import Delivery, HeaderMatch, Standing
-from gateway.plan import RoutePlan
-from gateway.variants import PPM, slots_of
+from gateway.plan import PPM, RoutePlan
+from gateway.variants import slots_of
 
 TEXT = """
 backends:

@@ -10,9 +10,9 @@ import msgspec
 from gateway.config import Config
 from gateway.config.flag_relations import kind_of
 from gateway.config.rollouts import Flag, SplitRule
-from gateway.flags.splits import PPM, Parts, split_of
+from gateway.flags.splits import Parts, split_of
 from gateway.messages import Delivery
-from gateway.plan import DrawPlan, FlagPlan, SplitRulePlan
+from gateway.plan import PPM, DrawPlan, FlagPlan, SplitRulePlan
 from gateway.variants import audience_plan, condition_plan
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-PPM = 1_000_000
+from gateway.plan import PPM
 
 Parts = tuple[tuple[str, int], ...]  # (name, the bucket before which it ends)
 

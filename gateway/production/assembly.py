@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway.plan import PPM
 from gateway.production.answer import Before, InProduction, Since, Window
 from gateway.production.figures import Span, Tally, difference
 from gateway.production.moments import stamp
-from gateway.production.outline import CHALLENGER, PPM, expanded
+from gateway.production.outline import CHALLENGER, expanded
 from gateway.production.standing import RouteStanding, Standing
 from gateway.production.timeline import Stretch
 from gateway.production.versions import version_in_force

@@ -25,7 +25,6 @@ from gateway.messages import Delivery
 
 ROLES = ("candidate", "challenger", "larger_context", "content_filter", "fallback")
 CHALLENGER = "challenger"  # of a rollout; its weight is parts per million of the requests
-PPM = 1_000_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}", re.ASCII)

@@ -17,6 +17,8 @@ from typing import Any, Self
 
 from msgspec import Struct, field
 
+from gateway.plan import PPM
+
 CHAMPION = "champion"
 FINISHES = ("none", "stop", "length", "tools", "filter", "other")  # the board's order
 
@@ -186,8 +188,8 @@ class Period(Struct, kw_only=True, omit_defaults=True):
     def share(self, arm: str) -> float:
         """The part of the units that the arm gets, 0 to 1."""
         if arm == CHAMPION:
-            return max(1.0 - sum(self.weights.values()) / 1_000_000, 0.0)
-        return self.weights.get(arm, 0) / 1_000_000
+            return max(1.0 - sum(self.weights.values()) / PPM, 0.0)
+        return self.weights.get(arm, 0) / PPM
 
 
 def above(histogram: Mapping[int, int], bucket: int) -> int:

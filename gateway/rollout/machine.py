@@ -31,6 +31,7 @@ from msgspec.structs import replace
 
 from gateway.config.rollouts import Analysis, Pause, Rollout
 from gateway.errors import IllegalTransition
+from gateway.plan import PPM
 from gateway.rollout.counts import CHAMPION
 from gateway.rollout.states import BEFORE_FIRST as BEFORE_FIRST
 from gateway.rollout.states import ENDED as ENDED
@@ -54,7 +55,6 @@ from gateway.rollout.states import State as State
 from gateway.rollout.states import Verb as Verb
 from gateway.rollout.states import Wait as Wait
 from gateway.rollout.steps import (
-    PPM,
     PPM_PER_PERCENT,
     SECOND_NS,
     headers_of,

@@ -24,6 +24,7 @@ from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from gateway.config.rollouts import Gate, Rollout
+from gateway.plan import PPM
 from gateway.rollout.comparisons import LATE, Side
 from gateway.rollout.counts import (
     CHAMPION,
@@ -41,7 +42,6 @@ from gateway.statistics.events import log_e_array, log_e_in_turn
 from gateway.statistics.sequences import log_e_of, mixture_time, steadied
 
 FIRST_TICK_S, LONGEST_TICK_S, GROWTH = 0.5, 60.0, 0.01
-PPM = 1_000_000
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]

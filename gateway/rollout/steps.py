@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from gateway.config.rollouts import HeaderRoute, Rollout, Step
 from gateway.config.units import Duration
 from gateway.messages import HeaderMatch
+from gateway.plan import PPM
 
-PPM = 1_000_000
 PPM_PER_PERCENT = PPM // 100
 NS_PER_MS, SECOND_NS = 10**6, 10**9
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from gateway.plan import PPM
 from gateway.rollout.cases import Case, Source
 from gateway.rollout.counts import CHAMPION, ArmCounts
 from gateway.rollout.machine import Phase, Verb, Wait, possible
 from gateway.rollout.standing import edit_of
-from gateway.rollout.steps import PPM, PPM_PER_PERCENT, step_in_words
+from gateway.rollout.steps import PPM_PER_PERCENT, step_in_words
 from gateway.rollout.verdict import RatioVerdict, Verdict
 
 

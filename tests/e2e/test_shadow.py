@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway._fast import hash_of
+from gateway.plan import PPM
 from tests.support import faults
 from tests.support.answers import json_answer, plays
 from tests.support.fixtures import MakeBackend, MakeProcess
@@ -22,7 +23,6 @@ from tests.support.shadows import ask, await_copies, records_in, row_of, shadowe
 from tests.support.waiting import until
 
 MODEL = OpenAIModel("new")
-PPM = 1_000_000
 LONG = b'{"choices":[{"message":{"content":"' + b"x" * 400_000 + b'"}}]}'
 
 

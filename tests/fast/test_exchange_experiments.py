@@ -10,7 +10,7 @@ import pytest
 from gateway.bucketing import bucket_of
 from gateway.config.document import parse, rollout_hash
 from gateway.messages import Delivery, HeaderMatch, Standing
-from gateway.variants import PPM
+from gateway.plan import PPM
 from tests.support.messages import chat
 from tests.support.stage import Settings, Stage, serving
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bucketing import HASHES, PPM, bucket_of
+from gateway.bucketing import HASHES, bucket_of
 from gateway.flags.evaluation import Flags
 from gateway.messages import Delivery
+from gateway.plan import PPM
 from tests.flags.declared import FLAGS, compiled
 
 flags = compiled()

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.flags.splits import PPM, part_at, split_of
+from gateway.flags.splits import part_at, split_of
+from gateway.plan import PPM
 
 split_weights = st.lists(st.integers(0, 1_000_000), min_size=1, max_size=8).filter(any)
 

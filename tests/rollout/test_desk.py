@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from gateway.config.document import parse_rollout, rollout_hash
 from gateway.errors import ConfigError, IllegalTransition, StateError, UnknownRollout
 from gateway.messages import Delivery, Standing
+from gateway.plan import PPM
 from gateway.rollout import desk as desk_module
 from gateway.rollout.decisions import verify
-from tests.rollout.world import ONE, PPM, Killed, World
+from tests.rollout.world import ONE, Killed, World
 
 MakeWorld = Callable[..., World]
 RAMP = [10_000, 50_000, 250_000, 500_000, PPM]

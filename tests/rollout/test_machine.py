@@ -15,12 +15,12 @@ from gateway.config.document import parse_rollout
 from gateway.config.rollouts import Rollout
 from gateway.errors import IllegalTransition
 from gateway.messages import Delivery, HeaderMatch
+from gateway.plan import PPM
 from gateway.rollout import machine
 from gateway.rollout.machine import ENDED, LIVE, Move, Phase, Seen, State
 from gateway.rollout.standing import Case, delivery_of, standing_of
 from gateway.rollout.verdict import Value, Verdict
 
-PPM = 1_000_000
 MINUTE_MS = 60_000
 
 

@@ -13,6 +13,7 @@ from gateway.config import Document, parse
 from gateway.config.rollouts import Rollout
 from gateway.errors import GatewayError
 from gateway.messages import Delivery
+from gateway.plan import PPM
 from gateway.rollout.clock import Clock
 from gateway.rollout.counts import CHAMPION, ArmCounts, Evidence, Histogram, Period
 from gateway.rollout.decisions import Decision, Entry, opened
@@ -37,7 +38,6 @@ rollouts:
     minimum: {time: 1m, samples: 100}
     gates: [{metric: errors}]
 """
-PPM = 1_000_000
 MINUTE_NS = 60 * 10**9
 
 
