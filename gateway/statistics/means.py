@@ -9,10 +9,9 @@ Rule: units are independent. Where users stay on one side, the unit is the user.
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from gateway.statistics.sequences import Direction, Estimate, Interval, contrast, difference, ratio
+from gateway.statistics.sequences import Estimate, arms_difference, arms_ratio
 
 
 class Moments(NamedTuple):
@@ -90,60 +89,11 @@ def quotient(top: Moments, bottom: Moments) -> Estimate:
     return Estimate(found, variance / bottom.mean**2, min(top.n, bottom.n))
 
 
-Pair: TypeAlias = tuple[Moments, Moments]  # champion, challenger: of one period
-JointPair: TypeAlias = tuple[Joint, Joint]
+JointPair: TypeAlias = tuple[Joint, Joint]  # champion, challenger: of one period
 
-
-def mean_difference(
-    periods: Sequence[Pair],
-    alpha: float,
-    *,
-    margin: float = 0.0,
-    direction: Direction = "either",
-    planned: float = 5000,
-) -> Interval:
-    """Challenger's mean less champion's; null: at most (least, with `lower`) `margin`, absolute."""
-    found = contrast((y.estimate, x.estimate) for y, x in periods)
-    return difference(found, alpha, margin=margin, direction=direction, planned=planned)
-
-
-def mean_ratio(
-    periods: Sequence[Pair],
-    alpha: float,
-    *,
-    margin: float = 0.0,
-    direction: Direction = "either",
-    planned: float = 5000,
-) -> Interval:
-    """Challenger's mean over champion's; null: at most (least, with `lower`) 1 + margin."""
-    found = contrast((y.estimate, x.estimate) for y, x in periods)
-    return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
-
-
-def quotient_difference(
-    periods: Sequence[JointPair],
-    alpha: float,
-    *,
-    margin: float = 0.0,
-    direction: Direction = "either",
-    planned: float = 5000,
-) -> Interval:
-    """The same as `mean_difference` for ratios of sums."""
-    found = contrast((y.estimate, x.estimate) for y, x in periods)
-    return difference(found, alpha, margin=margin, direction=direction, planned=planned)
-
-
-def quotient_ratio(
-    periods: Sequence[JointPair],
-    alpha: float,
-    *,
-    margin: float = 0.0,
-    direction: Direction = "either",
-    planned: float = 5000,
-) -> Interval:
-    """The same as `mean_ratio` for ratios of sums."""
-    found = contrast((y.estimate, x.estimate) for y, x in periods)
-    return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
+# Of Moments; of Joint, the same for ratios of sums.
+mean_difference, mean_ratio = arms_difference, arms_ratio
+quotient_difference, quotient_ratio = arms_difference, arms_ratio
 
 
 def _covariance(products: float, a: float, b: float, n: int, *, floor: float = -math.inf) -> float:

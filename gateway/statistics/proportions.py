@@ -12,14 +12,14 @@ Rule: rare events belong to `events`, not here.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gateway.statistics import events
 from gateway.statistics.events import Side
-from gateway.statistics.sequences import Direction, Estimate, Interval, contrast, difference, ratio
+from gateway.statistics.sequences import Estimate, arms_difference, arms_ratio
 from gateway.statistics.tails import Floats
 
 _SPREAD = 0.2  # of the log of a share's ratio, beforehand: shares move by parts, not to manifolds
@@ -40,33 +40,7 @@ class Share(NamedTuple):
         return Estimate(self.hits / self.n, likely * (1 - likely) / self.n, self.n)
 
 
-Pair: TypeAlias = tuple[Share, Share]  # champion, challenger: of one period
-
-
-def share_difference(
-    periods: Sequence[Pair],
-    alpha: float,
-    *,
-    margin: float = 0.0,
-    direction: Direction = "either",
-    planned: float = 5000,
-) -> Interval:
-    """Challenger's share less champion's; null: at most (least, with `lower`) `margin`."""
-    found = contrast((y.estimate, x.estimate) for y, x in periods)
-    return difference(found, alpha, margin=margin, direction=direction, planned=planned)
-
-
-def share_ratio(
-    periods: Sequence[Pair],
-    alpha: float,
-    *,
-    margin: float = 0.0,
-    direction: Direction = "either",
-    planned: float = 5000,
-) -> Interval:
-    """Challenger's share over champion's; null: at most (least, with `lower`) 1 + margin."""
-    found = contrast((y.estimate, x.estimate) for y, x in periods)
-    return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
+share_difference, share_ratio = arms_difference, arms_ratio  # of Shares
 
 
 def log_e_shares(

@@ -19,8 +19,8 @@ Rule: asymptotic. The error rate holds from about 100 requests of each arm; call
 """
 
 import math
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,6 +62,14 @@ class Estimate(NamedTuple):
         return self.n > 1 and math.isfinite(self.value) and math.isfinite(self.variance)
 
 
+class Estimated(Protocol):
+    """Sums of one arm in one period that a figure is made of."""
+
+    @property
+    def estimate(self) -> Estimate:
+        """The figure, to be compared."""
+
+
 class Contrast(NamedTuple):
     """Both arms' figures over the same periods in the same proportions."""
 
@@ -70,6 +78,35 @@ class Contrast(NamedTuple):
     champion_variance: float
     challenger_variance: float
     n: float  # information, as the module says
+
+
+def arms_difference(
+    periods: Sequence[tuple[Estimated, Estimated]],
+    alpha: float,
+    *,
+    margin: float = 0.0,
+    direction: Direction = "either",
+    planned: float = 5000,
+) -> Interval:
+    """Challenger's figure less champion's, of periods (champion, challenger).
+
+    The null: at most (least, with `lower`) `margin`, which is absolute.
+    """
+    found = contrast((y.estimate, x.estimate) for y, x in periods)
+    return difference(found, alpha, margin=margin, direction=direction, planned=planned)
+
+
+def arms_ratio(
+    periods: Sequence[tuple[Estimated, Estimated]],
+    alpha: float,
+    *,
+    margin: float = 0.0,
+    direction: Direction = "either",
+    planned: float = 5000,
+) -> Interval:
+    """Challenger's figure over champion's; the null: at most (least, with `lower`) 1 + margin."""
+    found = contrast((y.estimate, x.estimate) for y, x in periods)
+    return ratio(found, alpha, margin=margin, direction=direction, planned=planned)
 
 
 def contrast(periods: Iterable[tuple[Estimate, Estimate]]) -> Contrast | None:
