@@ -1,24 +1,14 @@
-"""Draws the tables of docs/drift.md from a run's JSON, between two markers.
-
-`python -m bench.drift.tables FILE` names the result the page shows from now on; without FILE
-the one it names is drawn again; `--check` only says whether the page is as drawn.
-
-Rule: nothing between the markers is written by hand; a test compares.
-"""
+"""Draws the tables of docs/drift.md: `python -m bench.drift.tables [FILE]`."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench.drift import findings
 from bench.drift.findings import Results
+from bench.page import Page, markdown
 from bench.summary import Table
-from bench.tables import NONE, markdown, named_file, redrawn
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "drift.md"
 
 
 def tables(results: Results) -> list[Table]:
@@ -61,26 +51,12 @@ def page_part(results: Results) -> str:
     return "\n".join(["\n".join(head) + "\n", *(markdown(each) for each in tables(results))])
 
 
-def page_for(page: str, file: str) -> str:
-    """The page as it should be with a result of bench/drift/results."""
-    if file == NONE:
-        return redrawn(page, NONE, "No run has been published yet.\n")
-    return redrawn(page, file, page_part(findings.load(findings.FOLDER / file)))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status."""
-    parser = argparse.ArgumentParser(prog="bench.drift.tables", description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, help="a result in bench/drift/results")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail on a difference")
-    asked = parser.parse_args(arguments)
-    page = PAGE.read_text("utf-8")
-    wanted = page_for(page, asked.file.name if asked.file else named_file(page))
-    if asked.check:
-        return int(page != wanted)
-    PAGE.write_text(wanted, "utf-8")
-    return 0
-
+PAGE = Page(
+    Path(__file__).resolve().parents[2] / "docs" / "drift.md",
+    findings.FOLDER,
+    lambda file: page_part(findings.load(file)),
+    "bench.drift.tables",
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PAGE.main())

@@ -1,22 +1,13 @@
-"""Draws the tables of docs/statistics.md from a campaign's JSON, between two markers.
+"""Draws the tables of docs/statistics.md: `python -m bench.statistics.tables [FILE]`."""
 
-`python -m bench.statistics.tables FILE` names the result the page shows from now on; without
-FILE the one it names is drawn again; `--check` only says whether the page is as drawn.
-
-Rule: nothing between the markers is written by hand; a test compares.
-"""
-
-import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from bench.page import Page, markdown
 from bench.statistics import findings
 from bench.statistics.findings import Power, Results, Size
 from bench.summary import Table
-from bench.tables import NONE, markdown, named_file, redrawn
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
 
 
 def size_rows(found: Iterable[Size]) -> tuple[tuple[str, ...], ...]:
@@ -81,26 +72,12 @@ def page_part(results: Results) -> str:
     return "\n".join(["\n".join(head) + "\n", *(markdown(each) for each in tables(results))])
 
 
-def page_for(page: str, file: str) -> str:
-    """The page as it should be with a result of bench/statistics/results."""
-    if file == NONE:
-        return redrawn(page, NONE, "No run has been published yet.\n")
-    return redrawn(page, file, page_part(findings.load(findings.FOLDER / file)))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status."""
-    parser = argparse.ArgumentParser(prog="bench.statistics.tables", description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, help="a result in bench/statistics/results")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail on a difference")
-    asked = parser.parse_args(arguments)
-    page = PAGE.read_text("utf-8")
-    wanted = page_for(page, asked.file.name if asked.file else named_file(page))
-    if asked.check:
-        return int(page != wanted)
-    PAGE.write_text(wanted, "utf-8")
-    return 0
-
+PAGE = Page(
+    Path(__file__).resolve().parents[2] / "docs" / "statistics.md",
+    findings.FOLDER,
+    lambda file: page_part(findings.load(file)),
+    "bench.statistics.tables",
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PAGE.main())

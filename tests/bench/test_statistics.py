@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.page import named_file
 from bench.statistics import __main__ as program
 from bench.statistics import campaign, findings, tables, worlds
 from bench.statistics.campaign import Campaign
 from bench.statistics.findings import Power, Results, Size
-from bench.tables import named_file
 from gateway.statistics import events, means, proportions
 from gateway.statistics.means import Moments
 
@@ -67,7 +67,7 @@ def moments_at(arm: Moments) -> Moments:
 
 
 def kept() -> Results:
-    return findings.load(findings.FOLDER / named_file(tables.PAGE.read_text("utf-8")))
+    return findings.load(findings.FOLDER / named_file(tables.PAGE.text()))
 
 
 @pytest.mark.parametrize("part", NULLS, ids=lambda part: part.__name__)
@@ -102,13 +102,12 @@ def test_the_kept_run_is_a_whole_one_and_met_every_promise() -> None:
 
 
 def test_the_page_is_as_it_is_drawn_from_the_run_it_names() -> None:
-    page = tables.PAGE.read_text("utf-8")
-    assert page == tables.page_for(page, named_file(page))
+    assert tables.PAGE.text() == tables.PAGE.drawn()
 
 
 def test_figures_in_the_text_are_those_of_the_run() -> None:
     """What the prose says in numbers of its own."""
-    text = tables.PAGE.read_text("utf-8")
+    text = tables.PAGE.text()
     rates = {(each.test, each.setting): each.rate for each in kept().sizes}
     naive = rates["z-test at every look", "2 % of both"]
     users = rates["events of users, each counted", "users of 10 requests stay on one side"]

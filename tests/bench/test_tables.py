@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from bench import sheets, tables
+from bench.page import Page, markdown, named_file, redrawn
 from bench.summary import Table
 from tests.bench.samples import full_report, make_report
 
@@ -8,25 +11,36 @@ PAGE = "# Title\n\n<!-- results: none -->\n\nold\n\n<!-- end of results -->\n\na
 
 
 def test_a_table_is_drawn_with_names_left_and_numbers_right() -> None:
-    drawn = tables.markdown(Table("T", ("proxy", "us"), (("nginx", "15.0"),)))
+    drawn = markdown(Table("T", ("proxy", "us"), (("nginx", "15.0"),)))
     assert drawn == "### T\n\n| proxy | us |\n| --- | ---: |\n| nginx | 15.0 |\n"
 
 
 def test_the_page_of_this_tree_is_as_it_is_drawn_from_the_result_it_names() -> None:
-    page = tables.README.read_text()
-    assert page == tables.page_for(page, tables.named_file(page))
+    assert tables.PAGE.text() == tables.PAGE.drawn()
+
+
+def test_a_page_names_the_result_it_was_drawn_from_last(tmp_path: Path) -> None:
+    path, results = tmp_path / "page.md", tmp_path / "results"
+    path.write_text(PAGE, "utf-8")
+    page = Page(path, results, lambda file: f"of {file}\n", "bench.tables")
+    assert page.drawn() == redrawn(PAGE, "none", "No run has been published yet.\n")
+    assert page.main(["--check"]) == 1
+    assert page.text() == PAGE
+    assert page.main(["elsewhere/x.json"]) == 0
+    assert page.text() == redrawn(PAGE, "x.json", f"of {results / 'x.json'}\n")
+    assert page.main(["--check"]) == 0
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
-    page = tables.redrawn(PAGE, "x.json", "new\n")
+    page = redrawn(PAGE, "x.json", "new\n")
     assert page == PAGE.replace("none", "x.json").replace("old", "new")
-    assert tables.named_file(page) == "x.json"
-    assert tables.redrawn(page, "x.json", "new\n") == page
+    assert named_file(page) == "x.json"
+    assert redrawn(page, "x.json", "new\n") == page
 
 
 def test_a_page_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="end of results"):
-        tables.named_file("# Title\n")
+        named_file("# Title\n")
 
 
 def test_every_table_of_a_full_report_has_rows_as_wide_as_its_header() -> None:
@@ -85,5 +99,5 @@ def test_the_page_says_what_was_not_measured_and_on_which_commit() -> None:
 
 
 def test_percent_and_backslash_in_a_result_do_not_disturb_the_page() -> None:
-    page = tables.redrawn(PAGE, "x.json", r"50 % of \1 and \g<file>" + "\n")
+    page = redrawn(PAGE, "x.json", r"50 % of \1 and \g<file>" + "\n")
     assert r"50 % of \1 and \g<file>" in page

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from bench.drift import findings, tables
 from bench.drift.records import MINUTE, lines
-from bench.tables import named_file
 from gateway.profiles.extraction import Extraction
 from gateway.profiles.recorded import from_lines
 from gateway.profiles.slices import Slices
 
 
 def test_the_page_is_as_drawn() -> None:
-    page = tables.PAGE.read_text("utf-8")
-    assert page == tables.page_for(page, named_file(page))
+    assert tables.PAGE.text() == tables.PAGE.drawn()
 
 
 def test_every_kept_run_can_be_read() -> None:
