@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.statistics.figure import Row, above, below
+from gateway.edges import fine_edges
 from gateway.statistics.events import log_e_array
 from gateway.statistics.quantiles import (
     Edges,
     QuantileRatio,
     exceedance_test,
-    log_linear_edges,
     quantile_ratio,
     uniform_radius,
 )
@@ -39,7 +39,7 @@ GRIDS = {
     "exact": edges_of(1e-5),
     "1 %": edges_of(0.01),
     "0.2 %": edges_of(0.002),
-    "the board's": log_linear_edges(4608, 7),
+    "the board's": fine_edges(),
 }
 OURS = GRIDS["the board's"]
 

@@ -1,8 +1,6 @@
-"""Reading the board's log-linear histograms: edges, quantiles, counts at given bounds.
+"""Reading the board's log-linear histograms: midpoints, quantiles, counts at given bounds.
 
-A histogram has 2**shift buckets for each power of two: bucket i below 2**shift holds the
-value i, the bucket (exponent, mantissa) above holds the values whose leading shift + 1 bits
-are the same. `_fast/histogram.pxd` writes them; this module only reads arrays of counts.
+Where the buckets begin is in `edges`; this module only reads arrays of counts.
 
 Cost: numpy over a few thousand counts; for readers, never for requests.
 Knows nothing of the board, of workers or of what is counted.
@@ -16,21 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.edges import FINE_SHIFT, lower_edges
 from gateway.telemetry import NANO
 
-FINE_SHIFT = 7
-COARSE_SHIFT = 4
-
 Counts = NDArray[np.uint64]
-
-
-def lower_edges(buckets: int, shift: int) -> Counts:
-    """The smallest value of each bucket."""
-    index = np.arange(buckets, dtype=np.int64)
-    exponent = np.maximum((index >> shift) - 1, 0)
-    mantissa = np.where(index >> shift == 0, index, index - (exponent << shift))
-    edges: Counts = (mantissa << exponent).astype(np.uint64)
-    return edges
 
 
 def midpoints(buckets: int, shift: int) -> Counts:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gateway.control.buckets import FINE_SHIFT, midpoints, quantiles
+from gateway.control.buckets import midpoints, quantiles
 from gateway.control.figures import BoardView, RowFigures, attempt_rows, parts_of
 from gateway.control.overview import timestamp
+from gateway.edges import FINE_SHIFT
 from gateway.errors import OUTCOMES
 from gateway.plan import Plan, RoutePlan
 from gateway.production.figures import DAY_S, Counted, Figures, Span, Tally

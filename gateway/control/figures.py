@@ -25,7 +25,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from gateway.control.buckets import COARSE_SHIFT, midpoints
+from gateway.control.buckets import midpoints
+from gateway.edges import COARSE_SHIFT
 from gateway.errors import OUTCOMES
 from gateway.plan import BackendPlan, Plan, RoutePlan
 from gateway.telemetry import SKIPS

@@ -21,8 +21,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from gateway.control.buckets import FINE_SHIFT, lower_edges, quantiles
+from gateway.control.buckets import quantiles
 from gateway.control.figures import BoardView, RowFigures, parts_of
+from gateway.edges import FINE_SHIFT, lower_edges
 from gateway.plan import Plan
 
 EVERY_NS = 5_000_000_000

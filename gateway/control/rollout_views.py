@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from gateway.control.parts import Parts
-from gateway.rollout.counts import ArmCounts, Histogram, bucket_at, lower_edge
+from gateway.edges import lower_edge
+from gateway.rollout.counts import ArmCounts, Histogram, bucket_at
 from gateway.rollout.decisions import Decision
 from gateway.rollout.desk import ArmView, View
 from gateway.rollout.machine import ENDED

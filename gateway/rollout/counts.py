@@ -212,28 +212,6 @@ def bucket_at(histogram: Mapping[int, int], quantile: float) -> int:
     raise ValueError("an empty histogram has no quantile")
 
 
-_FINE_SHIFT = 7  # as `_fast/histogram.pxd` has it
-_LAST_BUCKET = 4607
-
-
-def bucket_of(value: int) -> int:
-    """The bucket of the board's fine histogram that a value counts in."""
-    exponent = max(value.bit_length() - 1 - _FINE_SHIFT, 0)
-    return min((exponent << _FINE_SHIFT) + (value >> exponent), _LAST_BUCKET)
-
-
-def lower_edge(bucket: int) -> int:
-    """The smallest value that counts in a bucket."""
-    exponent = max((bucket >> _FINE_SHIFT) - 1, 0)
-    return (bucket - (exponent << _FINE_SHIFT)) << exponent
-
-
-def bucket_from(value: float) -> int:
-    """The first bucket whose values are all at least so large."""
-    bucket = bucket_of(int(value))
-    return bucket if lower_edge(bucket) >= value else min(bucket + 1, _LAST_BUCKET)
-
-
 def _added(one: Any, other: Any, sign: int) -> Any:
     """`one` and `sign` times `other`; both are of one kind."""
     if isinstance(one, _Sums):

@@ -25,6 +25,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gateway.config.rollouts import Gate, Rollout
+from gateway.edges import bucket_from, lower_edge
 from gateway.errors import OUTCOMES
 from gateway.plan import BackendPlan, Plan, RoutePlan
 from gateway.rollout.counts import (
@@ -39,8 +40,6 @@ from gateway.rollout.counts import (
     SignalCounts,
     above,
     bucket_at,
-    bucket_from,
-    lower_edge,
     size,
 )
 from gateway.rollout.metrics import events_of, metric_of, moments_of, name_of, signal_of

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gateway.config.rollouts import Gate
+from gateway.edges import fine_edges
 from gateway.rollout.comparisons import Stretch
 from gateway.rollout.counts import Histogram
 from gateway.rollout.metrics import Metric
-from gateway.statistics.quantiles import log_linear_edges, quantile_ratio
+from gateway.statistics.quantiles import quantile_ratio
 from gateway.statistics.sequences import Interval
 
-_EDGES = log_linear_edges(4608, 7)  # of the board's fine histogram
+_EDGES = fine_edges()
 
 
 def ratio_of(

@@ -50,14 +50,6 @@ class RankTest(NamedTuple):
     p: float  # two-sided
 
 
-def log_linear_edges(buckets: int, shift: int) -> Edges:
-    """Edges of the board's histograms: 2**shift buckets for each power of two."""
-    index = np.arange(buckets + 1)
-    exponent = np.maximum((index >> shift) - 1, 0)
-    edges: Edges = np.ldexp((index - (exponent << shift)).astype(np.float64), exponent)
-    return edges
-
-
 def total_of(counts: Counts) -> int:
     """How many values were counted."""
     return sum(counts.values())

@@ -1,12 +1,10 @@
 """Sums that merge, histograms like the board's."""
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.control.buckets import FINE_SHIFT, lower_edges
 from gateway.rollout.counts import (
     CHAMPION,
     ArmCounts,
@@ -16,9 +14,6 @@ from gateway.rollout.counts import (
     SignalCounts,
     above,
     bucket_at,
-    bucket_from,
-    bucket_of,
-    lower_edge,
 )
 
 signals = st.builds(SignalCounts, n=st.integers(0, 9), positive=st.integers(0, 9))
@@ -56,14 +51,6 @@ def test_a_period_survives_json() -> None:
 def test_shares_are_of_the_units_in_the_evidence() -> None:
     period = Period(weights={"a": 100_000, "b": 50_000})
     assert [period.share(arm) for arm in (CHAMPION, "a", "b")] == pytest.approx([0.85, 0.1, 0.05])
-
-
-@given(st.integers(0, 2**43))
-def test_buckets_are_those_of_the_board(value: int) -> None:
-    edges = lower_edges(4608, FINE_SHIFT)
-    assert bucket_of(value) == int(np.searchsorted(edges, value, "right")) - 1
-    assert lower_edge(bucket_of(value)) == edges[bucket_of(value)]
-    assert bucket_from(value) == min(int(np.searchsorted(edges, value)), 4607)
 
 
 def test_a_quantile_leaves_its_part_above() -> None:

@@ -17,6 +17,7 @@ from gateway.config import parse
 from gateway.config.document import rollout_hash
 from gateway.config.rollouts import Gate
 from gateway.config.units import Share
+from gateway.edges import bucket_of, lower_edge
 from gateway.errors import OUTCOMES
 from gateway.messages import Delivery, HeaderMatch, Standing
 from gateway.plan import Plan, RoutePlan
@@ -26,8 +27,6 @@ from gateway.rollout.counts import (
     Evidence,
     PairCounts,
     SignalCounts,
-    bucket_of,
-    lower_edge,
 )
 from gateway.rollout.evidence import Account, Witness, point_of, read
 from tests.rollout.cases import counts, rollout_of

@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gateway._fast.histogram import fine_bucket, fine_edge
+from gateway.edges import fine_edges
 from gateway.statistics import quantiles
 from gateway.statistics.quantiles import (
     distribution_gap,
     distributions_differ,
     exceedance_test,
     exceedances,
-    log_linear_edges,
     log_quantile,
     mann_whitney,
     quantile,
@@ -27,7 +26,7 @@ from gateway.statistics.quantiles import (
     values_needed,
 )
 
-EDGES = log_linear_edges(4608, 7)
+EDGES = fine_edges()
 HISTOGRAMS = st.dictionaries(st.integers(0, 200), st.integers(1, 50), min_size=1, max_size=30)
 
 
@@ -41,12 +40,6 @@ def counted(values: np.ndarray) -> dict[int, int]:
 
 def latencies(seed: int, n: int, *, slower: float = 1.0) -> np.ndarray:
     return np.random.default_rng(seed).lognormal(18, 0.8, n) * slower
-
-
-def test_edges_are_those_of_the_board() -> None:
-    assert EDGES[:-1].tolist() == [fine_edge(bucket) for bucket in range(4608)]
-    values = [0, 1, 127, 128, 129, 255, 256, 123_456_789, 2**42 - 1]
-    assert buckets_of(np.array(values, dtype=float)) == [fine_bucket(each) for each in values]
 
 
 @pytest.mark.parametrize("wanted", [0.01, 0.25, 0.5, 0.9, 0.99])
