@@ -8,10 +8,10 @@ import pytest
 
 from gateway.compiler import compile_plan, places_of
 from gateway.config import Document, parse
+from gateway.config.document import rollout_hash
 from gateway.holds import PPM, payload_ppm, payload_text, refusal, weights_of, weights_text
 from gateway.messages import Delivery, Hold, Standing
 from gateway.plan import RoutePlan
-from gateway.variants import rollout_hash
 
 TEXT = """
 backends:
