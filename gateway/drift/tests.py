@@ -35,6 +35,7 @@ from gateway.statistics.distances import MEAN_SUPREMUM, Cells
 Test = Literal["psi", "ks", "wasserstein", "js", "hellinger", "chi_square", "l_infinity", "mmd"]
 Control = Literal["bh", "by", "bonferroni"]
 Counts = NDArray[np.int64]
+Cuts = NDArray[np.intp]
 
 NUMERIC: tuple[Test, ...] = ("psi", "ks", "wasserstein")
 NAMED: tuple[Test, ...] = ("psi", "chi_square", "l_infinity")
@@ -317,7 +318,7 @@ class Battery:
             self._groups.append(_Embeddings(embeddings))
         self._empty = [Profile(one.field) for one in (*ordered, *categories, *embeddings)]
         self._order = [one.field.name for one in self._empty]
-        self._begins, self._ends = _quality_cells(self._empty)
+        self._begins, self._ends, self._is_zero_outside = _quality_cells(self._empty)
         self._starts = np.cumsum([0, *(one.field.cells for one in self._empty)])[:-1]
         self._then, self._rows = self._shares(
             _joined([reference[name] for name in self._order]),
@@ -368,6 +369,8 @@ class Battery:
         """(how many of each quality, of how many rows) by field."""
         running = _running(counts)
         held = np.subtract(running[self._ends], running[self._begins], dtype=np.float64)
+        # Why: a zero that the reference never had is told as such.
+        held[:, -2:] -= held[:, -3:-2] * self._is_zero_outside
         return held, np.add.reduceat(counts, self._starts)
 
     def _changed(self, counts: Counts, alpha: float, control: Control) -> tuple[Finding, ...]:
@@ -425,10 +428,14 @@ def _adjusted_parts(outcomes: Sequence[Outcome], control: Control) -> list[Float
     return np.split(whole, np.cumsum([one.p.size for one in outcomes])[:-1])
 
 
-def _quality_cells(profiles: Sequence[Profile]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(first cell, cell behind the last) of each field's qualities; none where both are alike."""
+def _quality_cells(profiles: Sequence[Profile]) -> tuple[Cuts, Cuts, NDArray[np.bool_]]:
+    """(first cell, cell behind the last) of each field's qualities; none where both are alike.
+
+    And whether zero is below, or above, all that the reference had.
+    """
     begins: list[list[int]] = []
     ends: list[list[int]] = []
+    outside: list[tuple[bool, bool]] = []
     first = 0
     for one in profiles:
         field, zero = one.field, one.field.zero_bin
@@ -437,8 +444,9 @@ def _quality_cells(profiles: Sequence[Profile]) -> tuple[NDArray[np.intp], NDArr
         specials = range(behind, behind + len(SPECIALS))
         begins.append([*specials, first + max(zero, 0), first, behind - over])
         ends.append([*(at + 1 for at in specials), first + zero + 1, first + under, behind])
+        outside.append((0 <= zero < under, zero >= field.bins - over))
         first += field.cells
-    return np.array(begins), np.array(ends)
+    return np.array(begins), np.array(ends), np.array(outside)
 
 
 def adjusted(p: Floats, control: Control) -> Floats:
