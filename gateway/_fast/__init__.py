@@ -25,6 +25,7 @@ try:
     from gateway._fast.table import Route, Table
     from gateway._fast.tally import tally_lines
     from gateway._fast.timers import monotonic_ns
+    from gateway._fast.unpack import entries_of, lines_of
     from gateway._fast.upstream import Upstream
     from gateway._fast.worker import Worker
 except ImportError as error:  # pragma: no cover
@@ -53,7 +54,9 @@ __all__ = [
     "Upstream",
     "Worker",
     "count_numbers",
+    "entries_of",
     "hash_of",
+    "lines_of",
     "monotonic_ns",
     "tally_lines",
 ]

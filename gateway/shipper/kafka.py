@@ -137,7 +137,7 @@ class KafkaSink:
         """How many the topic has, as the producer knows now."""
         producer = await self._started()
         if topic not in self._looked_up:
-            await self._cluster.look_up(producer, topic)
+            await self._cluster.look_up(producer.client, topic)
             self._looked_up.add(topic)
         return len(await producer.partitions_for(topic))
 
@@ -184,7 +184,7 @@ class KafkaSink:
     def _lateness(self, batch: Batch) -> str:
         seconds = self._config.timeout / SECOND_NS
         if not self._looked_up:
-            return f"no broker of {self._cluster.brokers} answered within {seconds:g} s"
+            return f"no broker of {self._cluster.names} answered within {seconds:g} s"
         return f"Kafka did not acknowledge {batch.records} records within {seconds:g} s"
 
     # -- what cannot be sent

@@ -1,4 +1,4 @@
-"""One Kafka cluster as the sink needs it: producers, topics, and why it cannot be reached.
+"""One Kafka cluster as the sink needs it: producers, and what is said of records.
 
 Rule 1: nothing waits forever by itself; whoever calls sets the deadline.
 Rule 2: an abandoned producer leaves no task and no connection behind, whatever state it is in.
@@ -7,168 +7,36 @@ Rule 3: a sentence names brokers, topics and the user, never a password.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import errno
-import logging
-import os
-import ssl
-from typing import Any
-
 import aiokafka.errors as kafka_errors
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
-from aiokafka.protocol.metadata import MetadataRequest
 
+from gateway.brokers import SECOND_NS, Brokers, abandon, words_of
 from gateway.config.recording import Kafka
 from gateway.shipper.sink import SinkError
 
-CLIENT = "inference-gateway"
-SECOND_NS = 1_000_000_000
-SHORTEST_REQUEST_MS = 1000
-REQUESTS_IN_DEADLINE = 3  # a request that got lost is repeated before the deadline
-TOPIC_EXISTS = 36
-LOOK_AGAIN_S = 0.1
-CLOSE_S = 1.0
-
-# Why: it repeats itself ten times a second while a broker is away. What matters is in the
-# sink's own sentences.
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+__all__ = ["SECOND_NS", "Cluster"]
 
 
-class Cluster:
+class Cluster(Brokers):
     """The brokers of a configuration."""
 
     def __init__(self, config: Kafka) -> None:
-        self._config = config
-        milliseconds = config.timeout // (REQUESTS_IN_DEADLINE * 1_000_000)
-        self._request_ms = max(SHORTEST_REQUEST_MS, milliseconds)
-
-    @property
-    def brokers(self) -> str:
-        return ", ".join(self._config.bootstrap)
+        super().__init__(config, SinkError)
 
     def producer(self) -> AIOKafkaProducer:
         """One that is not started yet."""
-        return AIOKafkaProducer(**self._options(), enable_idempotence=True, acks="all", linger_ms=0)
+        return AIOKafkaProducer(**self.options(), enable_idempotence=True, acks="all", linger_ms=0)
 
     async def start(self, producer: AIOKafkaProducer) -> None:
         try:
             await producer.start()
         except kafka_errors.KafkaConnectionError as error:
-            raise SinkError(await self._why_unreachable() or _words(error)) from None
-
-    async def look_up(self, producer: AIOKafkaProducer, topic: str) -> None:
-        """Return when the topic is there; it is created where the configuration says how."""
-        # Why not asked for by name: a broker may create a topic that is asked for.
-        found = await producer.client.fetch_all_metadata()
-        if found.partitions_for_topic(topic):
-            return
-        if self._config.create is None:
-            raise SinkError(
-                f"the topic {topic} does not exist, or this user may not see it; create it,"
-                " or set log.kafka.create"
-            )
-        await self._create(topic)
-        while not found.partitions_for_topic(topic):
-            await asyncio.sleep(LOOK_AGAIN_S)
-            found = await producer.client.fetch_all_metadata()
-
-    async def _create(self, topic: str) -> None:
-        create = self._config.create
-        if create is None:
-            return
-        admin = AIOKafkaAdminClient(**self._options())
-        try:
-            await admin.start()
-            wanted = NewTopic(topic, create.partitions, create.replication)
-            answer = await admin.create_topics([wanted], timeout_ms=self._request_ms)
-        finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await admin.close()
-        for _, code, *words in answer.topic_errors:
-            if code not in (0, TOPIC_EXISTS):
-                said = next(filter(None, words), None) or _words(kafka_errors.for_code(code)())
-                raise SinkError(f"the topic {topic} cannot be created: {said}")
+            raise SinkError(await self.why_unreachable() or words_of(error)) from None
 
     async def abandon(self, producer: AIOKafkaProducer, deadline_s: float) -> None:
         """Let go of it and of what it was about to send."""
-        owners = [producer._sender, producer.client, producer._message_accumulator]  # noqa: SLF001
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(deadline_s):
-                await _cancel_tasks_of(owners)
-                with contextlib.suppress(KafkaError, OSError):
-                    await producer.stop()
-        await _cancel_tasks_of(owners)
-
-    # -- settings
-
-    def _options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "bootstrap_servers": list(self._config.bootstrap),
-            "client_id": CLIENT,
-            "request_timeout_ms": self._request_ms,
-            "ssl_context": self._tls(),
-        }
-        sasl, tls = self._config.sasl, self._config.tls
-        options["security_protocol"] = PROTOCOLS[sasl is not None, tls is not None]
-        if sasl is not None:
-            options["sasl_mechanism"] = sasl.mechanism
-            options["sasl_plain_username"] = sasl.username
-            options["sasl_plain_password"] = sasl.password.reveal()
-        return options
-
-    def _tls(self) -> ssl.SSLContext | None:
-        tls = self._config.tls
-        if tls is None:
-            return None
-        try:
-            context = ssl.create_default_context(cafile=tls.ca or None)
-            if tls.certificate:
-                context.load_cert_chain(tls.certificate, tls.key or None)
-        except (OSError, ValueError) as error:
-            files = ", ".join(filter(None, (tls.ca, tls.certificate, tls.key)))
-            said = getattr(error, "strerror", None) or error
-            raise SinkError(f"cannot read the certificates {files}: {said}") from None
-        return context
-
-    # -- what went wrong
-
-    async def _why_unreachable(self) -> str:
-        """Why: a producer tells why it reached nobody to its log alone; so we knock ourselves."""
-        options = self._options()
-        del options["bootstrap_servers"]
-        for host, port, _ in collect_hosts(list(self._config.bootstrap)):
-            try:
-                connection = await create_conn(host, port, **options)
-                try:
-                    await connection.send(MetadataRequest([]))
-                finally:
-                    connection.close()
-            except (KafkaError, OSError, TimeoutError) as error:
-                return self._sentence(error, f"{host}:{port}")
-        return ""
-
-    def _sentence(self, error: Exception, broker: str) -> str:
-        sasl = self._config.sasl
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"the certificate of {broker} is not trusted: {error.verify_message}"
-        if isinstance(error, ssl.SSLError):
-            return f"{broker} and we do not agree on TLS: {error.reason or error}"
-        if isinstance(error, UNKNOWN_MECHANISM) and sasl is not None:
-            return f"{broker} does not take SASL {sasl.mechanism}"
-        if isinstance(error, WRONG_CREDENTIALS) and sasl is not None:
-            return f"{broker} refuses user and password of {sasl.username} ({sasl.mechanism})"
-        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-            return f"no broker answers at {broker}: {_cause(error)}"
-        if isinstance(error, TimeoutError):
-            return f"no broker answers at {broker}: it takes too long"
-        if isinstance(error, kafka_errors.KafkaConnectionError):
-            return f"{broker} closes the connection; does it want TLS or SASL, or another of them?"
-        return f"{broker} cannot be used: {_words(error)}"
+        await abandon(producer, deadline_s)
 
     def refusal(self, error: KafkaError | OSError) -> str:
         """A sentence for what a broker said of records, or of the producer."""
@@ -176,46 +44,4 @@ class Cluster:
             return "this user may not write to the topic"
         if isinstance(error, kafka_errors.ClusterAuthorizationFailedError):
             return "this user may not write idempotently to the cluster"
-        return f"Kafka does not take the records: {_words(error)}"
-
-
-PROTOCOLS = {
-    (False, False): "PLAINTEXT",
-    (False, True): "SSL",
-    (True, False): "SASL_PLAINTEXT",
-    (True, True): "SASL_SSL",
-}
-UNKNOWN_MECHANISM = (kafka_errors.UnsupportedSaslMechanismError,)
-WRONG_CREDENTIALS = (
-    kafka_errors.AuthenticationFailedError,
-    kafka_errors.SaslAuthenticationFailed,
-    kafka_errors.AuthenticationMethodNotSupported,
-)
-
-
-def _words(error: Exception) -> str:
-    described = getattr(error, "description", None) or str(error)
-    return f"{type(error).__name__}: {described}"
-
-
-def _cause(error: OSError) -> str:
-    """Why: what the event loop says repeats the address, and differs from loop to loop."""
-    known = error.errno if error.errno in errno.errorcode else 0
-    return os.strerror(known) if known else error.strerror or str(error)
-
-
-async def _cancel_tasks_of(owners: list[object]) -> None:
-    """Cancel every task that runs a method of one of them.
-
-    Why: a producer whose broker is away does not stop (aiokafka's issue 1101): its sender
-    waits for the tasks it made, and they retry for ever.
-    """
-    ids = {id(owner) for owner in owners}
-    tasks = []
-    for task in asyncio.all_tasks():
-        frame = getattr(task.get_coro(), "cr_frame", None)
-        if frame is not None and id(frame.f_locals.get("self")) in ids:
-            task.cancel()
-            tasks.append(task)
-    if tasks:
-        await asyncio.wait(tasks, timeout=1)
+        return f"Kafka does not take the records: {words_of(error)}"

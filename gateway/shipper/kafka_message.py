@@ -27,10 +27,10 @@ async def send_message(
     try:
         async with asyncio.timeout(config.timeout / SECOND_NS):
             await cluster.start(producer)
-            await cluster.look_up(producer, topic)
+            await cluster.look_up(producer.client, topic)
             await producer.send_and_wait(topic, value, key, headers=list(headers.items()))
     except TimeoutError:
-        raise SinkError(f"{cluster.brokers} did not acknowledge in time") from None
+        raise SinkError(f"{cluster.names} did not acknowledge in time") from None
     except (KafkaError, OSError) as error:
         raise SinkError(cluster.refusal(error)) from None
     finally:

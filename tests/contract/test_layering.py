@@ -52,7 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "payloads": {"_fast"},  # redaction and encryption
     "feedback": set(),
     "store": {"log", "payloads"},  # the local store: Parquet, searched with DuckDB
-    "shipper": {"_fast", "log", "store", "threads"},  # from the log to the sinks
+    "brokers": set(),  # of Kafka
+    "shipper": {"_fast", "brokers", "log", "store", "threads"},  # from the log to the sinks
     "explanation": {"log", "store", "compiler", "state"},  # of one record, in words; decided again
     "registry": {"threads", "calls"},  # where model versions come from
     "production": {"holds", "state", "registry", "store", "compiler"},  # what runs, and ran
@@ -164,7 +165,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Inside the compiled package: a module imports from the storeys below its own, never beside it.
 STOREYS: tuple[set[str], ...] = (
     {"blocks", "debug", "outcome", "texts"},
-    {"budget", "hashing", "histogram", "scan", "timers"},
+    {"budget", "hashing", "histogram", "scan", "timers", "unpack"},
     {"bins", "board", "clock", "decimals", "head", "members", "peer", "queue", "segment"},
     {
         "breaker",

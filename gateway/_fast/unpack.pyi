@@ -1,0 +1,6 @@
+def lines_of(
+    data: bytes | bytearray | memoryview, count: int, first: int = 0
+) -> tuple[bytes, int]: ...
+def entries_of(
+    data: bytes | bytearray | memoryview, count: int, first: int = 0
+) -> list[tuple[int, bytes | None, bytes | None]]: ...
