@@ -13,7 +13,7 @@ import errno
 import logging
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import aiokafka.errors as kafka_errors
@@ -197,11 +197,16 @@ def _cause(error: OSError) -> str:
 async def abandon(producer: AIOKafkaProducer, deadline_s: float) -> None:
     """Let go of a producer and of what it was about to send; no task of it is left."""
     owners = [producer._sender, producer.client, producer._message_accumulator]  # noqa: SLF001
+    await _cancel_tasks_of(owners)
+    await let_go(owners, producer.stop(), deadline_s)
+
+
+async def let_go(owners: list[object], closing: Awaitable[None], deadline_s: float) -> None:
+    """Close in time, or not at all: no task that runs a method of one of `owners` is left."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(deadline_s):
-            await _cancel_tasks_of(owners)
             with contextlib.suppress(KafkaError, OSError):
-                await producer.stop()
+                await closing
     await _cancel_tasks_of(owners)
 
 

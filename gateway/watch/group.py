@@ -1,0 +1,280 @@
+"""A member of the consumer group that counts the records' topic: `gateway drift watch`.
+
+    membership ─► which partitions are ours ─► a holding for each: fence, restore
+    fetch ─► count ─► every few seconds: flush, one transaction a partition
+    rebalance ─► flush; what stays ours goes on, what does not is closed
+
+A partition that comes back after a rebalance goes on without a restore: if anybody had it in
+between, our writer is fenced, the next flush fails, and the holding is opened anew.
+
+Rule 1: each record has its effect once, whoever is killed, frozen, or cut off, and whenever.
+Rule 2: every wait has a deadline. What fails is thrown away whole, clients with it, and made
+        anew with back-off.
+Rule 3: a partition that fails does not hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
+from msgspec import Struct
+
+from gateway.brokers import SECOND_NS, BrokerError, Brokers, let_go, words_of
+from gateway.watch.basis import Basis
+from gateway.watch.fetching import Fetched, Topic
+from gateway.watch.holding import Holding, Seen
+from gateway.watch.membership import Membership
+from gateway.watch.state_topic import COMPACTED, Scope, StateTopic
+from gateway.watch.tally import Tally
+
+MINUTE_S = 60
+CLOSE_S = 2.0
+IDLE_S = 0.2
+FAILURES = (BrokerError, KafkaError, OSError, TimeoutError)
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How often what is done, in seconds."""
+
+    flush_s: float = 5.0
+    flush_lines: int = 500_000  # of one partition: flushed at once
+    retry_s: float = 0.5  # after a failure; doubles …
+    longest_s: float = 30.0  # … up to this
+
+
+class Status(Struct, kw_only=True):
+    """What a member is doing, for people."""
+
+    partitions: tuple[int, ...] = ()
+    of: int = 0  # partitions of the topic
+    lines: int = 0  # counted since the start
+    lag: int = 0  # records that are there and not counted, in our partitions
+    lost: int = 0  # that were gone before they were read
+    flushes: int = 0
+    fenced: int = 0  # times that somebody else had what was ours
+    sentence: str = ""  # what is wrong
+
+
+class Member:
+    """One of the group; `run` is its life. Of one event loop."""
+
+    def __init__(
+        self,
+        brokers: Brokers,
+        *,
+        topic: str,
+        group: str,
+        state_topic: str,
+        tally: Callable[[], Tally],
+        pace: Pace | None = None,
+        seen: Seen | None = None,
+    ) -> None:
+        """`tally` makes one for a partition; `seen` is shown all lines that are counted."""
+        self._brokers, self._topic, self._group = brokers, topic, group
+        self._state_topic, self._tally, self._seen = state_topic, tally, seen
+        self._pace = pace or Pace()
+        self._deadline_s = brokers.config.timeout / SECOND_NS
+        self._tallies: dict[int, Tally] = {}
+        self.held: dict[int, Holding] = {}
+        self._retry_at: dict[int, float] = {}
+        self._tries: Counter[int] = Counter()
+        self._flush_at = 0.0
+        self.status = Status()
+        self.state: StateTopic | None = None  # while connected
+        self.records: Topic | None = None  # while connected
+
+    @property
+    def leads(self) -> bool:
+        """Whether we have partition 0: one member has it."""
+        return 0 in self.held
+
+    def use(self, bases: Iterable[Basis]) -> None:
+        """Count on these from now on."""
+        bases = tuple(bases)
+        for tally in self._tallies.values():
+            tally.use(bases)
+
+    async def run(self, ended: asyncio.Event) -> None:
+        """Until `ended` is set; what was counted by then is flushed."""
+        tries = 0
+        while not ended.is_set():
+            began = time.monotonic()
+            try:
+                await self._session(ended)
+            except FAILURES as error:
+                self.status.sentence = await self._words(error)
+            is_long = time.monotonic() - began > self._pace.longest_s
+            tries = 0 if is_long else tries + 1
+            if not ended.is_set():
+                await _pause(ended, self._backoff(tries))
+
+    async def _words(self, error: Exception) -> str:
+        if isinstance(error, BrokerError):
+            return str(error)
+        if isinstance(error, KafkaConnectionError | OSError):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._deadline_s):
+                    if why := await self._brokers.why_unreachable():
+                        return why
+        if isinstance(error, TimeoutError):
+            return f"{self._brokers.names}: no answer within {self._deadline_s:g} s"
+        return f"Kafka cannot be used: {words_of(error)}"
+
+    def _backoff(self, tries: int) -> float:
+        return min(self._pace.longest_s, self._pace.retry_s * 2.0 ** min(tries, 10))
+
+    # -- one life of the clients
+
+    async def _session(self, ended: asyncio.Event) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            reader, joiner = await self._client(stack), await self._client(stack)
+            async with asyncio.timeout(self._deadline_s):
+                self.status.of = await self._brokers.look_up(reader, self._topic)
+                partitions = await self._brokers.look_up(
+                    reader, self._state_topic, settings=COMPACTED
+                )
+                await reader.set_topics({self._topic, self._state_topic})
+            self.records = Topic(reader, self._topic)
+            scope = Scope(self._group, self._topic)
+            self.state = StateTopic(self._brokers, reader, self._state_topic, scope, partitions)
+            membership = Membership(joiner, self._group, self._topic, self._flush_all)
+            try:
+                await self._work(membership, ended)
+                await self._flush_all()
+            finally:
+                await self._close_all()
+                await membership.close()
+                self.records = self.state = None
+
+    async def _client(self, stack: contextlib.AsyncExitStack) -> AIOKafkaClient:
+        client = AIOKafkaClient(**self._brokers.options())
+        stack.push_async_callback(lambda: let_go([client], client.close(), CLOSE_S))
+        async with asyncio.timeout(self._deadline_s):
+            await client.bootstrap()
+        return client
+
+    async def _work(self, membership: Membership, ended: asyncio.Event) -> None:
+        self._flush_at = time.monotonic() + self._pace.flush_s
+        while not ended.is_set():
+            membership.check()
+            if membership.is_settled:
+                await self._settle(membership.partitions)
+            fetched = await self._fetch() if self.held else []
+            if not self.held:
+                await _pause(ended, IDLE_S)
+            await self._count(fetched)
+            await self._flush_due()
+            self._tell()
+
+    def _tell(self) -> None:
+        status = self.status
+        status.partitions = tuple(sorted(self.held))
+        status.lag = sum(holding.lag for holding in self.held.values())
+        status.lost = sum(holding.lost for holding in self.held.values())
+
+    # -- partitions come and go
+
+    async def _settle(self, partitions: frozenset[int]) -> None:
+        for partition in self.held.keys() - partitions:
+            await self._close(partition)
+        now = time.monotonic()
+        missing = [
+            each for each in partitions - self.held.keys() if self._retry_at.get(each, 0) <= now
+        ]
+        await asyncio.gather(*map(self._open, missing))
+
+    async def _open(self, partition: int) -> None:
+        if self.state is None:
+            return
+        tally = self._tally()
+        holding = Holding(partition, self.state, tally)
+        try:
+            await holding.open()
+        except FAILURES as error:
+            await holding.close()
+            await self._failed(partition, error)
+            return
+        except BaseException:
+            await holding.close()
+            raise
+        self.held[partition], self._tallies[partition] = holding, tally
+        self.status.sentence = ""
+
+    async def _close(self, partition: int) -> None:
+        holding = self.held.pop(partition, None)
+        self._tallies.pop(partition, None)
+        if holding is not None:
+            await holding.close()
+
+    async def _close_all(self) -> None:
+        await asyncio.gather(*map(self._close, list(self.held)))
+
+    async def _failed(self, partition: int, error: Exception) -> None:
+        """Try it again later; it may be somebody else's by then."""
+        await self._close(partition)
+        self._tries[partition] += 1
+        self._retry_at[partition] = time.monotonic() + self._backoff(self._tries[partition])
+        if isinstance(error, ProducerFenced):
+            self.status.fenced += 1
+        else:
+            self.status.sentence = await self._words(error)
+
+    # -- counting
+
+    async def _fetch(self) -> list[Fetched]:
+        if self.records is None:
+            return []
+        positions = {each: holding.position for each, holding in self.held.items()}
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self.records.fetch(positions)
+        except BrokerError as error:  # a leader that moves, for example
+            self.status.sentence = str(error)
+            await asyncio.sleep(self._pace.retry_s)
+            return []
+
+    async def _count(self, fetched: list[Fetched]) -> None:
+        now_minute = int(time.time()) // MINUTE_S
+        for one in fetched:
+            holding = self.held.get(one.partition)
+            if holding is not None and holding.position == one.position:
+                self.status.lines += holding.count(one, now_minute, self._seen)
+                await asyncio.sleep(0)  # for heartbeats
+
+    async def _flush_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._flush_at:
+            self._flush_at = now + self._pace.flush_s
+            await self._flush_all()
+
+    async def _flush_all(self) -> None:
+        await asyncio.gather(*map(self._flush, list(self.held)))
+
+    async def _flush(self, partition: int) -> None:
+        holding = self.held.get(partition)
+        if holding is None or not holding.is_dirty:
+            return
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await holding.flush()
+        except FAILURES as error:
+            if self.held.get(partition) is holding:
+                await self._failed(partition, error)
+            return
+        self.status.flushes += 1
+        self._tries.pop(partition, None)
+        self._retry_at.pop(partition, None)
+
+
+async def _pause(ended: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await ended.wait()
+
+
