@@ -85,6 +85,7 @@ class Member:
         self._retry_at: dict[int, float] = {}
         self._tries: Counter[int] = Counter()
         self._flush_at = 0.0
+        self._failing_since = 0.0  # fetches; 0: they do not
         self.status = Status()
         self.state: StateTopic | None = None  # while connected
         self.records: Topic | None = None  # while connected
@@ -161,6 +162,7 @@ class Member:
 
     async def _work(self, membership: Membership, ended: asyncio.Event) -> None:
         self._flush_at = time.monotonic() + self._pace.flush_s
+        self._failing_since = 0.0
         while not ended.is_set():
             membership.check()
             if membership.is_settled:
@@ -233,11 +235,18 @@ class Member:
         positions = {each: holding.position for each, holding in self.held.items()}
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await self.records.fetch(positions)
-        except BrokerError as error:  # a leader that moves, for example
-            self.status.sentence = str(error)
+                found = await self.records.fetch(positions)
+        except FAILURES as error:
+            # A broker that restarts, a leader that moves: others go on, and it comes back.
+            now = time.monotonic()
+            self._failing_since = self._failing_since or now
+            if now - self._failing_since > self._deadline_s:
+                raise
+            self.status.sentence = await self._words(error)
             await asyncio.sleep(self._pace.retry_s)
             return []
+        self._failing_since = 0.0
+        return found
 
     async def _count(self, fetched: list[Fetched]) -> None:
         now_minute = int(time.time()) // MINUTE_S
@@ -276,5 +285,3 @@ async def _pause(ended: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await ended.wait()
-
-

@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drift": {"profiles", "statistics"},
     # the log counted into profiles, and looked at
     "watch": {
+        "brokers",
         "_fast",
         "alerts",
         "calls",
