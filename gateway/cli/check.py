@@ -11,6 +11,7 @@ import msgspec
 import typer
 import yaml
 
+from gateway.cli.places import DEFAULT_FILE, ConfigFile
 from gateway.cli.verbs import FAILED, verb_app
 from gateway.compiler import compile_plan
 from gateway.config import Document, load
@@ -20,12 +21,10 @@ from gateway.summary import Summary, summary_of
 
 app = verb_app()
 
-ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
-
 
 @app.command()
 def check(
-    config: ConfigFile = Path("gateway.yaml"),
+    config: ConfigFile = DEFAULT_FILE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print the whole configuration, defaults filled in.")

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.check import ConfigFile
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import FAILED, verb_app
 from gateway.config import load, parse
 from gateway.config.document import state_directory
@@ -26,12 +26,7 @@ from gateway.state.history import ConfigHistory, Entry
 
 app = verb_app(help="Look at the history of the configuration, compare, roll back.")
 
-StateDirectory = Annotated[
-    Path | None, typer.Option("--state", help="The state directory; default: as the file says.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-DEFAULT_FILE = Path("gateway.yaml")
 
 
 @app.command()

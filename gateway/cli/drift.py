@@ -16,7 +16,8 @@ from typing import Annotated
 import typer
 
 from gateway.cli.drift_report import pin, report, status
-from gateway.cli.log_search import ConfigFile, Since, StateDirectory, filter_of, store_of
+from gateway.cli.log_search import Since, filter_of, store_of
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import FAILED, verb_app
 from gateway.config import Config
 from gateway.config.document import load
@@ -27,7 +28,6 @@ app = verb_app()
 for each in (pin, status, report):
     app.command()(each)
 
-DEFAULT_FILE = Path("gateway.yaml")
 _KSERVE = "/inputs"
 SIDES = ("input", "output")
 

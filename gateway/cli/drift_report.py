@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gateway.cli.admin import DEFAULT_URL, AdminUrl, ask
-from gateway.cli.log_search import ConfigFile, StateDirectory, filter_of, store_of
+from gateway.cli.log_search import filter_of, store_of
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from gateway.drift.tests import Finding, Verdict
     from gateway.profiles.reference import Reference
 
-DEFAULT_FILE = Path("gateway.yaml")
 MINUTE_S = 60
 UNITS = {"m": 1, "h": 60, "d": 1440}  # minutes
 MOST_FINDINGS = 1_000

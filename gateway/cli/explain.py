@@ -13,7 +13,7 @@ import typer
 from msgspec import UnsetType
 from msgspec.structs import replace
 
-from gateway.cli.check import ConfigFile
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import verb_app
 from gateway.config import load
 from gateway.config.document import state_directory
@@ -30,11 +30,8 @@ def explain(
     request_id: Annotated[
         str, typer.Argument(metavar="REQUEST_ID", help="The answer's x-request-id, or a record's.")
     ],
-    config: ConfigFile = Path("gateway.yaml"),
-    state: Annotated[
-        Path | None,
-        typer.Option("--state", help="The state directory; default: as the file says."),
-    ] = None,
+    config: ConfigFile = DEFAULT_FILE,
+    state: StateDirectory = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     payload: Annotated[
         bool, typer.Option("--payload", help="Also print the bodies, as far as they are kept.")

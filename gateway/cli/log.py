@@ -10,7 +10,8 @@ import msgspec
 import typer
 
 from gateway.cli import log_keeping, log_search
-from gateway.cli.log_search import ConfigFile, StateDirectory, place_of
+from gateway.cli.log_search import place_of
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import FAILED, verb_app
 from gateway.log.names import DIRECTORY
 
@@ -26,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("verify")
 def verify_log(
-    config: ConfigFile = Path("gateway.yaml"),
+    config: ConfigFile = DEFAULT_FILE,
     state: StateDirectory = None,
     as_json: AsJson = False,
 ) -> None:

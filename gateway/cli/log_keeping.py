@@ -13,7 +13,8 @@ import msgspec
 import typer
 
 from gateway.cli.columns import columns
-from gateway.cli.log_search import DEFAULT_FILE, ConfigFile, StateDirectory, store_of
+from gateway.cli.log_search import store_of
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import verb_app
 from gateway.store.forgetting import Forgotten
 from gateway.store.moments import from_us, moment_us

@@ -17,6 +17,7 @@ import msgspec
 import typer
 
 from gateway.cli.columns import columns, seconds, share, usd
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import FAILED, verb_app
 from gateway.log.names import DIRECTORY as LOG_DIRECTORY
 from gateway.log.reader import Tail
@@ -35,13 +36,8 @@ STATS_HEAD = (
     "RECORDS", "OK", "TOTAL-P50", "TOTAL-P95", "TOTAL-P99", "FIRST-P50", "FIRST-P95", "TOKENS-IN",
     "TOKENS-OUT", "COST", "RETRIED", "FALLBACK",
 )  # fmt: skip
-DEFAULT_FILE = Path("gateway.yaml")
 Texts = list[str]
 
-ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
-StateDirectory = Annotated[
-    Path | None, typer.Option("--state", help="The state directory; default: as the file says.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one record a line.")]
 
 

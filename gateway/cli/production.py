@@ -13,9 +13,8 @@ import msgspec
 import typer
 
 from gateway.cli.admin import DEFAULT_URL, AdminError, AdminUrl, AsJson, ask
-from gateway.cli.check import ConfigFile
 from gateway.cli.columns import NONE, columns, latency, share, usd
-from gateway.cli.config import DEFAULT_FILE, StateDirectory
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import verb_app
 from gateway.config.document import state_directory
 from gateway.production.production import InForce

@@ -23,6 +23,7 @@ import typer
 from gateway.cli import rollout_tree
 from gateway.cli.admin import DEFAULT_URL, AdminError, AdminUrl, AsJson, ask
 from gateway.cli.columns import columns
+from gateway.cli.places import DEFAULT_FILE, StateDirectory
 from gateway.cli.rollout_name import Name, path_of
 from gateway.cli.verbs import FAILED, verb_app
 
@@ -41,10 +42,6 @@ Config = Annotated[
         "--config", "-c", help="What one rollout refers to; default: gateway.yaml, if it is there."
     ),
 ]
-StateDirectory = Annotated[
-    Path | None, typer.Option("--state", help="The state directory; default: as the file says.")
-]
-DEFAULT_FILE = Path("gateway.yaml")
 HISTORY_HEAD = ("N", "AT", "REV", "EVENT", "BY", "PHASE", "WEIGHTS", "SAYS")
 
 

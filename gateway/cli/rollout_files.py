@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from gateway.cli.log_search import store_of
+from gateway.cli.places import DEFAULT_FILE
 from gateway.compiler import compile_plan
 from gateway.config import Document, load, parse
 from gateway.config.document import parse_rollout
@@ -26,7 +27,6 @@ from gateway.store.filters import Filter
 from gateway.store.moments import moment_us
 
 MOST_RECORDS = 50_000  # of a log that is simulated
-DEFAULT_CONFIG = Path("gateway.yaml")
 _WHOLE = ("backends", "routes", "rollouts")
 
 
@@ -46,7 +46,7 @@ def look_into(file: Path, config: Path | None) -> Found:
         if _is_whole(text):
             return _whole(load(file, os.environ))
         rollout = parse_rollout(text, f"rollouts.{file.stem}")
-        config = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+        config = config or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
         if config is None:
             note = "what it refers to was not looked for; name a configuration with --config"
             return Found({file.stem: rollout}, note=note)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from gateway.cli.check import ConfigFile, print_problems
+from gateway.cli.check import print_problems
+from gateway.cli.places import DEFAULT_FILE, ConfigFile
 from gateway.cli.verbs import FAILED, verb_app
 from gateway.errors import ConfigError
 from gateway.run.start import Wish
@@ -23,7 +23,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 @app.command()
 def serve(
-    config: ConfigFile = Path("gateway.yaml"),
+    config: ConfigFile = DEFAULT_FILE,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="One line an event on stderr.")
     ] = "text",

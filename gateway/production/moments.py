@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from gateway.errors import ControlError, GatewayError
-from gateway.store.moments import moment_us
+from gateway.store.moments import from_us, moment_us
 
 
 class NotKnown(ControlError):
@@ -33,4 +31,4 @@ def moment_of(text: str, now_s: float) -> float:
 
 def stamp(at_s: float) -> str:
     """RFC 3339, UTC, whole seconds."""
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return from_us(round(at_s * 1e6))

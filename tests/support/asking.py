@@ -26,14 +26,12 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Self
 
-from tests.support.load import Address, Side, parse_head
-from tests.support.loops import LoopThread
+from tests.support.load import ANSWER_S, Address, Side, parse_head
+from tests.support.loops import Ongoing
 from tests.support.waiting import until
 
 KINDS = ("chat", "stream", "chat", "echo", "leave", "chat", "feedback", "stream", "refusal")
-ANSWER_S = 20.0
 MOST_IDLE = 16
 
 
@@ -165,7 +163,7 @@ class Asker:
             writer.close()
 
 
-class Asking:
+class Asking(Ongoing):
     """A load that goes on while the test does something else."""
 
     def __init__(
@@ -176,24 +174,11 @@ class Asking:
         padding: int = 0,  # bytes of each question
     ) -> None:
         self._asker = Asker([address], kinds, padding)
-        self._rate_per_s = rate_per_s
-        self._loop = LoopThread("asking")
-        self._stop = asyncio.Event()
+        super().__init__("asking", lambda stop: self._asker.run(rate_per_s, 3600.0, stop))
 
     @property
     def asked(self) -> list[Asked]:
         return self._asker.asked
-
-    def __enter__(self) -> Self:
-        self._loop.start()
-        work = self._asker.run(self._rate_per_s, 3600.0, self._stop)
-        self._running = asyncio.run_coroutine_threadsafe(work, self._loop.loop)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.loop.call_soon_threadsafe(self._stop.set)
-        self._running.result(ANSWER_S + 5)
-        self._loop.stop()
 
     def await_answers(self, count: int, within_s: float = 30.0) -> list[Asked]:
         """Return so many answers that began after this call, whatever they say."""

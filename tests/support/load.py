@@ -19,9 +19,8 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Self
 
-from tests.support.loops import LoopThread
+from tests.support.loops import Ongoing
 from tests.support.waiting import until
 
 ANSWER_S = 20.0
@@ -129,14 +128,12 @@ def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
     return int(first.split(" ")[1]), {name.lower(): value.strip() for name, _, value in fields}
 
 
-class Load:
+class Load(Ongoing):
     """A load that goes on while the test does something else."""
 
     def __init__(self, address: Address, rate_per_s: float, keep: int = 16) -> None:
         self._shooter = Shooter(address, keep)
-        self._rate_per_s = rate_per_s
-        self._loop = LoopThread("load")
-        self._stop = asyncio.Event()
+        super().__init__("load", lambda stop: self._shooter.run(rate_per_s, 3600.0, stop))
 
     @property
     def shots(self) -> list[Shot]:
@@ -145,17 +142,6 @@ class Load:
     @property
     def retried(self) -> int:
         return self._shooter.retried
-
-    def __enter__(self) -> Self:
-        self._loop.start()
-        work = self._shooter.run(self._rate_per_s, 3600.0, self._stop)
-        self._running = asyncio.run_coroutine_threadsafe(work, self._loop.loop)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.loop.call_soon_threadsafe(self._stop.set)
-        self._running.result(ANSWER_S + 5)
-        self._loop.stop()
 
     def await_shots(self, count: int) -> None:
         """Return when so many more requests have been sent."""

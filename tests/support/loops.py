@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 import uvloop
 
 T = TypeVar("T")
+END_S = 25.0  # for the last answers
 
 
 class LoopThread:
@@ -49,6 +50,27 @@ class LoopThread:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Ongoing:
+    """Work on a loop of its own that goes on while the test does something else."""
+
+    def __init__(
+        self, name: str, work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._loop = LoopThread(name)
+        self._work = work  # given what is set when it should end
+        self._stop = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        self._loop.start()
+        self._running = asyncio.run_coroutine_threadsafe(self._work(self._stop), self._loop.loop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.loop.call_soon_threadsafe(self._stop.set)
+        self._running.result(END_S)
+        self._loop.stop()
 
 
 async def _turns(count: int) -> None:
