@@ -172,6 +172,10 @@ class Extraction:
         """The column of lines that is read there."""
         return self._place_at[pointer]
 
+    def features(self, field: Field) -> tuple[int, ...]:
+        """The columns of rows that a feature is read from."""
+        return tuple(self._feature_at[name] for name in _columns_of(field))
+
     def _next(self, data: bytes, at: int) -> tuple[int, Batch]:
         """Reads the next lines; where the ones behind them begin."""
         whole = self._batch

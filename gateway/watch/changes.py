@@ -19,6 +19,7 @@ from gateway.profiles.slices import Minute, Source
 
 HOUR = 60  # minutes
 HOURS_KEPT = 9 * 24  # of the sums: a week, and the days that a look at last week may be late
+MOST_SAMPLES = 100  # that wait to be written
 
 
 class Key(NamedTuple):
@@ -63,12 +64,28 @@ class Changes(Struct, kw_only=True):
     marks: dict[str, int] = {}  # by stream: its last line that these counts stand for
     told: dict[str, int] = {}  # lines by result, since the beginning
     newest: int = 0  # minute: the newest believable one seen
+    oldest: int = 0  # minute: what was before it is not kept any more
     samples: list[Sample] = []  # no state: for people
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was counted and nothing went."""
         return not (self.profiles or self.gone or self.samples)
+
+    def then(self, later: Changes) -> Changes:
+        """Both as one, where these could not be kept yet."""
+        gone = set(later.gone)
+        return Changes(
+            profiles={key: value for key, value in self.profiles.items() if key not in gone}
+            | later.profiles,
+            gone=[key for key in self.gone if key not in later.profiles and key not in gone]
+            + later.gone,
+            marks=later.marks,
+            told=later.told,
+            newest=later.newest,
+            oldest=later.oldest,
+            samples=[*self.samples, *later.samples][:MOST_SAMPLES],
+        )
 
 
 def encoded(slot: Minute) -> bytes:

@@ -156,13 +156,13 @@ class Counted:
         ]
 
     def _between(self, basis: Basis, source: Source, first: int, end: int) -> list[bytes]:
-        """Cost: a look-up a minute of the window, not one a key."""
+        """Cost: a look-up a minute of the window, or one a key where these are fewer."""
         low, high = reach_of(first, end)
-        keys = [Key(basis.name, source, minute) for minute in range(first, end)]
-        hours = range(low - low % HOUR, high, HOUR)
-        keys += [
-            key
-            for key in (Key(basis.name, source, hour, HOUR) for hour in hours)
-            if is_inside(key, first, end)
-        ]
-        return [value for key in keys if (value := self._values.get(key)) is not None]
+        if high - low > len(self._values):
+            keys = [key for key in self._of(basis) if key.source == source]
+        else:
+            keys = [Key(basis.name, source, minute) for minute in range(first, end)]
+            hours = range(low - low % HOUR, high, HOUR)
+            keys += [Key(basis.name, source, hour, HOUR) for hour in hours]
+        inside = [key for key in keys if is_inside(key, first, end)]
+        return [value for key in inside if (value := self._values.get(key)) is not None]

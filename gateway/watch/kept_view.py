@@ -1,0 +1,67 @@
+"""A view of the file of what was counted; all parts added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.profiles.profile import Profile
+from gateway.profiles.slices import Source
+from gateway.watch.basis import Basis
+from gateway.watch.changes import Key
+from gateway.watch.kept_file import LIVE, KeptFile, state_of
+from gateway.watch.view import is_inside, reach_of, summed
+
+
+class KeptView:
+    """A view of the file; each question reads it anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = KeptFile(path)
+
+    @property
+    def watermark(self) -> int:
+        """Of the log's reader: the backfill is behind it."""
+        with self._file.reading() as connection:
+            return state_of(connection, LIVE).newest if connection else 0
+
+    def sources(self, basis: Basis) -> tuple[Source, ...]:
+        """Those of the basis's route, in order."""
+        sql = "SELECT DISTINCT route, version, arm FROM slices WHERE basis = ? AND route = ?"
+        return tuple(sorted(Source(*row) for row in self._rows(sql, [basis.name, basis.route])))
+
+    def minutes(self, basis: Basis, source: Source) -> tuple[int, ...]:
+        """First minutes of slices, rising."""
+        sql = (
+            "SELECT DISTINCT minute FROM slices"
+            " WHERE basis = ? AND route = ? AND version = ? AND arm = ? ORDER BY minute"
+        )
+        return tuple(row[0] for row in self._rows(sql, [basis.name, *source]))
+
+    def window(
+        self, basis: Basis, source: Source, field: str, first_minute: int, end_minute: int
+    ) -> Profile:
+        """Of one field."""
+        values = self._values(basis, source, first_minute, end_minute)
+        return summed(basis, values, (field,))[field]
+
+    def profiles(
+        self, basis: Basis, source: Source, first_minute: int, end_minute: int
+    ) -> dict[str, Profile]:
+        """Of all fields."""
+        return summed(basis, self._values(basis, source, first_minute, end_minute))
+
+    def _values(self, basis: Basis, source: Source, first: int, end: int) -> Iterator[bytes]:
+        sql = (
+            "SELECT minute, span, value FROM slices WHERE basis = ? AND route = ? AND version = ?"
+            " AND arm = ? AND span IN (1, 60) AND minute >= ? AND minute < ?"
+        )
+        low, high = reach_of(first, end)
+        for minute, span, value in self._rows(sql, [basis.name, *source, low, high]):
+            if is_inside(Key(basis.name, source, minute, span), first, end):
+                yield bytes(value)
+
+    def _rows(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        with self._file.reading() as connection:
+            return connection.execute(sql, parameters).fetchall() if connection else []
