@@ -82,7 +82,8 @@ class Book:
                 symptom.count += 1
                 self._looked(key, symptom, look.at_ms, "1", max(rule.of, rule.closes))
         for key, symptom in list(self._of(look)):
-            if key not in found and look.at_ms > symptom.looked_ms:
+            is_silent = key not in found and symptom.finding.version not in look.unjudged
+            if is_silent and look.at_ms > symptom.looked_ms:
                 self._looked(key, symptom, look.at_ms, "0", max(rule.of, rule.closes))
         self._settle(look, rule, group_ns // NS_PER_MS)
 

@@ -58,6 +58,8 @@ class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rule: Name = ""  # of `drift.rules`; "" somebody else's, by the defaults of a rule
     at_ms: Moment = 0  # default: now
     findings: Annotated[tuple[Finding, ...], Meta(max_length=MOST_FINDINGS)] = ()
+    # versions of the model that had too few rows: nothing is said of them, not even by silence
+    unjudged: Annotated[tuple[Name, ...], Meta(max_length=MOST_FINDINGS)] = ()
 
 
 def key_of(look: Look, finding: Finding) -> str:

@@ -1,0 +1,294 @@
+"""Looks of the rules, on event time: which are due, and what each finds.
+
+    looker = Looker(drift, bases)
+    for look in looker.looks(view):     # all that are due up to the view's watermark
+        …                               # hand it on; the next one counts this as done
+
+A rule looks at each of its routes every `every`, at whole minutes of the clock that divide so,
+at the window before. A week that is replayed gives the looks of that week; of looks in arrears
+the latest MOST are made, the others counted in `skipped`.
+
+How often a rule may be wrong is a time, `false_alarm_days`. A look may be wrong with probability
+every / false_alarm_days, which its routes share evenly, and of each the units that are judged;
+within a unit the family of all fields is taken into account. By Boole's inequality fewer than
+one false look in that time is expected, however much windows overlap; that an alert wants
+several looks (`opens`) is not reckoned with.
+
+Rule 1: a unit with too few rows, here or in its reference, is said to be unjudged, and a route
+        without any that was judged has no look.
+Rule 2: looking reads the view and nothing else, but for the requests that show a new finding.
+Cost: reading a window of 20 fields and 60 minutes a unit, then about 0.1 ms a look.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from gateway.alerts.finding import MOST_FINDINGS, Look
+from gateway.alerts.kinds import Kind
+from gateway.config.watching import Drift, DriftRule
+from gateway.drift.alarms import alpha_of
+from gateway.drift.tests import LEAST, NAMED, NUMERIC, Battery, Control, Limits, Test
+from gateway.profiles.extraction import SIGNALS
+from gateway.profiles.fields import Field
+from gateway.profiles.profile import Profile
+from gateway.watch.basis import Bases, Basis
+from gateway.watch.causes import Cause, Causes, Onset, onset_of
+from gateway.watch.examples import Examples, NoExamples, best_of
+from gateway.watch.findings import MINUTE_MS, Known, Place, Teller, Told, broken_of
+from gateway.watch.references import Pair, Span, pairs_of
+from gateway.watch.view import View
+
+MOST = 2_000  # looks in arrears
+REMEMBERED = 10_000  # findings
+MEMORY = 24 * 60  # minutes after which a finding that was not seen again is forgotten
+ONSET_BEFORE = 30  # minutes in front of the window, where an onset is looked for
+ONSET_MOST = 360  # minutes in all
+NS_A_MINUTE = 60 * 10**9
+DAY_S = 86_400.0
+
+# Signals of the way a request took: looked at by rules that name them, and not by `*`.
+OPERATIONAL = frozenset({
+    "/cost_usd", "/fallback", "/outcome", "/request/bytes", "/response/bytes", "/status",
+    "/timing/first_byte_us", "/timing/total_us", "/usage/cached_tokens",
+})  # fmt: skip
+
+
+class Due(NamedTuple):
+    """A look that is to be made."""
+
+    end: int  # minute: it looks at what was before
+    rule: str
+    route: str
+
+
+class _State(Struct):
+    """What a restart needs."""
+
+    last: list[tuple[str, str, int]] = []  # rule, route, end of the latest look
+    known: list[tuple[Place, Known]] = []
+    causes: list[Cause] = []
+
+
+class Looker:
+    """Makes the looks of all rules; of one thread at a time."""
+
+    def __init__(
+        self,
+        drift: Drift,
+        bases: Bases,
+        *,
+        examples: Examples | None = None,
+        state: bytes = b"",
+    ) -> None:
+        """`state` is what `state()` of a former life said; what cannot be read is forgotten."""
+        self._examples = examples or NoExamples()
+        self.skipped = 0  # looks that were too far in arrears
+        kept = _decoded(state)
+        self._last = {(rule, route): end for rule, route, end in kept.last}
+        self._known = dict(kept.known)
+        self._causes = Causes(kept.causes)
+        self.use(drift, bases)
+
+    def use(self, drift: Drift, bases: Bases) -> None:
+        """Look by these from now on."""
+        self._drift, self._bases = drift, bases
+        self._shares = {
+            name: max(1, sum(rule == name for rule, _route in bases.of_rule))
+            for name in drift.rules
+        }
+        self._batteries: dict[tuple[str, str, frozenset[str]], Battery] = {}
+
+    def state(self) -> bytes:
+        """To be kept over a restart."""
+        last = [(rule, route, end) for (rule, route), end in self._last.items()]
+        known = list(self._known.items())
+        return msgspec.json.encode(_State(last, known, self._causes.kept))
+
+    def looks(self, view: View) -> Iterator[Look]:
+        """All that are due, the oldest first; one counts as made when the next is asked for."""
+        for due in self.due(view):
+            look = self.look(view, due)
+            if look is not None:
+                yield look
+            self._last[due.rule, due.route] = due.end
+
+    def due(self, view: View) -> list[Due]:
+        """Looks up to the watermark, the oldest first."""
+        watermark = view.watermark
+        found: list[Due] = []
+        for (name, route), basis in self._bases.of_rule.items():
+            step = _minutes(self._drift.rules[name].every)
+            last = self._last.get((name, route))
+            if last is None:
+                last = _first(view, basis)
+                if last is None:
+                    continue
+                self._last[name, route] = last
+            ends = range((last // step + 1) * step, watermark + 1, step)
+            self.skipped += max(0, len(ends) - MOST)
+            found += [Due(end, name, route) for end in ends[-MOST:]]
+        found.sort()
+        self.skipped += max(0, len(found) - MOST)
+        return found[-MOST:]
+
+    def look(self, view: View, due: Due) -> Look | None:
+        """What a rule finds on a route; None where nothing could be judged."""
+        rule, basis = self._drift.rules[due.rule], self._bases.of_rule[due.rule, due.route]
+        kind = self._drift.references[rule.reference].kind
+        names = [one.field.name for one in basis.reference.fields if is_meant(rule, one.field)]
+        least = max(rule.minimum, LEAST)
+        span = Span(due.end - _minutes(rule.window), due.end)
+        pairs = pairs_of(view, basis, kind, names, span, least)
+        if not pairs.judged:
+            return None
+        alpha = alpha_of(_minutes(rule.every) * 60.0, rule.false_alarm_days * DAY_S)
+        alpha /= self._shares[due.rule] * len(pairs.judged)
+        found: list[Told] = []
+        for pair in pairs.judged:
+            battery = self._battery(due, rule, basis, pair, least)
+            broken = broken_of(battery.look(pair.now, alpha, control=_control(rule)))
+            if broken:
+                found += self._teller(view, basis, pair, due, span).tell(broken, self._known)
+        self._remember(found, due.end)
+        return Look(
+            route=due.route,
+            rule=due.rule,
+            at_ms=due.end * MINUTE_MS,
+            findings=tuple(one.finding for one in found[:MOST_FINDINGS]),
+            unjudged=tuple(name[:200] for name in pairs.unjudged[:MOST_FINDINGS]),
+        )
+
+    def _battery(self, due: Due, rule: DriftRule, basis: Basis, pair: Pair, least: int) -> Battery:
+        """Tests of a reference; what is known of one that stays is kept."""
+        key = (due.rule, basis.name, frozenset(pair.then))
+        kept = self._batteries.get(key) if pair.then_span is None else None
+        if kept is None:
+            numeric, named = tests_of(rule)
+            kept = Battery(
+                pair.then, limits=limits_of(rule), least=least, numeric=numeric, named=named
+            )
+            if pair.then_span is None:
+                if len(self._batteries) >= 256:
+                    self._batteries.clear()
+                self._batteries[key] = kept
+        return kept
+
+    def _teller(self, view: View, basis: Basis, pair: Pair, due: Due, span: Span) -> Teller:
+        keep = self._drift.consumer.keep // NS_A_MINUTE
+        oldest = view.watermark - keep + 60  # minutes before are sums of hours
+        first = max(span.first - ONSET_BEFORE, span.end - ONSET_MOST, oldest)
+        minutes = _Minutes(view, basis, pair, Span(first, span.end))
+
+        def onset(name: str) -> Onset | None:
+            return onset_of(pair.then[name], minutes.of(name)) if first < span.end else None
+
+        def requests(name: str, kind: Kind, since: int) -> tuple[str, ...]:  # noqa: ARG001
+            begin = max(since, span.first)
+            lines = self._examples.lines(due.route, pair.unit.version, begin, span.end)
+            return best_of(lines, pair.then[name], minutes.since(name, begin))
+
+        return Teller(
+            pair,
+            (due.rule, due.route),
+            span,
+            self._causes,
+            onset=onset,
+            since=minutes.since,
+            requests=requests,
+        )
+
+    def _remember(self, found: list[Told], now: int) -> None:
+        for one in found:
+            self._known.pop(one.place, None)
+            self._known[one.place] = one.known
+        for place, known in list(self._known.items()):
+            if now - known.seen > MEMORY or len(self._known) > REMEMBERED:
+                del self._known[place]
+
+
+class _Minutes:
+    """A unit's profiles by minute, read where a finding asks for them, and then kept."""
+
+    def __init__(self, view: View, basis: Basis, pair: Pair, span: Span) -> None:
+        self._view, self._basis, self._pair, self._span = view, basis, pair, span
+
+    @functools.cached_property
+    def _all(self) -> dict[int, dict[str, Profile]]:
+        found: dict[int, dict[str, Profile]] = {}
+        for source in self._pair.sources:
+            for minute in range(*self._span):
+                slot = found.setdefault(minute, {})
+                read = self._view.profiles(self._basis, source, minute, minute + 1)
+                for name, profile in read.items():
+                    slot[name] = slot[name].merge(profile) if name in slot else profile
+        return found
+
+    def of(self, name: str) -> Mapping[int, Profile]:
+        """Of one field."""
+        return {minute: slot[name] for minute, slot in self._all.items() if name in slot}
+
+    def since(self, name: str, first: int) -> Profile:
+        """All of a field from a minute on."""
+        whole = Profile(self._pair.now[name].field)
+        for source in self._pair.sources:
+            whole.merge(self._view.window(self._basis, source, name, first, self._span.end))
+        return whole
+
+
+def is_meant(rule: DriftRule, field: Field) -> bool:
+    """Whether a rule looks at a field: by its name, its text's, or its name as a signal."""
+    names = {field.name, field.of or field.name}
+    if field.name in SIGNALS:
+        names.add(f"llm.{field.name.rpartition('/')[2]}")
+    asked = [one for one in rule.fields if one != "*" or field.name not in OPERATIONAL]
+    return any(fnmatchcase(name, pattern) for name in names for pattern in asked)
+
+
+def limits_of(rule: DriftRule) -> Limits:
+    """From where a change matters, by the rule; shares of what is no value as ever."""
+    if rule.effect is None:
+        return Limits()
+    names = ("psi", "ks", "wasserstein", "js", "hellinger", "chi_square", "l_infinity")
+    asked = ("mmd",) if rule.test == "mmd" else names
+    return Limits(**dict.fromkeys(asked, rule.effect))
+
+
+def tests_of(rule: DriftRule) -> tuple[tuple[Test, ...], tuple[Test, ...]]:
+    """Of numbers, and of categories; the usual ones where the rule's is not for these."""
+    test = rule.test
+    if test in {"psi", "js", "hellinger"}:
+        return (test,), (test,)
+    if test in {"ks", "wasserstein"}:
+        return (test,), NAMED
+    if test in {"chi_square", "l_infinity"}:
+        return NUMERIC, (test,)
+    return NUMERIC, NAMED
+
+
+def _control(rule: DriftRule) -> Control:
+    """Who is woken is not to be woken for one field of many."""
+    return "bonferroni" if rule.severity == "critical" else "bh"
+
+
+def _first(view: View, basis: Basis) -> int | None:
+    """The first minute of which there is anything."""
+    firsts = [view.minutes(basis, source)[:1] for source in view.sources(basis)]
+    return min((first[0] for first in firsts if first), default=None)
+
+
+def _minutes(duration: int) -> int:
+    return max(1, -(-duration // NS_A_MINUTE))
+
+
+def _decoded(state: bytes) -> _State:
+    try:
+        return msgspec.json.decode(state, type=_State) if state else _State()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _State()

@@ -1,0 +1,144 @@
+"""What is compared with what: the profiles of now, and those of the reference, by unit.
+
+A *unit* is a version of the model in an arm of a route; the champion and a route without a
+rollout are one arm. Units are looked at apart, so that a rollout that moves traffic from one
+version to another is no drift of either, and copies (shadows) are not counted as requests.
+
+    training, pinned   the reference as it was frozen
+    last_week          the same hours a week ago: of the same version in any arm; where that had
+                       too little, what concerns inputs is compared with the whole route
+    champion           units that are not the champion, against it, in the same minutes
+
+Cost: one read of a window of all fields a source; of `last_week` two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gateway.profiles.profile import Profile
+from gateway.profiles.slices import Source
+from gateway.watch.basis import Basis
+from gateway.watch.signs import is_prediction
+from gateway.watch.view import View
+
+WEEK = 7 * 24 * 60  # minutes
+CHAMPION = {"", "champion"}  # arms
+SHADOW = "shadow"
+
+Profiles = Mapping[str, Profile]
+
+
+class Span(NamedTuple):
+    """Minutes since 1970, the second not included."""
+
+    first: int
+    end: int
+
+
+class Unit(NamedTuple):
+    """Whose values are looked at."""
+
+    version: str
+    arm: str  # "champion" also where there is no rollout
+
+
+class Pair(NamedTuple):
+    """A unit's values and what they are compared with."""
+
+    unit: Unit
+    sources: tuple[Source, ...]
+    now: Profiles
+    then: Profiles
+    then_span: Span | None  # of traffic
+
+
+class Pairs(NamedTuple):
+    """All of a route's."""
+
+    judged: tuple[Pair, ...]
+    unjudged: tuple[str, ...]  # versions with too few rows, here or in the reference
+
+
+def is_output(name: str) -> bool:
+    """Whether a field comes from the model and not from who asks."""
+    return name.startswith("/") or is_prediction(name)
+
+
+def pairs_of(
+    view: View, basis: Basis, kind: str, names: Iterable[str], now: Span, least: int
+) -> Pairs:
+    """What a look compares; `names` are the fields it is about."""
+    wanted = frozenset(names)
+    units = _units(view.sources(basis))
+    current = {unit: _sum(view, basis, sources, now, wanted) for unit, sources in units.items()}
+    judged: list[Pair] = []
+    unjudged: list[str] = []
+    for unit, profiles in current.items():
+        if kind == "champion" and unit.arm == "champion":
+            continue
+        span = Span(now.first - WEEK, now.end - WEEK) if kind == "last_week" else now
+        then = _reference(view, basis, kind, unit, span, wanted, least)
+        fields = [name for name in profiles if name in then and then[name].rows >= least]
+        if rows_of(profiles) < least or not fields:
+            unjudged.append(unit.version)
+            continue
+        judged.append(
+            Pair(
+                unit,
+                units[unit],
+                {name: profiles[name] for name in fields},
+                {name: then[name] for name in fields},
+                span if kind in {"last_week", "champion"} else None,
+            )
+        )
+    return Pairs(tuple(judged), tuple(dict.fromkeys(unjudged)))
+
+
+def rows_of(profiles: Profiles) -> int:
+    """Of the field that has most."""
+    return max((profile.rows for profile in profiles.values()), default=0)
+
+
+def _units(sources: Iterable[Source]) -> dict[Unit, tuple[Source, ...]]:
+    found: dict[Unit, tuple[Source, ...]] = {}
+    for source in sources:
+        arm = "champion" if source.arm in CHAMPION else source.arm
+        unit = Unit(source.version, arm)
+        found[unit] = (*found.get(unit, ()), source)
+    return found
+
+
+def _sum(
+    view: View, basis: Basis, sources: Iterable[Source], span: Span, wanted: frozenset[str]
+) -> dict[str, Profile]:
+    whole: dict[str, Profile] = {}
+    for source in sources:
+        for name, profile in view.profiles(basis, source, span.first, span.end).items():
+            if name in wanted:
+                whole[name] = whole[name].merge(profile) if name in whole else profile
+    return whole
+
+
+def _reference(
+    view: View,
+    basis: Basis,
+    kind: str,
+    unit: Unit,
+    span: Span,
+    wanted: frozenset[str],
+    least: int,
+) -> Profiles:
+    if kind not in {"last_week", "champion"}:
+        return {name: one for name, one in basis.reference.profiles.items() if name in wanted}
+    answered = [source for source in view.sources(basis) if source.arm != SHADOW]
+    if kind == "champion":
+        champion = [source for source in answered if source.arm in CHAMPION]
+        return _sum(view, basis, champion, span, wanted)
+    same = [source for source in answered if source.version == unit.version]
+    own = _sum(view, basis, same, span, wanted)
+    if rows_of(own) >= least:
+        return own
+    whole = _sum(view, basis, answered, span, wanted)
+    return {name: profile for name, profile in whole.items() if not is_output(name)}
