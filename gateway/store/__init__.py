@@ -13,6 +13,7 @@
     look         one question over volumes and live segments; what is damaged is left out, and said
     search       records that match, the newest first
     stats        counts, quantiles, tokens, cost and feedback by route, backend, …
+    labelled     predictions beside what was said of each
     export       records that match, as NDJSON, CSV or Parquet
     upkeep       adds segments, makes few large volumes of many small ones
     orders       legal holds and orders to forget, on disk

@@ -18,6 +18,7 @@ from gateway.store.export import Exported, Format, export
 from gateway.store.filters import Filter
 from gateway.store.finding import find, find_feedback
 from gateway.store.forgetting import Forgotten, forget, resume_orders
+from gateway.store.labelled import Labelled, LabelQuestion, labelled
 from gateway.store.look import Sources
 from gateway.store.orders import Hold, read_orders
 from gateway.store.retention import Expired, expire
@@ -74,6 +75,10 @@ class Store:
     ) -> Stats:
         """Counts, outcomes, latency, tokens, cost and feedback of the records that match."""
         return stats(self._sources, wanted, by, with_feedback=with_feedback)
+
+    def labelled(self, question: LabelQuestion) -> Labelled:
+        """Predictions of a route beside what was said of each, the oldest first."""
+        return labelled(self._sources, question)
 
     def export(self, wanted: Filter, form: Format, path: Path) -> Exported:
         """Write the records that match to a file."""
