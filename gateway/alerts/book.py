@@ -98,7 +98,8 @@ class Book:
         open_alerts = (one for one in self.alerts.values() if one.status == "open")
         for symptoms in (self.symptoms, *(alert.symptoms for alert in open_alerts)):
             for key, symptom in symptoms.items():
-                if (symptom.rule, symptom.route) == where:
+                is_here = (symptom.rule, symptom.route) == where
+                if is_here and look.covers(symptom.finding.kind):
                     yield key, symptom
 
     def _looked(self, key: str, symptom: Symptom, at_ms: int, said: str, most: int) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.drift_performance import performance
 from gateway.cli.drift_report import pin, report, status
 from gateway.cli.log_search import Since, filter_of, store_of
 from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
@@ -25,7 +26,7 @@ from gateway.contracts.draft import Draft, learn, yaml_of
 from gateway.errors import ConfigError
 
 app = verb_app()
-for each in (pin, status, report):
+for each in (pin, status, report, performance):
     app.command()(each)
 
 _KSERVE = "/inputs"

@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 
 from gateway.config import recording, rollouts, schema, watching
 from gateway.config.effective import plain
-from gateway.config.units import Duration, Secret, Share, Size
+from gateway.config.units import Age, Duration, Secret, Share, Size
 
 INTRODUCTION = """\
 # Configuration
@@ -47,6 +47,7 @@ A running gateway reads the file again when it changes, on `SIGHUP`, and on the 
 
 _WORDS = {
     Duration: "time",
+    Age: "time, also in days",
     Size: "size",
     Share: "share",
     Secret: "secret",

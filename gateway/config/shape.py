@@ -24,9 +24,9 @@ from msgspec import NODEFAULT, Meta, Struct
 
 from gateway.config.problems import Problems, listed, meant
 from gateway.config.source import Node, data
-from gateway.config.units import Duration, Secret, Share, Size
+from gateway.config.units import Age, Duration, Secret, Share, Size
 
-_UNITS: tuple[type[Duration | Size | Share], ...] = (Duration, Size, Share)
+_UNITS: tuple[type[Duration | Size | Share], ...] = (Duration, Age, Size, Share)
 _FAILED = object()
 _SHOWN = 60  # characters of a wrong value that a message repeats
 

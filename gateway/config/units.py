@@ -28,7 +28,9 @@ _BYTES = {
 }
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]+)", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%", re.ASCII)
+_AGE_NS = _NS | {"d": 24 * 3600 * 10**9}
 _MAX_DURATION_NS = 7 * 24 * 3600 * 10**9
+_MAX_AGE_NS = 400 * 24 * 3600 * 10**9
 _MAX_SIZE_BYTES = 2**40
 
 
@@ -45,6 +47,22 @@ class Duration(int):
 
     def __str__(self) -> str:
         return _printed(int(self), ("h", "m", "s", "ms", "us", "ns"), _NS)
+
+
+class Age(Duration):
+    """Nanoseconds of what is slow, such as labels: days, too, up to more than a year."""
+
+    expected = "a time with its unit, such as 24h or 30d"
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        if value in (0, "0") and value is not False:
+            return cls(0)
+        return cls(_scaled(value, _AGE_NS, cls.expected, _MAX_AGE_NS, "400d"))
+
+    def __str__(self) -> str:
+        days, rest = divmod(int(self), _AGE_NS["d"])
+        return super().__str__() if rest or days < 2 else f"{days}d"
 
 
 class Size(int):

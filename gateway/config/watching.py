@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from gateway.config.kinds import AtLeastOne, Count, Line, Pointer
-from gateway.config.units import Duration, Secret, Share, Size
+from gateway.config.units import Age, Duration, Secret, Share, Size
 
 SECOND, MINUTE, HOUR = 10**9, 60 * 10**9, 3600 * 10**9
 KIB = 2**10
@@ -196,9 +196,16 @@ class DriftLabels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What feedback says of predictions: for accuracy, calibration, business figures."""
 
     signal: Line = "label"  # feedback with the truth
-    prediction: Line = ""  # field of the prediction that it is compared with
+    # what it is compared with: a name such as `prediction.score`, or a pointer into the record
+    # such as `/finish_reason`; default: the only one there is
+    prediction: Line = ""
     kind: Literal["class", "probability", "number"] = "class"  # of that prediction
-    matured: Duration = Duration(24 * HOUR)  # only answers this old count: labels come late
+    positive: Line = ""  # the label whose probability it is; default: 1, true, yes
+    threshold: Share = Share(0.5)  # of a probability, from which it counts as positive
+    # labels come late: only answers this old count, and of each the labels it had at that age
+    matured: Age = Age(24 * HOUR)
+    # feedback whose mean is watched beside: `thumbs`, `task`, `accept`, `score`, `edit`
+    signals: tuple[Line, ...] = ()
 
 
 class DriftConsumer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

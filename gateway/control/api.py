@@ -22,6 +22,7 @@ from gateway.control import (
     exposition,
     feedback,
     flags,
+    performance,
     production,
     records,
     records_search,
@@ -308,6 +309,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     *rollouts.ENDPOINTS,
     *alerts.ENDPOINTS,
+    *performance.ENDPOINTS,
     *flags.ENDPOINTS,
     *switches.ENDPOINTS,
     Endpoint(

@@ -17,7 +17,9 @@ from msgspec import Struct
 from gateway.alerts.desk import Taken
 from gateway.alerts.finding import Look
 from gateway.alerts.views import AlertView
+from gateway.config.watching import DriftLabels
 from gateway.control.figures import BoardView
+from gateway.drift.performance_view import PerformanceView
 from gateway.explanation.explanation import RecordExplanation
 from gateway.log.figures import LogFigures
 from gateway.messages import Delivery, Feedback
@@ -218,6 +220,13 @@ class Alerts(Protocol):
     async def resolve(self, number: int, actor: str) -> AlertView: ...
 
 
+class Performance(Protocol):
+    """What labels say of predictions; StoreError where the store cannot say."""
+
+    def labels_of(self, route: str) -> DriftLabels | None: ...
+    async def show(self, route: str, last_s: float) -> PerformanceView: ...
+
+
 class Parts(Struct, frozen=True, kw_only=True):
     """Everything the control plane works with."""
 
@@ -238,6 +247,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     records: Records | None = None  # None: the local store is off
     searches: Searches | None = None  # the same
     alerts: Alerts | None = None  # None: nobody looks after alerts
+    performance: Performance | None = None  # None: there is no store to look in
     rollouts: Rollouts | None = None  # None: nobody looks after rollouts
     webhooks: Callable[[], tuple[ReceiverFigures, ...]] = tuple  # how each is doing
     flags: FlagAnswers | None = None  # None: nobody evaluates them here

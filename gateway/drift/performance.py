@@ -82,7 +82,7 @@ def of_classes(
     figures = [share("accuracy", int(hits.sum()), n, confidence)]
     recalls = [wilson(h, r, confidence) for h, r in zip(hits, rows, strict=True) if r]
     if recalls:
-        figures.append(_balanced(recalls, rows, hits, n, confidence))
+        figures.append(_balanced(recalls, rows, hits, n))
         figures.append(_macro_f1(confusion, rows + columns, n, confidence))
     if positive is not None:
         tp = int(hits[positive]) if positive >= 0 else 0
@@ -199,9 +199,7 @@ def _ece(scores: Floats, labels: Floats, confidence: float) -> Figure:
     return _figure("ece", found.bounds, n, "folded normal", "lower", deviation=found.deviation)
 
 
-def _balanced(
-    recalls: list[Bounds], rows: Floats, hits: Floats, n: int, confidence: float
-) -> Figure:
+def _balanced(recalls: list[Bounds], rows: Floats, hits: Floats, n: int) -> Figure:
     weights = [1 / len(recalls)] * len(recalls)
     likely = [(h + 0.5) / (r + 1) for h, r in zip(hits, rows, strict=True) if r]
     variances = (p * (1 - p) / r for p, r in zip(likely, rows[rows > 0], strict=True))
@@ -226,9 +224,7 @@ def _macro_f1(confusion: Floats, totals: Floats, n: int, confidence: float) -> F
     middle = float((p * slopes).sum())
     variance = (float((p * slopes**2).sum()) - middle**2) / n
     value = float(f1.sum() / occurs.sum())
-    deviation = (
-        math.sqrt(max(variance, 0.0)) / (value * (1 - value)) if 0 < value < 1 else math.nan
-    )
+    deviation = math.sqrt(max(variance, 0.0)) / (value * (1 - value)) if 0 < value < 1 else math.nan
     bounds = on_scale(value, deviation, "logit", normal_quantile(confidence))
     if not math.isfinite(bounds.low):
         bounds = wilson(value * n, n, confidence)

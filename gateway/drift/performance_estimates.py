@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 from msgspec import Struct
 
-from gateway.drift.performance import CONFIDENCE, SMALLEST, Figure, Flags, Floats
+from gateway.drift.performance import CONFIDENCE, SMALLEST, Figure, Flags, Floats, mean
 from gateway.statistics import calibration, ranking
 from gateway.statistics.calibration import Ece, Isotonic
 from gateway.statistics.intervals import Scale, normal_quantile, on_scale
@@ -108,9 +108,19 @@ def estimated_accuracy(
     return [one for one in both if one.name == "accuracy"]
 
 
-def _expected(
-    scores: Floats, p: Floats, threshold: float
-) -> Iterator[tuple[str, float, Floats]]:
+def expected_figures(scores: Floats, known: Calibration, threshold: float = 0.5) -> list[Figure]:
+    """Means of what is expected of each row, to be compared with those of other rows.
+
+    They differ from `estimated` in the interval, which is that of a sample of rows.
+    """
+    chances = known.chances(scores)
+    said = scores >= threshold
+    right = np.where(said, chances, 1 - chances)
+    brier = scores**2 - 2 * scores * chances + chances
+    return [mean("accuracy", right, "higher"), mean("brier", brier, "lower")]
+
+
+def _expected(scores: Floats, p: Floats, threshold: float) -> Iterator[tuple[str, float, Floats]]:
     n, said = scores.size, (scores >= threshold).astype(np.float64)
     signs = 2 * said - 1
     yield "accuracy", float(np.where(said > 0, p, 1 - p).mean()), signs / n

@@ -43,6 +43,7 @@ from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
 from gateway.run.feedback import ControllerLog
 from gateway.run.flags import LiveFlags
+from gateway.run.performance import LivePerformance
 from gateway.run.production import LiveProduction
 from gateway.run.rollouts import LiveRollouts
 from gateway.state.database import open_database
@@ -88,6 +89,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     admin, view = reload.document.config.admin, BoardView(cast("BoardSource", board))
     rollouts = LiveRollouts(post.state, database, reload, view, post.started_ns)
     alerts = alerts_of(database, reload, rollouts.desk)
+    performance = LivePerformance(post.state, reload, alerts)
     app = create_app(
         Parts(
             configuration=reload,
@@ -106,6 +108,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             searches=searches_in(post.state),
             log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
             alerts=alerts,
+            performance=performance,
             rollouts=rollouts.desk,
             webhooks=rollouts.notices.figures,
         )
@@ -118,6 +121,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     work = [watch(post.config, reload), follow(hangups, reload), feedback.follow()]
     work += [production.warm(), production.follow()]
     work += [rollouts.run(), rollouts.follow_log(), rollouts.notices.run(), alerts.run()]
+    work += [performance.run()]
     async with link.listening(), background(*work):
         reload.start()
         await server.serve([socket.socket(fileno=each) for each in post.listen])

@@ -54,7 +54,7 @@ def student(n: int, mean: float, variance: float, confidence: float = 0.95) -> B
 
 
 def on_scale(value: float, deviation: float, scale: Scale, quantile: float) -> Bounds:
-    """`deviation` is the standard error of the scaled value; at the scale's ends it says nothing."""
+    """`deviation` is the standard error of the scaled value; nan at the ends of a scale."""
     middle = scaled(value, scale)
     if not (math.isfinite(middle) and math.isfinite(deviation)):
         return Bounds(value, math.nan, math.nan)
@@ -112,9 +112,9 @@ def student_quantile(confidence: float, degrees: float) -> float:
     return float(special.stdtrit(degrees, (1 + confidence) / 2))
 
 
-def _log_choose(n: int, k: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[
-    tuple[int], np.dtype[np.float64]
-]:
+def _log_choose(
+    n: int, k: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     found: np.ndarray[tuple[int], np.dtype[np.float64]] = (
         special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
     )
