@@ -14,7 +14,8 @@ import msgspec
 import typer
 
 from gateway.cli.columns import NONE, columns
-from gateway.cli.log_search import ConfigFile, StateDirectory, store_of
+from gateway.cli.log_search import store_of
+from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.config.document import load
 from gateway.config.units import Age
 from gateway.config.watching import DriftLabels
@@ -23,7 +24,6 @@ from gateway.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from gateway.drift.performance_view import FigureView, PartView, PerformanceView
 
-DEFAULT_FILE = Path("gateway.yaml")
 NS_PER_US, US_PER_S = 1000, 1_000_000
 HEAD = ("FIGURE", "VALUE", "LOW", "HIGH", "ROWS", "INTERVAL BY")
 RIGHT = "VALUE LOW HIGH ROWS"

@@ -197,7 +197,7 @@ def _check_schema(schema: Any, path: str, found: Findings) -> None:
 def check_drift(config: Config, found: Findings) -> None:
     """The section `drift`."""
     drift = config.drift
-    if drift.references or drift.labels or drift.consumer != DriftConsumer():
+    if drift.references or drift.consumer != DriftConsumer():
         message = "nobody looks by itself yet: run `gateway drift status --rule NAME` from a timer"
         found.doubtful(message, "drift")
     for name, reference in drift.references.items():
