@@ -23,7 +23,7 @@ try:
     from gateway._fast.segment import Segment, Stream
     from gateway._fast.shadow import Shadow
     from gateway._fast.table import Route, Table
-    from gateway._fast.tally import tally_lines
+    from gateway._fast.tally import count_lines, tally_lines
     from gateway._fast.timers import monotonic_ns
     from gateway._fast.unpack import entries_of, lines_of
     from gateway._fast.upstream import Upstream
@@ -53,6 +53,7 @@ __all__ = [
     "Table",
     "Upstream",
     "Worker",
+    "count_lines",
     "count_numbers",
     "entries_of",
     "hash_of",

@@ -26,6 +26,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from gateway._fast import count_lines
 from gateway.log.files import (
     LogError,
     locked,
@@ -167,7 +168,7 @@ def _last_line(fd: int) -> tuple[int, bytes]:
 def _count_lines(fd: int, end: int) -> int:
     count = 0
     for begin in range(0, end, 1 << 20):
-        count += os.pread(fd, min(1 << 20, end - begin), begin).count(b"\n")
+        count += count_lines(os.pread(fd, min(1 << 20, end - begin), begin))
     return count
 
 

@@ -26,7 +26,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway._fast import hash_of, tally_lines
+from gateway._fast import count_lines, hash_of, tally_lines
 from gateway.log.content import Content
 from gateway.log.lines import MalformedLine, Place, place_of
 
@@ -116,7 +116,7 @@ class Tally:
                 return None
             before = place.seq
         # Why: decode_lines passes over empty lines, and takes two objects on one.
-        is_whole = data.count(b"\n") == len(places) and b"\n\n" not in data
+        is_whole = count_lines(data) == len(places) and b"\n\n" not in data
         return places if is_whole and data.endswith(b"}\n") else None
 
     def _add_one(self, line: bytes) -> str:

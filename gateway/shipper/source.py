@@ -28,6 +28,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway._fast import count_lines
 from gateway.log.lines import Place
 from gateway.log.reader import SegmentGone, SegmentReader
 from gateway.shipper.checkpoint import Checkpoint
@@ -122,7 +123,7 @@ class Tail:
                 batch = Batch(
                     stream=self.stream,
                     segment=item.name.segment,
-                    records=kept.count(b"\n"),
+                    records=count_lines(kept),
                     first_seq=place.seq,
                     last_seq=last.seq,
                     data=kept,
