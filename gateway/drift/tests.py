@@ -17,7 +17,6 @@ features after Rahimi & Recht 2007.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -40,11 +39,14 @@ Cuts = NDArray[np.intp]
 NUMERIC: tuple[Test, ...] = ("psi", "ks", "wasserstein")
 NAMED: tuple[Test, ...] = ("psi", "chi_square", "l_infinity")
 EMBEDDING: tuple[Test, ...] = ("mmd",)
+FAMILIES = {"numeric": 0, "text": 0, "score": 1, "boolean": 2, "category": 2, "embedding": 3}
+OF_ORDER = {"ks", "wasserstein"}
 NAMED_KINDS = {"category", "boolean"}
 # Shares that are tested on their own; `under` and `over` all that the reference had.
 QUALITIES = (*SPECIALS, "zero", "under", "over")
 
-LEAST = 50  # values of each sample: below it no test is made
+LEAST = 10  # values of each sample: below it no test is made
+LEAST_P, MOST_P = 1e-300, 0.9
 POOLINGS = 256  # kept
 
 
@@ -98,7 +100,8 @@ class Outcome(NamedTuple):
     tests: Mapping[Test, Measured]
     n: Floats
     m: Floats
-    p: Floats  # of the least of a field's tests, for their number; 1 where values lack
+    p: Floats  # of a field's tests together; 1 where values lack
+    each: Floats  # what the p-value of one of them is multiplied by for that
 
     def drifting(self, alpha: float, adjusted: Floats, limits: Limits) -> NDArray[np.bool_]:
         """Fields that are unlike the reference by a test that is significant and large."""
@@ -112,7 +115,7 @@ class Outcome(NamedTuple):
     def _significant(self, measured: Measured, alpha: float, adjusted: Floats) -> NDArray[np.bool_]:
         """Where this test alone would be enough: at the level its family leaves its field."""
         # Why: the field is rejected at the level its least p-value was; others must reach it.
-        own = np.minimum(measured.p * len(self.tests), 1.0)
+        own = np.minimum(measured.p * self.each, 1.0)
         raised = np.where(self.p > 0, adjusted / np.maximum(self.p, 1e-300), 1.0)
         return (own * np.maximum(raised, 1.0) <= alpha) & (adjusted <= alpha)
 
@@ -120,7 +123,7 @@ class Outcome(NamedTuple):
 class Verdict(NamedTuple):
     """What one look says of all fields."""
 
-    alpha: float
+    alpha: float  # of the values
     limits: Limits
     outcomes: tuple[Outcome, ...]
     adjusted: tuple[Floats, ...]  # by outcome, by field
@@ -145,6 +148,7 @@ class _Pools(NamedTuple):
     p: Floats
     log_p: Floats
     half_freedom: Floats
+    voices: Floats  # by test and field: its part in what is said of the field
 
 
 class _Group:
@@ -174,14 +178,7 @@ class _Group:
         self._widths = np.zeros(ranks.shape)
         for row, field in zip(self._widths, self.fields, strict=True):
             row[: field.bins] = _widths(field)
-        moments = [
-            distances.bridge_moments(below, widths)
-            for below, widths in zip(self._below, self._widths, strict=True)
-        ]
-        mean, variance = np.maximum(np.array(moments).T, 1e-300)
-        # Why more than 0: a field that never varies would have no p-value, and none had one then.
-        self._bridge_mean, self._bridge_shape = mean, np.maximum(mean**2 / variance, 1e-9)
-        self._bridge_rate = mean / variance
+        self._bridges = distances.bridges(self._below, self._widths)
         deviations = np.array([one.deviation for one in profiles])
         self._per_deviation = 1 / np.where(
             deviations > 0, deviations, [f.unit for f in self.fields]
@@ -202,19 +199,17 @@ class _Group:
         pools = self._pooled(m)
         current = np.subtract(running[pools.ends], running[pools.begins], dtype=np.float64)
         cells = distances.with_current(pools.cells, current, np.maximum(m, 1.0)[:, None])
+        ordered = self._ordered(running) if OF_ORDER & set(self.tests) else {}
         found: dict[Test, Measured] = {}
         for test in self.tests:
             if test == "psi":
                 found[test] = _psi(cells, pools)
-            elif test in _MEASURES:
-                found[test] = _MEASURES[test](cells)
-        if "ks" in self.tests or "wasserstein" in self.tests:
-            found |= self._ordered(running)
-        each_p = [measured.p for measured in found.values()]
-        least_p: Floats = functools.reduce(np.minimum, each_p) * len(found)
+            else:
+                found[test] = ordered[test] if test in ordered else _MEASURES[test](cells)
+        together, each = _combined(found, pools.voices)
         if self._least_n < least or m.min() < least:
-            least_p[np.minimum(self._n, m) < least] = 1.0
-        return Outcome(self.fields, found, self._n, m, least_p)
+            together[np.minimum(self._n, m) < least] = 1.0
+        return Outcome(self.fields, found, self._n, m, together, each)
 
     def _pooled(self, m: Floats) -> _Pools:
         """Cells with enough expected at sizes of about these."""
@@ -243,7 +238,10 @@ class _Group:
         cells = distances.cells(reference, reference, np.array([len(one) for one in starts]))
         p = distances.smoothed(reference, cells.n, cells)
         freedom = np.maximum(cells.sizes[:, 0] - 1, 1e-9)
-        return _Pools(ends, begins, cells, p, np.log(p), freedom / 2)
+        # Why: where few values leave one cell, tests of cells are none.
+        is_heard = [(cells.sizes[:, 0] > 1) | (test in OF_ORDER) for test in self.tests]
+        voices = np.array(is_heard) / np.maximum(np.sum(is_heard, axis=0), 1)
+        return _Pools(ends, begins, cells, p, np.log(p), freedom / 2, voices)
 
     def _ordered(self, running: Counts) -> dict[Test, Measured]:
         """Tests that know which values are near each other."""
@@ -260,8 +258,10 @@ class _Group:
             moved = distances.wasserstein(gaps, self._widths)
             found["wasserstein"] = Measured(
                 moved * self._per_deviation,
-                (moved - self._bridge_mean * root) * self._per_deviation,
-                special.gammaincc(self._bridge_shape, moved / root * self._bridge_rate),
+                (moved - self._bridges.mean * root) * self._per_deviation,
+                distances.bridge_p(
+                    moved / (root * self._bridges.deviation), self._bridges, self._values_n, m
+                ),
             )
         return found
 
@@ -289,7 +289,8 @@ class _Embeddings(_Group):
         effect = (statistic - mean) / np.maximum(self._spread, 1e-300)
         is_enough = np.minimum(self._values, m) >= least
         measured: dict[Test, Measured] = {"mmd": Measured(statistic, effect, p)}
-        return Outcome(self.fields, measured, self._values, m, np.where(is_enough, p, 1.0))
+        p = np.where(is_enough, p, 1.0)
+        return Outcome(self.fields, measured, self._values, m, p, np.ones(p.size))
 
 
 class Battery:
@@ -317,6 +318,8 @@ class Battery:
         if embeddings:
             self._groups.append(_Embeddings(embeddings))
         self._empty = [Profile(one.field) for one in (*ordered, *categories, *embeddings)]
+        self._cuts = np.cumsum([len(group.fields) for group in self._groups])[:-1]
+        self._share = _family_shares([FAMILIES[one.field.kind] for one in self._empty])
         self._order = [one.field.name for one in self._empty]
         self._begins, self._ends, self._is_zero_outside = _quality_cells(self._empty)
         self._starts = np.cumsum([0, *(one.field.cells for one in self._empty)])[:-1]
@@ -334,7 +337,7 @@ class Battery:
     ) -> Verdict:
         """What is unlike the reference. If nothing is, anything is said with probability alpha.
 
-        Half of alpha is for values, half for the shares of what is none.
+        Half of alpha is for values, half for the shares of what is none, where there is any.
         """
         profiles = [current.get(one.field.name, one) for one in self._empty]
         counts = _joined(profiles)
@@ -344,26 +347,36 @@ class Battery:
             end, last = at + len(group.fields), cell + group.size
             outcomes.append(group.look(counts[cell:last], profiles[at:end], self.least))
             at, cell = end, last
-        parts = _adjusted_parts(outcomes, control)
+        parts = self._adjusted_parts(outcomes, control)
         qualities = self._changed(counts, alpha / 2, control)
+        # Why the whole: those tests are made given how many there are in all, so that none at
+        # all decides nothing about the values.
+        of_values = alpha if qualities is None else alpha / 2
         drifting: set[str] = set()
         for outcome, part in zip(outcomes, parts, strict=True):
-            if float(part.min()) <= alpha / 2:
-                is_one = outcome.drifting(alpha / 2, part, self.limits).tolist()
+            if float(part.min()) <= of_values:
+                is_one = outcome.drifting(of_values, part, self.limits).tolist()
                 drifting |= {f.name for f, is_ in zip(outcome.fields, is_one, strict=True) if is_}
         broken: dict[str, tuple[str, ...]] = {}
-        for one in qualities:
+        for one in qualities or ():
             if one.is_drift:
                 broken[one.field] = (*broken.get(one.field, ()), one.test)
         return Verdict(
-            alpha / 2,
+            of_values,
             self.limits,
             tuple(outcomes),
             tuple(parts),
             frozenset(drifting),
             broken,
-            qualities,
+            qualities or (),
         )
+
+    def _adjusted_parts(self, outcomes: Sequence[Outcome], control: Control) -> list[Floats]:
+        """Adjusted p-values of all fields, by outcome; each family has an equal share of alpha."""
+        p = np.concatenate([one.p for one in outcomes])
+        # Why never less than p: weights are relative, and one field's must not make up for it.
+        whole = np.maximum(adjusted(np.minimum(p * self._share, 1.0), control), p)
+        return np.split(whole, self._cuts)
 
     def _shares(self, counts: Counts) -> tuple[Floats, Floats]:
         """(how many of each quality, of how many rows) by field."""
@@ -373,16 +386,21 @@ class Battery:
         held[:, -2:] -= held[:, -3:-2] * self._is_zero_outside
         return held, np.add.reduceat(counts, self._starts)
 
-    def _changed(self, counts: Counts, alpha: float, control: Control) -> tuple[Finding, ...]:
-        """Shares of what is no value, zero or out of range that are unlike the reference's."""
+    def _changed(
+        self, counts: Counts, alpha: float, control: Control
+    ) -> tuple[Finding, ...] | None:
+        """Shares of what is no value, zero or out of range that are unlike the reference's.
+
+        None where there is nothing to test.
+        """
         now, m = self._shares(counts)
         then, n = self._then, self._rows
         both = now + then
         if not both.any():
-            return ()
+            return None
         at, test = np.nonzero((both > 0) & (np.minimum(n, m) >= self.least)[:, None])
         if not at.size:
-            return ()
+            return None
         c, r = now[at, test], then[at, test]
         p = np.ones(now.size)
         p[: at.size] = distances.share_p(c, m[at], r, n[at])
@@ -420,14 +438,6 @@ def _joined(profiles: Sequence[Profile]) -> Counts:
     return np.concatenate([one.counts for one in profiles])
 
 
-def _adjusted_parts(outcomes: Sequence[Outcome], control: Control) -> list[Floats]:
-    """Adjusted p-values of all fields as one family, by outcome."""
-    if len(outcomes) == 1:
-        return [adjusted(outcomes[0].p, control)]
-    whole = adjusted(np.concatenate([one.p for one in outcomes]), control)
-    return np.split(whole, np.cumsum([one.p.size for one in outcomes])[:-1])
-
-
 def _quality_cells(profiles: Sequence[Profile]) -> tuple[Cuts, Cuts, NDArray[np.bool_]]:
     """(first cell, cell behind the last) of each field's qualities; none where both are alike.
 
@@ -447,6 +457,30 @@ def _quality_cells(profiles: Sequence[Profile]) -> tuple[Cuts, Cuts, NDArray[np.
         outside.append((0 <= zero < under, zero >= field.bins - over))
         first += field.cells
     return np.array(begins), np.array(ends), np.array(outside)
+
+
+def _combined(found: Mapping[Test, Measured], voices: Floats) -> tuple[Floats, Floats]:
+    """(p-values of a field's tests together, how many times its least one's that is).
+
+    Cauchy's combination (Liu & Xie 2020): whatever tests have to do with each other, its tail is
+    that of one, and those that agree count as about one where Boole's inequality counts all.
+    """
+    p = np.array([measured.p for measured in found.values()])
+    # Why: a test that sees nothing at all would outvote one that sees everything.
+    said = voices / np.tan(np.pi * np.clip(p, LEAST_P, MOST_P))
+    together = np.arctan2(1.0, np.add.reduce(said)) / np.pi
+    least = np.maximum(np.minimum.reduce(p), LEAST_P)
+    return together, np.maximum(together / least, 1.0)
+
+
+def _family_shares(families: Sequence[int]) -> Floats:
+    """How much larger a family is than the average: what its p-values are multiplied by.
+
+    Weights after Genovese, Roeder & Wasserman 2006: a hundred features do not take from the
+    one embedding, nor from the model's ten scores, which see most shifts first.
+    """
+    sizes = np.bincount(families, minlength=1)
+    return np.asarray(sizes[families] * np.count_nonzero(sizes) / max(len(families), 1))
 
 
 def adjusted(p: Floats, control: Control) -> Floats:

@@ -12,13 +12,15 @@ others ends in zeros. With r of n and c of m counted in a cell, p = r/n and q = 
     W1 = Σ |P - Q| width                 of the values moved into [first edge, last edge]
 
 Nulls, K cells, w = 1/n + 1/m: PSI/w, 8 ln(2) JS/w, 8 Hellinger²/w and chi² are chi-square
-with K - 1 degrees of freedom; KS/√w is Kolmogorov's; W1/√w is the integral of a Brownian
-bridge's size, whose mean and variance a gamma distribution has; L∞ by Boole's inequality over
-binomial cells. All of them need about ten expected in each cell (`pooled`), but KS and W1.
+with K - 1 degrees of freedom; KS/√w is Kolmogorov's, with Stephens' terms for few values;
+W1/√w is the integral of a Brownian bridge's size, and where that is large the bridge is on one
+side of 0 almost everywhere, so that its tail is that of the net integral, a sum whose skewness
+is known; L∞ by Boole's inequality over binomial cells. All of them need about ten expected in
+each cell (`pooled`), but KS and W1.
 
 Rule: pooling looks at one sample only, the reference, so that it favours no outcome.
 Sources: Yurdakul & Naranjo 2020 (PSI); Lin 1991 (JS); Read & Cressie 1988 (the family of
-chi-square); Kolmogorov 1933; del Barrio, Giné & Matrán 1999 (W1).
+chi-square); Kolmogorov 1933; Stephens 1970 (few values); del Barrio, Giné & Matrán 1999 (W1).
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from scipy import special
 Floats = NDArray[np.float64]
 
 EXPECTED = 10.0  # in a cell, before a chi-square distribution is believed
+LEAST_DEVIATION = 1e-200
+BEYOND_NET = 1.2  # how much more often Σ |B| is large than |Σ B|
 MEAN_SUPREMUM = 0.8687311606361592  # of a Brownian bridge's size: √(π/2) ln 2
 
 
@@ -161,8 +165,10 @@ def wasserstein(gaps: Floats, widths: Floats) -> Floats:
 
 def chi_square_p(statistic: Floats, cells_: Floats) -> Floats:
     """Of what is chi-square with a degree of freedom for each cell but one."""
-    freedom = np.maximum(np.asarray(cells_, np.float64) - 1, 1e-9)
-    return np.asarray(special.gammaincc(freedom / 2, statistic / 2))
+    freedom = np.asarray(cells_, np.float64) - 1
+    found = special.gammaincc(np.maximum(freedom, 1e-9) / 2, statistic / 2)
+    # Why: of one cell there is nothing to say, and what rounding leaves is not 0.
+    return np.where(freedom > 0, found, 1.0)
 
 
 def chi_square_limit(alpha: float, cells_: int) -> float:
@@ -172,7 +178,8 @@ def chi_square_limit(alpha: float, cells_: int) -> float:
 
 def kolmogorov_p(gap: Floats, noise: Floats) -> Floats:
     """Of the greatest gap between samples."""
-    return np.asarray(special.kolmogorov(gap / np.sqrt(noise)))
+    root = 1 / np.sqrt(noise)
+    return np.asarray(special.kolmogorov(gap * (root + 0.12 + 0.11 / root)))
 
 
 def largest_change_p(change: Floats, given: Cells) -> Floats:
@@ -200,20 +207,51 @@ def gamma_p(statistic: Floats, mean: Floats, variance: Floats) -> Floats:
     return np.asarray(np.where(mean > 0, found, np.where(statistic > 0, 0.0, 1.0)))
 
 
-def bridge_moments(below: Floats, widths: Floats) -> tuple[float, float]:
-    """Mean and variance of Σ |B(P)| width, B a Brownian bridge, P the shares below the edges.
+class Bridge(NamedTuple):
+    """What is known of Σ |B(P)| width before values come, of many fields.
 
-    Of normal X, Y with deviations s, t and correlation ρ: E|X| = s √(2/π), and
-    Cov(|X|, |Y|) = 2 s t (√(1 - ρ²) + ρ asin ρ - 1) / π.
+    B is a Brownian bridge, P the shares below the edges. The net is Σ B(P) width: what one value
+    adds to it is how much width is below the value.
     """
-    low = np.minimum(below[:, None], below[None, :])
-    high = np.maximum(below[:, None], below[None, :])
-    spread = np.sqrt(np.maximum(below * (1 - below), 0.0))
-    both = np.maximum(spread[:, None] * spread[None, :], 1e-300)
-    rho = np.clip(low * (1 - high) / both, -1.0, 1.0)
-    covariance = 2 / pi * both * (np.sqrt(1 - rho**2) + rho * np.arcsin(rho) - 1)
-    weights = widths[:, None] * widths[None, :]
-    return float(sqrt(2 / pi) * np.sum(spread * widths)), float(np.sum(weights * covariance))
+
+    mean: Floats
+    deviation: Floats  # of the net
+    skewness: Floats  # of one value's part in it, or what its outliers make of that
+    is_even: NDArray[np.bool_]  # whether there are outliers to both sides
+
+
+def bridges(below: Floats, widths: Floats) -> Bridge:
+    """Of fields, a row each. Of a normal X with deviation s, E|X| = s √(2/π)."""
+    none, all_ = np.zeros((len(below), 1)), np.ones((len(below), 1))
+    shares = np.diff(below, prepend=none, append=all_, axis=1)
+    part = np.concatenate([none, np.cumsum(widths, axis=1)], axis=1)
+    part -= np.sum(shares * part, axis=1, keepdims=True)
+    mean = sqrt(2 / pi) * np.sum(np.sqrt(np.maximum(below * (1 - below), 0.0)) * widths, axis=1)
+    # Why more than 0: a field that never varies has no net, and nothing to divide by it.
+    deviation = np.maximum(np.sqrt(np.sum(shares * part**2, axis=1)), LEAST_DEVIATION)
+    scaled = part / deviation[:, None]
+    skewness = np.abs(np.sum(shares * scaled**3, axis=1))
+    # Why: a gamma distribution of skewness g has g² 3/2 for its excess of outliers.
+    outliers = np.sqrt(np.maximum(np.sum(shares * scaled**4, axis=1) - 3, 0.0) / 1.5)
+    is_even = np.asarray(outliers > 1.2 * skewness)
+    return Bridge(mean, deviation, np.maximum(skewness, outliers), is_even)
+
+
+def bridge_p(size: Floats, given: Bridge, n: Floats, m: Floats) -> Floats:
+    """Of Σ |P - Q| width, in √(1/n + 1/m) times the net's deviations.
+
+    The net's own tail, of both sides, and a fifth: from p = 0.05 down that is within a tenth of
+    the probability of bridges with many edges and up to a fifth above that of few (measured:
+    docs/drift-detection.md). Above that it only says that nothing is unusual.
+    """
+    # Why gamma: with few values the net is as skewed as one value over the root of their number.
+    skewness = given.skewness * np.abs(1 / m**2 - 1 / n**2) / (1 / n + 1 / m) ** 1.5
+    shape = 4 / np.maximum(skewness, 1e-3) ** 2
+    away = size * np.sqrt(shape)
+    one = special.gammaincc(shape, shape + away)
+    other = special.gammainc(shape, np.maximum(shape - away, 0.0))
+    both = one + np.where(given.is_even, one, other)
+    return np.asarray(np.minimum(BEYOND_NET * both, 1.0))
 
 
 def share_p(current: Floats, m: Floats, reference: Floats, n: Floats) -> Floats:

@@ -198,7 +198,7 @@ def test_a_new_category_is_told_and_a_changed_mix() -> None:
 def test_too_few_values_say_nothing() -> None:
     reference = reference_of(x=RNG.normal(size=1000))
     battery = Battery(reference.profiles)
-    far = profiles_of(reference, {"x": np.full(49, 50.0)})
+    far = profiles_of(reference, {"x": np.full(9, 50.0)})
     assert not battery.look(far, 0.05).drifting
     assert not battery.look({}, 0.05).drifting
 
@@ -214,6 +214,43 @@ def test_many_fields_share_one_rate_of_false_alarms(control: str) -> None:
         verdict = battery.look(now, 0.1, control=control)  # type: ignore[arg-type]
         alarms += bool((verdict.adjusted[0] <= verdict.alpha).any())
     assert alarms <= 7  # 5 % of 40, and three and a half standard errors
+
+
+def test_a_field_of_rare_values_does_not_lend_others_its_level() -> None:
+    """All it has is in one cell, of which there is nothing to say."""
+    rng = np.random.default_rng(14)
+    rare = {f"b{at}": rng.random(20_000) < 0.001 for at in range(10)}
+    reference = from_arrays({**rare, "x": rng.normal(size=20_000)})
+    now = {name: rng.random(200) < 0.001 for name in rare} | {"x": rng.normal(size=200)}
+    outcomes = Battery(reference.profiles).look(profiles_of(reference, now), 0.05).outcomes
+    assert outcomes[1].fields[0].kind == "boolean"
+    assert outcomes[1].tests["chi_square"].p.min() == 1.0
+    assert outcomes[1].p.min() > 0.05
+
+
+def test_a_hundred_features_do_not_hide_what_ten_scores_see() -> None:
+    rng = np.random.default_rng(15)
+    features = {f"f{at}": rng.normal(size=5000) for at in range(100)}
+    scores = {f"s{at}": rng.normal(size=5000) for at in range(10)}
+    kinds = dict.fromkeys(scores, "score")
+    reference = from_arrays(features | scores, kinds=kinds)  # type: ignore[arg-type]
+    now = {name: rng.normal(size=500) for name in features | scores}
+    now["s0"] = rng.normal(0.2, 1, 500)
+    verdict = Battery(reference.profiles).look(profiles_of(reference, now), 0.05)
+    at = [field.name for field in verdict.outcomes[0].fields].index("s0")
+    p, told = verdict.outcomes[0].p[at], verdict.adjusted[0][at]
+    assert told == pytest.approx(20 * p)  # one of ten, in one of two families; one alone is told
+    assert told <= 110 * p
+
+
+def test_all_of_alpha_is_for_values_where_there_is_nothing_else() -> None:
+    rng = np.random.default_rng(16)
+    reference = reference_of(x=rng.normal(size=5000))
+    battery = Battery(reference.profiles)
+    values = rng.normal(size=500)
+    assert battery.look(profiles_of(reference, {"x": values}), 0.05).alpha == 0.05
+    values[0] = np.nan
+    assert battery.look(profiles_of(reference, {"x": values}), 0.05).alpha == 0.025
 
 
 def test_mmd_keeps_its_level_and_finds_one_coordinate_of_many() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import integrate, special, stats
 from scipy.spatial import distance
 
 from gateway.statistics import distances
 from gateway.statistics.families import adjusted
 
+Draw = Callable[..., NDArray[np.float64]]
 RNG = np.random.default_rng(20_261_121)
 COUNTS = [RNG.multinomial(900, RNG.dirichlet(np.ones(12))).astype(np.float64) for _ in range(4)]
 
@@ -61,19 +65,66 @@ def test_kolmogorov_is_scipys_at_the_edges_and_never_more_on_raw_values() -> Non
     at_edges = stats.ks_2samp(np.digitize(first, edges), np.digitize(second, edges)).statistic
     assert found == pytest.approx(at_edges)
     assert exact - 2 / 64 <= found <= exact
-    noise = np.array([1 / 900 + 1 / 400])
-    wanted = stats.kstwobign.sf(found / np.sqrt(noise))
-    assert distances.kolmogorov_p(np.array([found]), noise) == pytest.approx(wanted)
 
 
-def test_moments_of_a_bridge_are_those_of_its_paths() -> None:
-    below = np.array([0.05, 0.3, 0.5, 0.51, 0.9])
-    widths = np.array([1.0, 0.5, 2.0, 0.1, 3.0])
-    covariance = np.minimum.outer(below, below) - np.outer(below, below)
-    paths = np.abs(RNG.multivariate_normal(np.zeros(5), covariance, 200_000)) @ widths
-    mean, variance = distances.bridge_moments(below, widths)
-    assert mean == pytest.approx(paths.mean(), rel=0.01)
-    assert variance == pytest.approx(paths.var(), rel=0.02)
+@pytest.mark.parametrize("n, m", [(900, 400), (10_000, 50), (600, 10)])
+def test_kolmogorovs_p_is_the_exact_one_of_few_values_too(n: int, m: int) -> None:
+    first = RNG.normal(size=n)
+    for shift in (0.2, 0.5, 1.0):
+        exact = stats.ks_2samp(first, RNG.normal(shift, 1, m), method="exact")
+        noise = np.array([1 / n + 1 / m])
+        found = distances.kolmogorov_p(np.array([exact.statistic]), noise)[0]
+        if 1e-6 < exact.pvalue < 0.2:
+            assert 0.7 <= found / exact.pvalue <= 1.4
+        else:
+            assert (found < 0.05) == (exact.pvalue < 0.05)
+
+
+@pytest.mark.parametrize("edges", ["few", "even", "stretched"])
+def test_bridges_are_as_large_as_their_paths(edges: str) -> None:
+    """Mean, deviation of the net, and how often one is beyond the paths' own quantiles."""
+    below = np.arange(1, 40) / 40
+    widths = {
+        "even": np.ones(39),
+        "stretched": np.diff(stats.lognorm(1).ppf(np.arange(1, 41) / 41)),
+    }
+    if edges == "few":
+        below, width = np.array([0.05, 0.3, 0.5, 0.51, 0.9]), np.array([1.0, 0.5, 2.0, 0.1, 3.0])
+    else:
+        width = widths[edges]
+    shares = np.diff(below, prepend=0.0, append=1.0)
+    steps = RNG.normal(size=(50_000, shares.size)) * np.sqrt(shares)
+    paths = np.cumsum(steps, axis=1)
+    paths = paths[:, :-1] - paths[:, -1:] * below
+    sizes = np.abs(paths) @ width
+    given = distances.bridges(below[None], width[None])
+    assert given.mean[0] == pytest.approx(sizes.mean(), rel=0.02)
+    assert given.deviation[0] == pytest.approx(np.std(paths @ width), rel=0.02)
+    many = np.array([1e9])
+    for p in (0.05, 0.01, 0.001):
+        found = distances.bridge_p(np.quantile(sizes, 1 - p) / given.deviation, given, many, many)
+        assert 0.8 * p <= found[0] <= 1.5 * p
+
+
+@pytest.mark.parametrize("draw", [RNG.lognormal, RNG.standard_cauchy, RNG.normal])
+@pytest.mark.parametrize("m", [10, 50])
+def test_bridges_of_few_values_know_how_skewed_these_are(draw: Draw, m: int) -> None:
+    """A gamma distribution with a bridge's mean and variance is wrong tenfold here."""
+    edges = np.quantile(draw(size=20_000), np.arange(1, 60) / 60)
+    below = np.arange(1, 60) / 60
+    width = np.diff(edges, append=2 * edges[-1])
+    counts = RNG.multinomial(m, np.full(60, 1 / 60), 40_000)
+    gaps = np.abs(np.cumsum(counts, axis=1)[:, :-1] / m - below)
+    given = distances.bridges(below[None], width[None])
+    size = distances.wasserstein(gaps, width) * np.sqrt(m) / given.deviation
+    p = distances.bridge_p(size, given, np.array([1e9]), np.array([float(m)]))
+    for level in (0.05, 0.01, 0.001):
+        assert np.mean(p <= level) <= 2 * level
+
+
+def test_one_cell_is_no_test() -> None:
+    cells = distances.cells(np.array([[9999.7]]), np.array([[31.1]]))
+    assert distances.chi_square_p(distances.chi_square(cells), np.ones(1))[0] == 1.0
 
 
 def test_the_mean_supremum_is_that_of_kolmogorovs_distribution() -> None:
