@@ -33,6 +33,7 @@ from gateway.config.effective import effective
 from gateway.config.file import replace_text
 from gateway.config.masking import masked
 from gateway.control.parts import Change, Version
+from gateway.deltas import delta
 from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.messages import Delivery, Offer
 from gateway.offers import keep_offer, offer_of, plan_of
@@ -163,7 +164,8 @@ class Reload:
         is_forced: bool = False,
     ) -> Change:
         previous = self.plan.hash
-        delivery = self.delivery if delivery is None else delivery
+        before = self.delivery
+        delivery = before if delivery is None else delivery
         is_changed = plan_hash(document.hash, delivery) != previous
         if not is_changed and not is_forced:
             self.failure = None
@@ -180,7 +182,7 @@ class Reload:
             raise
         self.document, self.plan, self.delivery, self._offer = document, plan, delivery, offer
         notes = (*declined, *self._keep(offer), *fixed_notes(self._started_with, document.config))
-        self._settle(author, is_changed=is_changed)
+        self._settle(author, delta(before, delivery), is_changed=is_changed)
         return Change(plan.hash, previous, is_changed, notes, propagation_s)
 
     async def _carried(self, offer: Offer) -> tuple[str, ...]:
@@ -201,14 +203,14 @@ class Reload:
             return (f"in force until a restart only: {error}",)
         return ()
 
-    def _settle(self, author: str, *, is_changed: bool) -> None:
+    def _settle(self, author: str, detail: str, *, is_changed: bool) -> None:
         self.failure = None
         self.applied_at_s = self._now_s()
         self.reloads[APPLIED if is_changed else UNCHANGED] += 1
         log.info("configuration in force", extra={"plan": self.plan.hash, "author": author})
         if is_changed:
             self._write_down(
-                self.document.text, self.plan.hash, author, APPLIED, delivery=self.delivery
+                self.document.text, self.plan.hash, author, APPLIED, detail, self.delivery
             )
 
     def _refuse(self, text: str, author: str, error: ConfigError) -> None:

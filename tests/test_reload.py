@@ -231,6 +231,7 @@ async def test_delivery_is_carried_kept_and_written_down(bench: Bench) -> None:
     assert (latest.author, latest.hash) == ("rollout:next", change.hash)
     assert latest.text == bench.text
     assert latest.delivery == '{"off":["backend.mini"]}'
+    assert latest.detail == "backend.mini switched off"
 
 
 async def test_file_that_changes_keeps_the_delivery(bench: Bench) -> None:
@@ -239,6 +240,7 @@ async def test_file_that_changes_keeps_the_delivery(bench: Bench) -> None:
     await bench.reload.reload("file")
     assert bench.reload.delivery.off == ("backend.mini",)
     assert bench.reload.plan.hash != bench.reload.document.hash
+    assert [one.detail for one in bench.history.latest(2)] == ["", "backend.mini switched off"]
 
 
 async def test_delivery_that_changes_nothing_is_not_carried(bench: Bench) -> None:

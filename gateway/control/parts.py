@@ -53,7 +53,7 @@ class Version(Struct, frozen=True, kw_only=True):
     author: str  # `file`, `signal`, `api`, a name
     at: str  # RFC 3339, UTC
     outcome: str  # "applied" or "refused"
-    detail: str = ""  # why it was refused
+    detail: str = ""  # why it was refused; what was switched, forced or moved
     is_current: bool = False
 
 

@@ -45,7 +45,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     author: str  # `file`, `signal`, `api:…`, a user's name
     hash: str
     outcome: Result
-    detail: str = ""  # why it was refused
+    detail: str = ""  # why it was refused; what was switched, forced or moved
     text: str
     delivery: str | None = None  # JSON of messages.Delivery: where rollouts and switches stood
 

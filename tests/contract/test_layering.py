@@ -46,7 +46,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sockets": set(),
     "certificates": set(),
     "offers": {"compiler"},
-    "reload": {"compiler", "state", "offers", "control"},  # control.parts is what it offers
+    "deltas": set(),  # between two deliveries
+    "reload": {
+        "compiler",
+        "state",
+        "offers",
+        "control",
+        "deltas",
+    },  # control.parts is what it offers
     "govern": {"_fast"},
     "log": {"_fast", "threads"},  # the prediction log's files
     "payloads": {"_fast"},  # redaction and encryption
