@@ -11,7 +11,8 @@ where two write.
 
 Rule 1: profiles and the marks that they stand for come in one transaction.
 Rule 2: of every line one part is in charge, and this is written before either counts.
-Rule 3: a reader sees the state before or after a transaction; it never waits for a writer.
+Rule 3: who begins to write a part ends the time of who did before, wherever that one is.
+Rule 4: a reader sees the state before or after a transaction; it never waits for a writer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import msgspec
 
 from gateway.profiles.slices import Source
 from gateway.watch.changes import HOUR, HOURS_KEPT, Changes, Key
-from gateway.watch.kept_file import LIVE, KeptFile, state_of
+from gateway.watch.kept_file import LIVE, KeptError, KeptFile, state_of
 from gateway.watch.kept_view import KeptView
 from gateway.watch.view import View
 
@@ -41,6 +42,7 @@ class Kept:
         """`part` keeps apart who counts."""
         self._file = KeptFile(path)
         self._part = part
+        self._epoch = 0  # 0: not begun
         self._oldest = 0
 
     @property
@@ -60,7 +62,11 @@ class Kept:
 
     def save(self, changes: Changes) -> None:
         """Durable when it returns, all of it or nothing; KeptError where that cannot be."""
+        if not self._epoch:
+            self.begin()
         with self._file.writing() as connection:
+            if _epoch(connection, self._part) != self._epoch:
+                raise KeptError(f"somebody else counts into {self.path} meanwhile")
             connection.executemany(
                 f"DELETE FROM slices WHERE {_OF_KEY} AND part = ?",  # noqa: S608 - ours
                 [(*_columns(key), self._part) for key in changes.gone],
@@ -73,12 +79,24 @@ class Kept:
             )
             encode = msgspec.msgpack.encode
             connection.execute(
-                "INSERT OR REPLACE INTO states (part, marks, told, newest) VALUES (?, ?, ?, ?)",
-                [self._part, encode(changes.marks), encode(changes.told), changes.newest],
+                "UPDATE states SET marks = ?, told = ?, newest = ? WHERE part = ?",
+                [encode(changes.marks), encode(changes.told), changes.newest, self._part],
             )
             if changes.oldest > self._oldest:  # Why: of other parts, too, which may be at rest
                 connection.execute("DELETE FROM slices WHERE minute < ?", [changes.oldest])
         self._oldest = changes.oldest
+
+    def begin(self) -> tuple[Changes, list[Key]]:
+        """From now on this one writes the part, nobody who began before; what there is."""
+        empty = msgspec.msgpack.encode({})
+        with self._file.writing() as connection:
+            self._epoch = _epoch(connection, self._part) + 1
+            connection.execute(
+                "INSERT INTO states (part, marks, told, newest, epoch) VALUES (?, ?, ?, 0, ?)"
+                " ON CONFLICT DO UPDATE SET epoch = excluded.epoch",
+                [self._part, empty, empty, self._epoch],
+            )
+        return self.load()
 
     def load(self) -> tuple[Changes, list[Key]]:
         """What this part has: marks, told and newest; and the keys, whose values stay on disk."""
@@ -155,6 +173,11 @@ class Kept:
 
 def _columns(key: Key) -> tuple[str, str, str, str, int, int]:
     return (key.basis, *key.source, key.span, key.minute)
+
+
+def _epoch(connection: sqlite3.Connection, part: str) -> int:
+    row = connection.execute("SELECT epoch FROM states WHERE part = ?", [part]).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _claimed(

@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS slices (
     PRIMARY KEY (basis, route, version, arm, span, minute, part)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (
-    part TEXT PRIMARY KEY, marks BLOB NOT NULL, told BLOB NOT NULL, newest INTEGER NOT NULL
+    part TEXT PRIMARY KEY, marks BLOB NOT NULL, told BLOB NOT NULL, newest INTEGER NOT NULL,
+    epoch INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS claims (
     basis TEXT NOT NULL, route TEXT NOT NULL, stream TEXT NOT NULL,

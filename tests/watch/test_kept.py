@@ -29,7 +29,7 @@ def kept(tmp_path: Path) -> Kept:
 
 def counted(lines: list[bytes], kept: Kept, keep: int = HOUR) -> Tally:
     tally = Tally([BASIS], keep, recall=kept.value)
-    tally.restore(*kept.load())
+    tally.restore(*kept.begin())
     tally.count(b"".join(lines), NOW)
     kept.save(tally.drain())
     return tally
@@ -194,3 +194,16 @@ def test_what_cannot_be_written_is_a_sentence_and_changes_nothing(kept: Kept) ->
     with pytest.raises(KeptError, match="cannot write"):
         kept.save(Changes(marks={"a": 2}, profiles={Key("b", SOURCE, 1): None}))  # type: ignore[dict-item]
     assert kept.load()[0].marks == {"a": 1}
+
+
+def test_who_begins_ends_the_time_of_who_did_before(kept: Kept) -> None:
+    before = Kept(kept.path)
+    before.begin()
+    before.save(Changes(marks={"a": 1}))
+    assert kept.begin()[0].marks == {"a": 1}
+    with pytest.raises(KeptError, match="somebody else"):
+        before.save(Changes(marks={"a": 2}))
+    kept.save(Changes(marks={"a": 3}))
+    assert before.load()[0].marks == {"a": 3}
+    Kept(kept.path, BACKFILL).begin()
+    kept.save(Changes(marks={"a": 4}))
