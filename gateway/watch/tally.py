@@ -93,7 +93,7 @@ class Tally:
         self._claim = claim
         self._claimed: set[str] = set()  # streams
         self._floors: dict[tuple[str, str], dict[str, int]] = {}
-        self._marks = Marks()
+        self._streams = Marks()
         self._samples = Samples()
         self._slots = Slots(keep, recall)
         self.use(bases)
@@ -140,7 +140,7 @@ class Tally:
         return Changes(
             profiles=profiles,
             gone=gone,
-            marks=dict(self._marks.last),
+            marks=dict(self._streams.last),
             told=dict(self.told),
             newest=self._slots.newest,
             oldest=self._slots.gone_before,
@@ -149,7 +149,7 @@ class Tally:
 
     def restore(self, changes: Changes, keys: Iterable[Key] = ()) -> None:
         """Begin with all that was kept; with `recall`, `keys` names it instead of `profiles`."""
-        self._marks.last = dict(changes.marks)
+        self._streams.last = dict(changes.marks)
         self.told = Counter(changes.told)
         self._slots.restore(changes.profiles, keys, changes.newest)
 
@@ -157,13 +157,13 @@ class Tally:
         self, stream: str, last_seq: int, records: int, sample: bytes, now_minute: int
     ) -> None:
         """Lines of a batch that cannot be counted are told, and not tried again."""
-        self._marks.last[stream] = max(last_seq, self._marks.last.pop(stream, 0))
+        self._streams.last[stream] = max(last_seq, self._streams.last.pop(stream, 0))
         self.told["defect"] += records
         self._samples.add("defect", sample, now_minute, stream)
 
     def mark(self, stream: str) -> int:
         """The number of the stream's last line that was counted; 0 none."""
-        return self._marks.last.get(stream, 0)
+        return self._streams.last.get(stream, 0)
 
     @property
     def newest(self) -> int:
@@ -213,7 +213,7 @@ class Tally:
         lines = np.flatnonzero(is_placed)
         words = part.words[at_stream]
         self._begin(batch, words, numbers, lines)
-        is_fresh = self._marks.fresh(words, numbers, lines, lambda line: self._stream(batch, line))
+        is_fresh = self._streams.fresh(words, numbers, lines, lambda line: self._stream(batch, line))
         is_known = (part.kinds[at_v] == JSON_NUMBER) & (part.numbers[at_v] == RECORD_VERSION)
         results = np.full(is_placed.size, COUNTED, np.int8)
         results[~is_known] = VERSION
