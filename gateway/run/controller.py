@@ -41,6 +41,7 @@ from gateway.reload import FileWatch, Reload
 from gateway.run.alerts import alerts_of
 from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
+from gateway.run.drift import LiveDrift
 from gateway.run.feedback import ControllerLog
 from gateway.run.flags import LiveFlags
 from gateway.run.performance import LivePerformance
@@ -90,6 +91,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     rollouts = LiveRollouts(post.state, database, reload, view, post.started_ns)
     alerts = alerts_of(database, reload, rollouts.desk)
     performance = LivePerformance(post.state, reload, alerts)
+    drift = LiveDrift(post.state, reload, alerts)
     app = create_app(
         Parts(
             configuration=reload,
@@ -121,7 +123,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     work = [watch(post.config, reload), follow(hangups, reload), feedback.follow()]
     work += [production.warm(), production.follow()]
     work += [rollouts.run(), rollouts.follow_log(), rollouts.notices.run(), alerts.run()]
-    work += [performance.run()]
+    work += [performance.run(), drift.run()]
     async with link.listening(), background(*work):
         reload.start()
         await server.serve([socket.socket(fileno=each) for each in post.listen])

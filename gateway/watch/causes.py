@@ -2,8 +2,8 @@
 
 With p the reference's shares of a field's cells and c(t) the counts of minute t, the onset is
 the minute τ for which the counts from τ on are least like p: the largest Σ N log(N/(n p)) over
-the cells of their sum. It is sharp where minute τ itself clearly belongs to what came after, and
-the one before to the reference; a slow shift has no sharp onset.
+the cells of their sum. It is sharp where the first minutes say as much for the change as the later
+ones, and those before nothing; a slow shift has no sharp onset.
 
 Fields with sharp onsets within TOGETHER minutes, of one route or of one name, have one cause,
 which is named by the first of them. What has no sharp onset has no cause of its own: the book of
@@ -24,7 +24,8 @@ from gateway.profiles.profile import Profile
 
 Floats = NDArray[np.float64]
 
-SHARP = 4.0  # nats that the first minute, and the one before, must say for the change
+SHARP = 4.0  # nats that each of the first minutes says for the change
+EDGE = 3  # minutes on both sides of an onset
 TOGETHER = 2  # minutes
 MOST = 1_000  # causes that are remembered
 
@@ -64,8 +65,10 @@ def _log_ratio(counts: Floats, totals: Floats, expected: Floats) -> Floats:
 
 def _is_sharp(counts: Floats, after: Floats, expected: Floats, at: int) -> bool:
     now = (after + 0.5) / (after.sum() + after.size / 2)
-    weight = np.log(now / expected)
-    return bool(counts[at] @ weight >= SHARP and counts[at - 1] @ weight <= -SHARP / 4)
+    says = counts @ np.log(now / expected)  # each minute, for the change
+    first, before = says[at : at + EDGE].mean(), says[max(at - EDGE, 0) : at].mean()
+    is_abrupt = first >= says[at:].mean() / 2 and before <= 0
+    return bool(is_abrupt and first >= SHARP and says[at] > 0)
 
 
 class Cause(Struct):

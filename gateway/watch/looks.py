@@ -104,6 +104,7 @@ class Looker:
             for name in drift.rules
         }
         self._batteries: dict[tuple[str, str, frozenset[str]], Battery] = {}
+        self._last = {key: end for key, end in self._last.items() if key[0] in drift.rules}
 
     def state(self) -> bytes:
         """To be kept over a restart."""
@@ -117,7 +118,11 @@ class Looker:
             look = self.look(view, due)
             if look is not None:
                 yield look
-            self._last[due.rule, due.route] = due.end
+            self.made(due)
+
+    def made(self, due: Due) -> None:
+        """This look need not be made again."""
+        self._last[due.rule, due.route] = due.end
 
     def due(self, view: View) -> list[Due]:
         """Looks up to the watermark, the oldest first."""

@@ -4,11 +4,11 @@ Each sign is a pure question to both profiles, asked in the order of how near it
 source of the data; the first that holds names the trouble, and the last one always does.
 
     type_changed, data_missing   a share of what is no value rose
+    prediction_collapse          a prediction's spread, or entropy, is half of what it was
     unit_changed                 moments and shape are those of the reference, times a factor
     sentinel                     one value, rare before, took most of what was lost elsewhere
     out_of_range                 more is outside of all that the reference had
     new_category                 more is of categories that the reference never had
-    prediction_collapse          a prediction's spread, or entropy, is half of what it was
     …_drift, llm_signals         anything else
 
 Rule: signs add no false alarms: they are asked only where a test was significant and large.
@@ -363,9 +363,9 @@ def percent(share: float) -> str:
 _ASKED: tuple[Callable[[Profile, Profile], Iterator[Sign]], ...] = (
     _type_changed,
     _missing,
+    _collapse,
     _unit,
     _sentinel,
     _out_of_range,
     _new_category,
-    _collapse,
 )
