@@ -20,6 +20,7 @@ try:
     from gateway._fast.operation import Operation
     from gateway._fast.record import Recorder
     from gateway._fast.routes import Candidates
+    from gateway._fast.rows import Rows
     from gateway._fast.segment import Segment, Stream
     from gateway._fast.shadow import Shadow
     from gateway._fast.table import Route, Table
@@ -47,6 +48,7 @@ __all__ = [
     "Packer",
     "Recorder",
     "Route",
+    "Rows",
     "Segment",
     "Shadow",
     "Stream",

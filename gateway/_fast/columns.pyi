@@ -4,6 +4,8 @@ from typing import TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway._fast.rows import Rows
+
 _Arrays: TypeAlias = tuple[
     NDArray[np.uint8],
     NDArray[np.float64],
@@ -11,26 +13,19 @@ _Arrays: TypeAlias = tuple[
     NDArray[np.uint32],
     NDArray[np.uint32],
 ]
+_Said: TypeAlias = tuple[int, int, int, list[bytes], int]
 
 @final
 class Columns:
     @property
     def places(self) -> tuple[tuple[str, int], ...]: ...
     @property
-    def fields(self) -> tuple[tuple[str, int], ...]: ...
-    def __init__(
-        self,
-        places: Sequence[tuple[str, int]],
-        fields: Sequence[tuple[str, int]] = ...,
-        features: str = ...,
-    ) -> None: ...
+    def rows(self) -> tuple[Rows, ...]: ...
+    def __init__(self, places: Sequence[tuple[str, int]], rows: Sequence[Rows] = ...) -> None: ...
     def read(
         self,
         data: bytes,
         start: int,
         lines: _Arrays,
-        rows: _Arrays,
-        row_lines: NDArray[np.int32],
-    ) -> tuple[int, int, int, list[tuple[int, int]], int, int, list[bytes], int]: ...
-
-def time_of(text: bytes) -> float: ...
+        rows: Sequence[tuple[_Arrays, NDArray[np.int32]]] = ...,
+    ) -> tuple[int, int, list[tuple[int, int]], list[_Said]]: ...

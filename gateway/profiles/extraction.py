@@ -1,12 +1,14 @@
 """Lines of the prediction log as columns, and those counted in slices.
 
 One `Extraction` serves all routes that have a reference: it reads once what any of them
-wants. Features come from a record's `features`; everything else, its outcome, tokens, cost,
-latency, or a part of its answer, by the pointer that is the field's name.
+wants. Features come from a record's `features`, predictions from its `predictions`; everything
+else, its outcome, tokens, cost, latency, or a part of its answer, is a signal (`signals`).
 
 Rule 1: every line is counted once: as a prediction, as another kind, or as malformed, of
         which the first few are kept.
-Rule 2: nothing here is done line by line; what is seldom (a category never seen, a text) is
+Rule 2: features and predictions have rows of their own: a line may bring more of the ones
+        than of the others.
+Rule 3: nothing here is done line by line; what is seldom (a category never seen, a text) is
         looked at in Python.
 Cost: about 3 us a line of 1.5 KB with 20 features and 15 signals, to updated profiles.
 """
@@ -21,37 +23,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway._fast import Columns, hash_of
-from gateway.profiles.fields import NAMED, VIOLATION, Field, Floats, Kind, Words
+from gateway._fast import Columns, Rows, hash_of
+from gateway.profiles.fields import NAMED, VIOLATION, Field, Floats, Words
 from gateway.profiles.profile import JSON_NUMBER, JSON_STRING, Kinds, Profile
 from gateway.profiles.reference import Reference
+from gateway.profiles.signals import MADE, Column, Where, where_of
 from gateway.profiles.slices import Minute, Slices, Source, profile_in
 from gateway.profiles.texts import measured
 
-# What of a value is kept: see `_fast/columns.pxd`.
+# What of a value is kept: see `_fast/cells.pxd`.
 NUMBER, WORD, TIME, SPAN = 1, 2, 4, 8
+_READINGS = {"number": NUMBER, "word": WORD, "span": SPAN}
 
 SHADOW = "shadow"  # the arm of answers that no client saw
 LINES = 1024  # of a batch: its columns stay in the processor's cache
 KEPT = 8  # malformed lines kept of an extraction's life
 LONGEST = 2000  # bytes kept of such a line
-
-# What every record says, and of what kind it is: the signals of models that have no features.
-SIGNALS: dict[str, Kind] = {
-    "/outcome": "category",
-    "/status": "category",
-    "/finish_reason": "category",
-    "/fallback": "category",
-    "/confidence": "score",
-    "/cost_usd": "numeric",
-    "/timing/total_us": "numeric",
-    "/timing/first_byte_us": "numeric",
-    "/usage/input_tokens": "numeric",
-    "/usage/output_tokens": "numeric",
-    "/usage/cached_tokens": "numeric",
-    "/request/bytes": "numeric",
-    "/response/bytes": "numeric",
-}
 
 # What is read of each line to know where it counts, before the fields that are wanted.
 _PLACES = (
@@ -61,6 +48,8 @@ _PLACES = (
     ("/version", WORD),
     ("/decisions/0/arm", WORD),
 )
+# Which members have rows, and whether bare values are some.
+_ROWS: tuple[tuple[Where, bool], ...] = (("features", False), ("predictions", True))
 _TIME, _KIND, _ROUTE, _VERSION, _ARM = range(len(_PLACES))
 _PREDICTION = np.uint64(hash_of(b"prediction"))
 _SHADOW = np.uint64(hash_of(b"shadow"))
@@ -88,6 +77,8 @@ class Batch(NamedTuple):
     lines: Part
     rows: Part
     row_lines: NDArray[np.int32]  # the line of each row of features
+    outputs: Part
+    output_lines: NDArray[np.int32]  # the line of each row of predictions
     malformed: Sequence[tuple[int, int]] = ()  # where lines stand that are in no column
 
 
@@ -131,24 +122,44 @@ class Extraction:
             route: tuple(one.field for one in reference.fields)
             for route, reference in self.references.items()
         }
-        places_read, features = dict(_PLACES), dict[str, int]()
-        places_read.update(places)
         more = [tuple(one.field for one in reference.fields) for reference in also]
-        for field in {one for fields in [*self._fields.values(), *more] for one in fields}:
-            wanted = places_read if (field.of or field.name).startswith("/") else features
-            for name in _columns_of(field):
-                wanted[name] = wanted.get(name, 0) | _reading_of(field)
-        self._place_at = {name: at for at, name in enumerate(places_read)}
-        self._feature_at = {name: at for at, name in enumerate(sorted(features, key=_natural))}
-        self._columns = Columns(
-            list(places_read.items()),
-            [(name, features[name]) for name in self._feature_at],
-            "features" if features else "",
-        )
+        wanted: dict[Where, dict[str, int]] = {
+            "line": dict(_PLACES) | dict(places),
+            "features": {},
+            "predictions": {},
+        }
+        by_identity = {
+            one.identity: one for fields in [*self._fields.values(), *more] for one in fields
+        }
+        for field in by_identity.values():
+            where, columns = _columns_of(field)
+            for name, reading in columns:
+                wanted[where][name] = wanted[where].get(name, 0) | reading
+        self._at: dict[Where, dict[str, int]] = {
+            "line": {name: at for at, name in enumerate(wanted["line"])},
+            "features": _positions(wanted["features"]),
+            "predictions": _positions(wanted["predictions"]),
+        }
+        # Where each field is: its part, and there its first column.
+        self._found = {
+            identity: (where, self._at[where][columns[0][0]])
+            for identity, (where, columns) in (
+                (identity, _columns_of(one)) for identity, one in by_identity.items()
+            )
+        }
+        rows: list[Rows] = []
+        for where, is_bare in _ROWS:
+            named = [(name, wanted[where][name]) for name in self._at[where]]
+            rows.append(Rows(where, named, is_bare=is_bare))
+        # Why only those: a member that nobody wants is not even looked for.
+        self._read = [at for at, one in enumerate(rows) if one.columns]
+        self._columns = Columns(list(wanted["line"].items()), [rows[at] for at in self._read])
         self._batch = Batch(
             b"",
-            _part(len(places_read), lines),
-            _part(len(features), lines),
+            _part(len(wanted["line"]), lines),
+            _part(len(wanted["features"]), lines),
+            np.zeros(lines, np.int32),
+            _part(len(wanted["predictions"]), lines),
             np.zeros(lines, np.int32),
         )
         self._words: dict[int, str] = {}
@@ -170,38 +181,63 @@ class Extraction:
 
     def place(self, pointer: str) -> int:
         """The column of lines that is read there."""
-        return self._place_at[pointer]
+        return self._at["line"][pointer]
 
-    def features(self, field: Field) -> tuple[int, ...]:
-        """The columns of rows that a feature is read from."""
-        return tuple(self._feature_at[name] for name in _columns_of(field))
+    def kinds(
+        self, batch: Batch, field: Field
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32] | None]:
+        """What values of a field were, in each of its columns; the line of each, if not its own.
+
+        Signals that are worked out of others have no columns.
+        """
+        where, at = self._found[field.identity]
+        part, lines = {
+            "line": (batch.lines, None),
+            "features": (batch.rows, batch.row_lines),
+            "predictions": (batch.outputs, batch.output_lines),
+        }[where]
+        count = 0 if field.name in MADE else len(_columns_of(field)[1])
+        return part.kinds[at : at + count], lines
 
     def _next(self, data: bytes, at: int) -> tuple[int, Batch]:
         """Reads the next lines; where the ones behind them begin."""
         whole = self._batch
-        whole.lines.kinds.fill(0)
-        whole.rows.kinds.fill(0)
-        after, lines, rows, malformed, skipped, unknown, strangers, shapeless = self._columns.read(
-            data, at, whole.lines, whole.rows, whole.row_lines
+        for part in (whole.lines, whole.rows, whole.outputs):
+            part.kinds.fill(0)
+        targets = ((whole.rows, whole.row_lines), (whole.outputs, whole.output_lines))
+        after, lines, malformed, said = self._columns.read(
+            data, at, whole.lines, [targets[one] for one in self._read]
         )
-        counts = self.told.counts
-        counts["lines"] += lines
-        counts["malformed"] += len(malformed)
-        counts["skipped_rows"] += skipped
-        counts["unknown_features"] += unknown
-        counts["shapeless"] += shapeless
+        taken = [0, 0]
+        for one, (rows, skipped, unknown, strangers, shapeless) in zip(
+            self._read, said, strict=True
+        ):
+            taken[one] = rows
+            self._tell(_ROWS[one][0], skipped, unknown, strangers, shapeless)
+        self.told.counts["lines"] += lines
+        self.told.counts["malformed"] += len(malformed)
         for start, end in malformed[: KEPT - len(self.told.malformed)]:
             self.told.malformed.append(data[start : min(end, start + LONGEST)])
-        for name in strangers:
-            if len(self.told.strangers) < 100:
-                self.told.strangers[msgspec.json.decode(name, type=str)] += 1
         return after, Batch(
             data,
             _first(whole.lines, lines),
-            _first(whole.rows, rows),
-            whole.row_lines[:rows],
+            _first(whole.rows, taken[0]),
+            whole.row_lines[: taken[0]],
+            _first(whole.outputs, taken[1]),
+            whole.output_lines[: taken[1]],
             malformed,
         )
+
+    def _tell(
+        self, where: Where, skipped: int, unknown: int, strangers: Sequence[bytes], shapeless: int
+    ) -> None:
+        counts = self.told.counts
+        counts["skipped_rows"] += skipped
+        counts[f"unknown_{where}"] += unknown
+        counts["shapeless"] += shapeless
+        for name in strangers:
+            if len(self.told.strangers) < 100:
+                self.told.strangers[msgspec.json.decode(name, type=str)] += 1
 
     def _count(self, batch: Batch, slices: Slices, now: int) -> None:
         kind = batch.lines.words[_KIND]
@@ -252,58 +288,38 @@ class Extraction:
 
         Returns the fields that had values of another type than the reference's.
         """
-        lines = _chosen(batch.lines, members)
-        rows = batch.rows
-        if members.size < batch.lines.kinds.shape[1] and rows.kinds.shape[1]:
-            is_member = np.zeros(batch.lines.kinds.shape[1], np.bool_)
-            is_member[members] = True
-            rows = _chosen(rows, np.flatnonzero(is_member[batch.row_lines]))
+        parts: dict[Where, Part] = {
+            "line": _chosen(batch.lines, members),
+            "features": _rows_of(batch.rows, batch.row_lines, batch, members),
+            "predictions": _rows_of(batch.outputs, batch.output_lines, batch, members),
+        }
         texts: Measured = {}
         changed: list[Field] = []
         for field in fields:
-            is_signal = (field.of or field.name).startswith("/")
-            if not (is_signal or rows.kinds.shape[1]):
+            where, at = self._found[field.identity]
+            part = parts[where]
+            if not part.kinds.shape[1]:
                 continue
             profile = profile_in(slot, field)
             violation = field.bins + VIOLATION
             before = profile.counts[violation]
-            if is_signal:
-                self._count_field(batch.data, lines, self._place_at, profile, texts)
+            if field.name in MADE:
+                self._count_made(batch.data, part, profile)
             else:
-                self._count_field(batch.data, rows, self._feature_at, profile, texts)
+                _count_field(batch.data, part, at, profile, texts)
             if profile.counts[violation] != before:
                 changed.append(field)
         return changed
 
-    def _count_field(
-        self,
-        data: bytes,
-        part: Part,
-        places: Mapping[str, int],
-        profile: Profile,
-        texts: Measured,
-    ) -> None:
-        field = profile.field
-        at = places[_columns_of(field)[0]]
-        if field.measure:
-            if field.of not in texts:
-                texts[field.of] = _measures(data, part, at)
-            measures, kinds = texts[field.of]
-            profile.add_numbers(measures[field.measure], kinds)
-        elif field.is_ordered:
-            profile.add_numbers(part.numbers[at], part.kinds[at])
-        elif field.kind in NAMED:
-            starts, ends = part.starts[at], part.ends[at]
-            profile.add_words(
-                part.words[at],
-                part.kinds[at],
-                lambda row: _text(data, int(starts[row]), int(ends[row])),
-            )
+    def _count_made(self, data: bytes, part: Part, profile: Profile) -> None:
+        """A signal that is worked out of several columns."""
+        made = MADE[profile.field.name]
+        columns = [_column(data, part, self._at["line"][place]) for place in made.places]
+        values = made.of_columns(*columns)
+        if profile.field.is_ordered:
+            profile.add_numbers(values.numbers, values.kinds)
         else:
-            last = at + field.dimensions
-            is_whole = (part.kinds[at:last] == JSON_NUMBER).all(axis=0)
-            profile.add_vectors(part.numbers[at:last, is_whole].T)
-            profile.add_absent(part.kinds[at, ~is_whole])
+            profile.add_words(values.words, values.kinds, lambda _row: "")
 
     def word(self, batch: Batch, place: int, line: int) -> str:
         """The text of a word; "" where it is missing."""
@@ -320,17 +336,58 @@ class Extraction:
         return found
 
 
-def _columns_of(field: Field) -> tuple[str, ...]:
-    """Names of the columns that a field is read from."""
-    if field.kind == "embedding":
-        return tuple(f"{field.name}.{at}" for at in range(field.dimensions))
-    return (field.of or field.name,)
-
-
-def _reading_of(field: Field) -> int:
+def _count_field(data: bytes, part: Part, at: int, profile: Profile, texts: Measured) -> None:
+    """Counts the column at `at`, and those behind it that are of the same field."""
+    field = profile.field
     if field.measure:
-        return SPAN
-    return WORD if field.kind in NAMED else NUMBER
+        if field.of not in texts:
+            texts[field.of] = _measures(data, part, at)
+        measures, kinds = texts[field.of]
+        profile.add_numbers(measures[field.measure], kinds)
+    elif field.is_ordered:
+        profile.add_numbers(part.numbers[at], part.kinds[at])
+    elif field.kind in NAMED:
+        starts, ends = part.starts[at], part.ends[at]
+        profile.add_words(
+            part.words[at],
+            part.kinds[at],
+            lambda row: _text(data, int(starts[row]), int(ends[row])),
+        )
+    else:
+        last = at + field.dimensions
+        is_whole = (part.kinds[at:last] == JSON_NUMBER).all(axis=0)
+        profile.add_vectors(part.numbers[at:last, is_whole].T)
+        profile.add_absent(part.kinds[at, ~is_whole])
+
+
+def _column(data: bytes, part: Part, at: int) -> Column:
+    starts, ends = part.starts[at], part.ends[at]
+    return Column(
+        part.kinds[at],
+        part.numbers[at],
+        part.words[at],
+        lambda line: data[int(starts[line]) : int(ends[line])],
+    )
+
+
+def _columns_of(field: Field) -> tuple[Where, tuple[tuple[str, int], ...]]:
+    """Where a field is read, and (name, reading) of the columns it needs there."""
+    where, name = where_of(field.of or field.name)
+    if name in MADE:
+        made = MADE[name]
+        readings = [_READINGS[one] for one in made.readings]
+        return where, tuple(zip(made.places, readings, strict=True))
+    if field.kind == "embedding":
+        before = f"{name}." if name else ""
+        return where, tuple((f"{before}{at}", NUMBER) for at in range(field.dimensions))
+    if field.measure:
+        return where, ((name, SPAN),)
+    return where, ((name, WORD if field.kind in NAMED else NUMBER),)
+
+
+def _positions(wanted: Mapping[str, int]) -> dict[str, int]:
+    """The place of each column of rows."""
+    return {name: at for at, name in enumerate(sorted(wanted, key=_natural))}
 
 
 def _natural(name: str) -> tuple[str, int]:
@@ -366,6 +423,18 @@ def _picked(part: Part, rows: slice) -> Part:
         part.starts[:, rows],
         part.ends[:, rows],
     )
+
+
+def _rows_of(
+    rows: Part, row_lines: NDArray[np.int32], batch: Batch, members: NDArray[np.intp]
+) -> Part:
+    """The rows of some lines."""
+    lines = batch.lines.kinds.shape[1]
+    if members.size == lines or not rows.kinds.shape[1]:
+        return rows
+    is_member = np.zeros(lines, np.bool_)
+    is_member[members] = True
+    return _chosen(rows, np.flatnonzero(is_member[row_lines]))
 
 
 def _groups(

@@ -35,9 +35,9 @@ from gateway.alerts.kinds import Kind
 from gateway.config.watching import Drift, DriftRule
 from gateway.drift.alarms import alpha_of
 from gateway.drift.tests import LEAST, NAMED, NUMERIC, Battery, Control, Limits, Test
-from gateway.profiles.extraction import SIGNALS
 from gateway.profiles.fields import Field
 from gateway.profiles.profile import Profile
+from gateway.profiles.signals import names_of
 from gateway.watch.basis import Bases, Basis
 from gateway.watch.causes import Cause, Causes, Onset, onset_of
 from gateway.watch.examples import Examples, NoExamples, best_of
@@ -249,9 +249,7 @@ class _Minutes:
 
 def is_meant(rule: DriftRule, field: Field) -> bool:
     """Whether a rule looks at a field: by its name, its text's, or its name as a signal."""
-    names = {field.name, field.of or field.name}
-    if field.name in SIGNALS:
-        names.add(f"llm.{field.name.rpartition('/')[2]}")
+    names = {*names_of(field.name), field.of or field.name}
     asked = [one for one in rule.fields if one != "*" or field.name not in OPERATIONAL]
     return any(fnmatchcase(name, pattern) for name in names for pattern in asked)
 

@@ -24,13 +24,9 @@ def mistyped(extraction: Extraction, batch: Batch, fields: Sequence[Field]) -> M
     """Of each line of the batch, whether one of the fields is of another type in it."""
     found = np.zeros(batch.lines.kinds.shape[1], np.bool_)
     for field in fields:
-        name = field.of or field.name
-        if name.startswith("/"):
-            found |= _is_wrong(batch.lines.kinds[extraction.place(name)], field)
-            continue
-        for column in extraction.features(field):
-            is_wrong = _is_wrong(batch.rows.kinds[column], field)
-            found[batch.row_lines[is_wrong]] = True
+        kinds, lines = extraction.kinds(batch, field)
+        is_wrong = _is_wrong(kinds, field).any(axis=0)
+        found[is_wrong if lines is None else lines[is_wrong]] = True
     return found
 
 

@@ -28,6 +28,7 @@ from gateway.alerts.finding import Fact
 from gateway.alerts.kinds import Kind
 from gateway.profiles.fields import NAMED, SPECIALS, Field
 from gateway.profiles.profile import Profile
+from gateway.profiles.signals import where_of
 from gateway.watch.scales import factor_of
 
 Floats = NDArray[np.float64]
@@ -57,7 +58,8 @@ class Sign(Struct, frozen=True, kw_only=True):
 
 def is_prediction(name: str) -> bool:
     """Whether a field is what a model answered."""
-    return name.startswith(("prediction.", "/predictions", "/response/body", "/confidence"))
+    is_said = name.startswith(("/predictions", "/response/body", "/confidence"))
+    return is_said or where_of(name)[0] == "predictions"
 
 
 def signs_of(then: Profile, now: Profile, broken: Sequence[str]) -> list[Sign]:

@@ -177,6 +177,7 @@ STOREYS: tuple[set[str], ...] = (
     {"bins", "board", "clock", "decimals", "head", "members", "peer", "queue", "segment"},
     {
         "breaker",
+        "cells",
         "chunked",
         "kafka",
         "line",
@@ -187,8 +188,8 @@ STOREYS: tuple[set[str], ...] = (
         "splice",
         "tally",
     },
-    {"columns", "learned", "marks"},
-    {"events", "limit", "operation"},
+    {"learned", "marks", "rows"},
+    {"columns", "events", "limit", "operation"},
     {"policies", "request"},
     {"routes", "unit"},
     {"backend", "decision", "layers"},

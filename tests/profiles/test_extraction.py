@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from gateway.profiles.extraction import KEPT, Extraction
-from gateway.profiles.recorded import from_lines, rows_of
+from gateway.profiles.recorded import from_lines, outputs_of, rows_of
 from gateway.profiles.reference import Reference, from_arrays
+from gateway.profiles.signals import ALIASES, SIGNALS, names_of
 from gateway.profiles.slices import Slices, Source
 from tests.profiles.samples import MINUTE, NOW, line, lines, normal, tensor
 
@@ -67,6 +68,110 @@ def test_features_are_found_in_every_layout(features: Any, batch: int) -> None:
         again.update(np.array(wanted, object))
         assert np.array_equal(profile.counts[: one.field.bins], again.counts[: one.field.bins])
         assert profile.total == again.total
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        0.5,
+        [0.5, 0.25, None, "x"],
+        [[0.5, 0.25], [0.75]],
+        {"p": [0.5, 0.25], "label": "b", "by": {"q": 0.5}},
+        [{"p": [0.5, 0.25], "label": "b"}, {"p": [0.5]}, {"label": 3, "by": {"q": 1, "r": 2}}],
+        [tensor("p", [0.5, 0.25, 0.75, 1], [2, 2]), tensor("label", ["a", "b"], [2])],
+        "gcm1b.k.s.n.d",
+        None,
+        [],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("batch", [4, 1024])
+def test_predictions_are_found_in_every_layout(predictions: Any, batch: int) -> None:
+    names = ["", "0", "1", "p.0", "p.1", "by.q"]
+    columns: dict[str, Any] = {f"prediction.{name}".rstrip("."): normal(50) for name in names}
+    reference = reference_of(**columns, **{"prediction.label": ["a", "b"] * 25})
+    said = line({"label": "feature"}, predictions=predictions)
+    found = counted(lines(*[said] * 5), reference, batch=batch)
+    rows = list(outputs_of(predictions)) * 5
+    for one in reference.fields:
+        # Why not that of p: of an array of another length all of it is of another type.
+        values = [row.get(one.field.name, ...) for row in rows]
+        wanted = [value for value in values if value is not ...]
+        profile = found[one.field.name]
+        assert profile.rows == len(rows), one.field.name
+        if any("prediction.p.0" in row and "prediction.p.1" not in row for row in rows):
+            assert one.field.name[:13] != "prediction.p." or profile.specials["violation"] == 5
+            continue
+        again = type(profile)(one.field)
+        again.update(np.array(wanted, object))
+        assert profile.specials["missing"] == len(rows) - len(wanted)
+        assert np.array_equal(profile.counts[: one.field.bins], again.counts[: one.field.bins])
+
+
+def test_a_reference_knows_labels_scores_and_figures() -> None:
+    rng = np.random.default_rng(3)
+    said = [
+        line(
+            {"label": 1.5},
+            predictions={
+                "label": int(rng.integers(3)),
+                "name": "spam" if rng.random() < 0.5 else "ham",
+                "p": rng.dirichlet([1, 1, 1]).round(4).tolist(),
+                "price": float(rng.normal(100, 9)),
+                "vector": rng.normal(size=128).tolist(),
+            },
+        )
+        for _ in range(60)
+    ]
+    reference = from_lines(said, "iris", signals=())
+    kinds = {one.field.name: one.field.kind for one in reference.fields}
+    assert kinds == {
+        "label": "numeric",
+        "prediction.label": "category",
+        "prediction.name": "category",
+        "prediction.p.0": "score",
+        "prediction.p.1": "score",
+        "prediction.p.2": "score",
+        "prediction.price": "numeric",
+        "prediction.vector": "embedding",
+    }
+    found = counted(lines(*said), reference)
+    for name, profile in reference.profiles.items():
+        assert found[name].encode() == profile.encode(), name
+
+
+def test_signals_are_worked_out_of_lines() -> None:
+    usage = {"output_tokens": 50}
+    said = [
+        line(
+            finish_reason="stop", usage=usage, timing={"total_us": 10**6, "first_byte_us": 500_000}
+        ),
+        line(
+            finish_reason="tools", usage=usage, timing={"total_us": 10**6, "first_byte_us": 990_000}
+        ),
+        line(finish_reason="filter", anomalies=["input:X:/a"]),
+        line(
+            finish_reason="stop", anomalies=["input:X:/a", "output:Y:"], usage={"output_tokens": 0}
+        ),
+        line(anomalies=["output:Y:"]),
+    ]
+    reference = from_lines(said, "iris")
+    found = counted(lines(*said), reference)
+    counts = {
+        name: (found[name].counts[1], found[name].specials["missing"])
+        for name in ("llm.refused", "llm.tool_call", "llm.invalid")
+    }
+    assert counts == {"llm.refused": (1, 1), "llm.tool_call": (1, 1), "llm.invalid": (1, 1)}
+    assert (found["llm.tokens_per_s"].low, found["llm.tokens_per_s"].high) == (50, 100)
+    assert found["llm.tokens_per_s"].specials["missing"] == 3
+    for one in reference.fields:
+        assert found[one.field.name].encode() == reference.profiles[one.field.name].encode()
+
+
+def test_signals_have_names_for_rules() -> None:
+    assert names_of("/usage/output_tokens") == ("/usage/output_tokens", "llm.output_tokens")
+    assert names_of("llm.refused") == ("llm.refused",)
+    assert set(ALIASES.values()) <= set(SIGNALS)
 
 
 def test_a_tensor_of_another_width_violates_the_type_of_its_columns() -> None:

@@ -225,7 +225,7 @@ def test_bases_may_change() -> None:
 
 
 def test_too_many_columns_are_a_sentence_and_the_others_go_on() -> None:
-    wide = basis_of("wide", **{str(at): [1.0, 2.0] for at in range(600)})
+    wide = basis_of("wide", **{str(at): [1.0, 2.0] for at in range(9000)})
     tally = Tally([BASES[0], wide])
     assert len(tally.refused) == 1
     assert "wide" in tally.refused[0]
