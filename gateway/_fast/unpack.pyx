@@ -64,9 +64,9 @@ cdef int64_t write_lines(
 ) noexcept nogil:
     cdef Piece piece
     cdef uint8_t* begin = to
-    cdef int i
+    cdef int _i
     taken[0] = 0
-    for i in range(count):
+    for _i in range(count):
         if not read_record(&cursor, &piece):
             return -1
         if piece.delta < first:
@@ -111,11 +111,11 @@ def entries_of(const uint8_t[::1] data not None, int count, int64_t first=0):
     cdef Cursor cursor
     cdef Piece piece
     cdef list found = []
-    cdef int i
+    cdef int _i
     if data.shape[0] == 0:
         return found
     cursor.at, cursor.end = &data[0], &data[0] + data.shape[0]
-    for i in range(count):
+    for _i in range(count):
         if not read_record(&cursor, &piece):
             raise ValueError("not the records of a batch")
         if piece.delta >= first:

@@ -46,6 +46,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     flush_lines: int = 500_000  # of one partition: flushed at once
     retry_s: float = 0.5  # after a failure; doubles …
     longest_s: float = 30.0  # … up to this
+    session_s: float = 10.0  # of silence, after which others get our partitions
 
 
 class Status(Struct, kw_only=True):
@@ -144,7 +145,13 @@ class Member:
             self.records = Topic(reader, self._topic)
             scope = Scope(self._group, self._topic)
             self.state = StateTopic(self._brokers, reader, self._state_topic, scope, partitions)
-            membership = Membership(joiner, self._group, self._topic, self._flush_all)
+            membership = Membership(
+                joiner,
+                self._group,
+                self._topic,
+                self._flush_all,
+                session_ms=int(self._pace.session_s * 1000),
+            )
             try:
                 await self._work(membership, ended)
                 await self._flush_all()

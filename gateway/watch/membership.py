@@ -22,7 +22,9 @@ from aiokafka.structs import TopicPartition
 
 from gateway.brokers import let_go
 
-SESSION_MS, HEARTBEAT_MS, REBALANCE_MS = 10_000, 2_000, 30_000
+SESSION_MS = 10_000  # of silence, after which others get our partitions
+BEATS_A_SESSION = 5
+REBALANCE_MS = 30_000  # for all members to come back when one came or went
 CLOSE_S = 5.0
 
 
@@ -41,7 +43,13 @@ class Membership:
     """Our place in the group; of one event loop."""
 
     def __init__(
-        self, client: AIOKafkaClient, group: str, topic: str, leaving: Callable[[], Awaitable[None]]
+        self,
+        client: AIOKafkaClient,
+        group: str,
+        topic: str,
+        leaving: Callable[[], Awaitable[None]],
+        *,
+        session_ms: int = SESSION_MS,
     ) -> None:
         """`client` is bootstrapped, and used by nobody else."""
         self._client, self._leaving = client, leaving
@@ -58,8 +66,8 @@ class Membership:
             client,
             self._subscription,
             group_id=group,
-            session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=HEARTBEAT_MS,
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // BEATS_A_SESSION,
             rebalance_timeout_ms=REBALANCE_MS,
             enable_auto_commit=False,
             # Why a class of our own: it keeps what was assigned in itself, for one member only.

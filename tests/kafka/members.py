@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.kafka.listing import Listing
 from tests.shipper.processes import Child
 
 GROUP = "watchers"
-HURRY = Pace(flush_s=0.3, retry_s=0.1, longest_s=2.0)
+HURRY = Pace(flush_s=0.3, retry_s=0.1, longest_s=2.0, session_s=1.5)
 
 
 def state_topic_of(topic: str) -> str:
@@ -54,6 +55,13 @@ class Process:
 
     def kill(self) -> None:
         self.child.kill()
+
+    def freeze(self) -> None:
+        """As a host that swaps, or a long pause of the machine."""
+        os.kill(self.child.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.child.pid, signal.SIGCONT)
 
     def end(self) -> int:
         return self.child.kill(signal.SIGTERM)

@@ -188,6 +188,7 @@ class Broker:
             ("transaction.state.log.replication.factor", 1),
             ("transaction.state.log.min.isr", 1),
             ("group.initial.rebalance.delay.ms", 0),
+            ("group.min.session.timeout.ms", 500),  # so that a killed member is missed soon
             # Why: a killed broker may come back only when its last session has ended.
             ("broker.session.timeout.ms", 1000),
             ("broker.heartbeat.interval.ms", 200),

@@ -1,0 +1,130 @@
+"""Members of the watching group are killed, frozen, ended and added under load.
+
+Whatever happens, what is kept is what a single pass over the topic counts (issue: "consumers
+killed and added under load: counts equal to a single pass over the topic").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.config.recording import Kafka, KafkaCreate
+from gateway.shipper.kafka import KafkaSink
+from gateway.watch.state_topic import Kept
+from tests.kafka.lines import batch_of, consume, deliver, record, settings
+from tests.kafka.listing import listed
+from tests.kafka.members import Process, caught_up, kept_of
+from tests.shipper.processes import Child
+from tests.support.kafka import new_topic
+from tests.support.kafka_broker import Address
+
+IS_LONG = bool(os.environ.get("RUN_SLOW"))
+ROUNDS = 80 if IS_LONG else 9
+LAST_S = 90.0  # to catch up at the end
+BATCH = 40  # lines
+STREAMS = 3
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800 if IS_LONG else 150)]
+
+
+class Feed:
+    """Lines of several streams as the shipper sends them: batches, some of them twice."""
+
+    def __init__(self, config: Kafka, folder: Path, seed: int, seconds: float) -> None:
+        self._chance, self._seconds = random.Random(seed), seconds
+        self.child = Child(lambda: asyncio.run(self._send(config, folder)))
+
+    async def _send(self, config: Kafka, folder: Path) -> None:
+        sink = KafkaSink(config, "g", folder)
+        sent = dict.fromkeys((f"w{at}-00000000000000aa" for at in range(STREAMS)), 0)
+        ends = time.monotonic() + self._seconds
+        while time.monotonic() < ends:
+            stream = self._chance.choice(list(sent))
+            first = sent[stream] + 1
+            lines = [record(seq, stream=stream) for seq in range(first, first + BATCH)]
+            batch = batch_of(lines, first, stream)
+            for _again in range(self._chance.choice((1, 1, 1, 2))):
+                await deliver(sink, batch)
+            sent[stream] += BATCH
+            await asyncio.sleep(0.005)
+        await sink.close(2.0)
+
+
+class Campaign:
+    """Two to four members, and what happens to them."""
+
+    def __init__(self, config: Kafka, chance: random.Random) -> None:
+        self._config, self._chance = config, chance
+        self._members = [Process(config), Process(config)]
+
+    def round(self) -> None:
+        time.sleep(self._chance.uniform(0.1, 1.2))
+        victim = self._chance.choice(self._members)
+        what = self._chance.choice(("kill", "kill", "end", "add", "freeze"))
+        if what == "freeze":
+            victim.freeze()
+            time.sleep(self._chance.uniform(0.1, 3.0))
+            victim.thaw()
+        elif what == "add" and len(self._members) < 4:
+            self._members.append(Process(self._config))
+        else:
+            self._members.remove(victim)
+            if what == "end":
+                assert victim.end() == 0
+            else:
+                victim.kill()
+            if len(self._members) < 2:
+                self._members.append(Process(self._config))
+
+    def finish(self) -> dict[int, Kept]:
+        """Wait until all is counted; every member ends in good order."""
+        asyncio.run(caught_up(self._config, LAST_S))
+        for member in self._members:
+            assert member.end() == 0
+        self._members = []
+        return asyncio.run(kept_of(self._config))
+
+    def stop(self) -> None:
+        for member in self._members:
+            member.kill()
+
+
+def single_pass(config: Kafka) -> dict[int, dict[str, list[int]]]:
+    """By partition and stream: the lines that are on the topic, each once."""
+    found: dict[int, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for message in asyncio.run(consume(config.bootstrap, config.topic)):
+        line = msgspec.json.decode(message.value)
+        found[message.partition][line["stream"]].add(line["seq"])
+    return {
+        partition: {stream: sorted(seqs) for stream, seqs in streams.items()}
+        for partition, streams in found.items()
+    }
+
+
+def run_campaign(config: Kafka, folder: Path, chance: random.Random) -> dict[int, Kept]:
+    feed = Feed(config, folder, chance.randrange(2**32), ROUNDS * 0.9)
+    campaign = Campaign(config, chance)
+    try:
+        for _round in range(ROUNDS):
+            campaign.round()
+        assert feed.child.wait() == 0
+        return campaign.finish()
+    finally:
+        campaign.stop()
+        feed.child.kill()
+
+
+def test_counts_are_a_single_pass_whoever_is_killed(kafka: Address, tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    config = settings(kafka.plain, new_topic(), create=KafkaCreate(partitions=4))
+    kept = run_campaign(config, tmp_path, random.Random(seed))
+    found = {partition: listed(one.profiles) for partition, one in kept.items()}
+    assert found == single_pass(config), f"seed {seed}"
