@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
@@ -74,11 +74,16 @@ class Member:
         state_topic: str,
         tally: Callable[[], Tally],
         pace: Pace | None = None,
+        prepare: Callable[[StateTopic], Awaitable[None]] | None = None,
         seen: Seen | None = None,
     ) -> None:
-        """`tally` makes one for a partition; `seen` is shown all lines that are counted."""
+        """`tally` makes one for a partition, after `prepare` was awaited at each connection.
+
+        `seen` is shown all lines that are counted.
+        """
         self._brokers, self._topic, self._group = brokers, topic, group
-        self._state_topic, self._tally, self._seen = state_topic, tally, seen
+        self._state_topic, self._tally = state_topic, tally
+        self._prepare, self._seen = prepare, seen
         self._pace = pace or Pace()
         self._deadline_s = brokers.config.timeout / SECOND_NS
         self._tallies: dict[int, Tally] = {}
@@ -145,6 +150,8 @@ class Member:
             self.records = Topic(reader, self._topic)
             scope = Scope(self._group, self._topic)
             self.state = StateTopic(self._brokers, reader, self._state_topic, scope, partitions)
+            if self._prepare is not None:
+                await self._prepare(self.state)
             membership = Membership(
                 joiner,
                 self._group,
