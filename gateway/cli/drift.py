@@ -17,6 +17,7 @@ import typer
 
 from gateway.cli.drift_performance import performance
 from gateway.cli.drift_report import pin, report, status
+from gateway.cli.drift_watch import watch
 from gateway.cli.log_search import Since, filter_of, store_of
 from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import FAILED, verb_app
@@ -26,7 +27,7 @@ from gateway.contracts.draft import Draft, learn, yaml_of
 from gateway.errors import ConfigError
 
 app = verb_app()
-for each in (pin, status, report, performance):
+for each in (pin, status, report, watch, performance):
     app.command()(each)
 
 _KSERVE = "/inputs"

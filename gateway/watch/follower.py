@@ -31,9 +31,9 @@ class Follower:
         self._now_minute = 0
 
     @property
-    def bases(self) -> dict[str, bytes]:
-        """Documents of references, by name."""
-        return self._read.bases
+    def documents(self) -> dict[str, bytes]:
+        """What is kept beside what was counted, by name."""
+        return self._read.documents
 
     async def follow(self, now_minute: int) -> None:
         """Read what is new since the last time."""

@@ -43,7 +43,7 @@ class Holding:
         self.end = 0  # of the partition, when it was last fetched
         self.lost = 0
         self.lines = 0  # since it was opened
-        self.bases: dict[str, bytes] = {}  # documents that go with the next flush
+        self.documents: dict[str, bytes] = {}  # that go with the next flush
 
     @property
     def lag(self) -> int:
@@ -53,7 +53,7 @@ class Holding:
     @property
     def is_dirty(self) -> bool:
         """Whether a flush would change anything."""
-        return self.position != self._flushed or bool(self.bases)
+        return self.position != self._flushed or bool(self.documents)
 
     async def open(self) -> None:
         """From here on nobody else's transactions are taken."""
@@ -84,7 +84,7 @@ class Holding:
         async with self._lock:
             if not self.is_dirty:
                 return
-            changes, bases = self._tally.drain(), self.bases
+            changes, documents = self._tally.drain(), self.documents
             position = Position(
                 next=self.position,
                 marks=changes.marks,
@@ -93,9 +93,11 @@ class Holding:
                 lost=self.lost,
             )
             self.samples(changes)
-            await self._writer.commit(changes, position, bases)
+            await self._writer.commit(changes, position, documents)
             self._flushed = position.next
-            self.bases = {name: each for name, each in self.bases.items() if name not in bases}
+            self.documents = {
+                name: each for name, each in self.documents.items() if name not in documents
+            }
 
     def samples(self, changes: Changes) -> None:
         """What was put aside: for whoever wants it."""

@@ -38,7 +38,7 @@ RESTORE_S = 120.0
 ABANDON_S = 2.0
 COMPACTED = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
 
-PROFILES, POSITION, BASIS = "profiles", "position", "basis"
+PROFILES, POSITION, DOCUMENT = "profiles", "position", "document"
 
 
 class Position(Struct, kw_only=True, omit_defaults=True):
@@ -93,7 +93,7 @@ class State:
     def __init__(self, scope: Scope, only: int | None = None) -> None:
         self._scope, self._only = scope, only
         self.kept: dict[int, Kept] = {}
-        self.bases: dict[str, bytes] = {}  # documents of references, by name
+        self.documents: dict[str, bytes] = {}  # kept beside what is counted, by name
         self._parts: dict[tuple[Any, ...], dict[int, bytes]] = {}  # of values with several
 
     def take(self, fetched: Fetched) -> None:
@@ -116,8 +116,8 @@ class State:
             whole = self._joined(name, part, value)
         if whole == b"":  # a part of something that is not whole yet
             return
-        if what == BASIS and whole is not None:
-            self.bases[more[0]] = whole
+        if what == DOCUMENT and whole is not None:
+            self.documents[more[0]] = whole
         elif what == POSITION and whole is not None:
             self._of(partition).position = msgspec.msgpack.decode(whole, type=Position)
         elif what == PROFILES:
@@ -214,7 +214,7 @@ class Writer:
                 self._long[key] = -(-len(value) // PART_BYTES)
 
     async def commit(
-        self, changes: Changes, position: Position, bases: dict[str, bytes] | None = None
+        self, changes: Changes, position: Position, documents: dict[str, bytes] | None = None
     ) -> None:
         """One transaction: all of it is there when it returns, and none if it never will."""
         producer, scope = self._producer, self._state.scope
@@ -228,8 +228,8 @@ class Writer:
             more = msgspec.json.decode(key.text())
             for part in range(self._long.pop(key, 1)):
                 sent.append(await self._send(scope.key(self._partition, PROFILES, part, *more)))
-        for name, document in (bases or {}).items():
-            sent += await self._put(BASIS, document, name)
+        for name, document in (documents or {}).items():
+            sent += await self._put(DOCUMENT, document, name)
         sent += await self._put(POSITION, msgspec.msgpack.encode(position))
         await asyncio.gather(*sent)
         offsets = {

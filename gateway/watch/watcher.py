@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from aiokafka.errors import KafkaError
 
@@ -34,14 +35,21 @@ from gateway.watch.tally import Tally
 from gateway.watch.view import View
 
 TEND_S = 2.0
+LOOKS = "looks"  # the document that a Looker goes on with
 ASK_S = 10.0  # how often those who do not learn ask whether somebody has
 MINUTE_NS = 60 * 10**9
 
 log = logging.getLogger(__name__)
 
 Tell = Callable[[Look], Awaitable[None]]  # returns when the look has arrived
-# Looks that are due, one after the other; the next is made when the one before was told.
-Looks = Callable[[Bases, View], Iterator[Look]]
+
+
+class Looking(Protocol):
+    """`looks.Looker`."""
+
+    def use(self, drift: Drift, bases: Bases) -> None: ...
+    def state(self) -> bytes: ...
+    def looks(self, view: View) -> Iterator[Look]: ...
 
 
 class Watcher:
@@ -54,17 +62,22 @@ class Watcher:
         routes: Sequence[str],
         *,
         bases: Path,
-        looks: Looks | None = None,
+        looker: Callable[[Bases, bytes], Looking] | None = None,
         tell: Tell | None = None,
+        recent: Callable[[bytes], None] | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """`bases` is where references made of files are kept; without `tell` nobody looks."""
+        """`bases` is where references made of files are kept.
+
+        `looker` makes one with the state of the one before; without it, or `tell`, nobody looks.
+        `recent` is given the lines that are counted while we lead.
+        """
         self._drift, self._routes = drift, routes
         self._shelf, self._learned = BasisFiles(bases), _Learned()
-        self._looks, self._tell = looks, tell
+        self._looker, self._tell, self._recent = looker, tell, recent
         self._learners: dict[str, Learner] = {}
         self._asked_at = 0.0
-        self._follower: tuple[StateTopic, Follower] | None = None
+        self._lead: _Lead | None = None
         self.bases = Bases()
         self.looks = 0  # that were told
         self.sentence = ""  # what is wrong with looking
@@ -98,7 +111,7 @@ class Watcher:
     # -- bases
 
     async def _prepare(self, state: StateTopic) -> None:
-        self._learned.documents.update(await documents(state))
+        self._learned.documents.update(await _learned_of(state))
         await self._make_bases()
 
     async def _make_bases(self) -> None:
@@ -113,22 +126,24 @@ class Watcher:
         self.member.use(self.bases.all)
 
     def _see(self, lines: bytes) -> None:
-        """Learn of what is counted; only the leader does."""
+        """What is counted while we lead: to be learned of, and to be shown."""
         leading = self.member.held.get(0)
-        if leading is None or not self._learners:
+        if leading is None:
             return
+        if self._recent is not None:
+            self._recent(lines)
         for route, learner in list(self._learners.items()):
             made = learner.add(lines, int(time.time()) // MINUTE_S)
             if made is not None:
                 del self._learners[route]
-                leading.bases[learned_name(route)] = made.encode()
+                leading.documents[learned_name(route)] = made.encode()
 
     async def _ask(self, state: StateTopic) -> None:
         """Whether what is to be learned was, by whoever leads."""
         now = time.monotonic()
         if self.bases.learning and now - self._asked_at >= ASK_S:
             self._asked_at = now
-            found = await documents(state)
+            found = await _learned_of(state)
             if found.keys() - self._learned.documents.keys():
                 self._learned.documents.update(found)
                 await self._make_bases()
@@ -145,6 +160,8 @@ class Watcher:
                 await self._ask(state)
                 if self.member.leads:
                     await self._look(state)
+                else:
+                    self._lead = None
             except (BrokerError, KafkaError, OSError, TimeoutError, GatewayError) as error:
                 self.sentence = f"looking is held up: {error or type(error).__name__}"
             except Exception:  # Why: counting goes on, and the next look may be good
@@ -152,22 +169,41 @@ class Watcher:
                 self.sentence = "looking failed by a defect; see the log"
 
     async def _look(self, state: StateTopic) -> None:
-        records, tell, looks = self.member.records, self._tell, self._looks
-        if records is None or tell is None or looks is None:
+        lead, tell = await self._leading(state), self._tell
+        if lead is None or tell is None:
             return
-        if self._follower is None or self._follower[0] is not state:
-            lateness = self._drift.consumer.lateness // MINUTE_NS
-            follower = Follower(state, records, self.member.status.of, lateness)
-            self._follower = state, follower
-        follower = self._follower[1]
-        await follower.follow(int(time.time()) // MINUTE_S)
-        for look in looks(self.bases, follower.view()):
+        lead.looker.use(self._drift, self.bases)
+        before = self.looks
+        for look in lead.looker.looks(lead.follower.view()):
             await tell(look)
             self.looks += 1
             await asyncio.sleep(0)
             if not self.member.leads:
                 return
+        if self.looks > before and (holding := self.member.held.get(0)) is not None:
+            holding.documents[LOOKS] = lead.looker.state()
         self.sentence = ""
+
+    async def _leading(self, state: StateTopic) -> _Lead | None:
+        """What leading needs, with all that was committed by now."""
+        records, now_minute = self.member.records, int(time.time()) // MINUTE_S
+        if records is None or self._looker is None:
+            return None
+        if self._lead is None or self._lead.state is not state:
+            lateness = self._drift.consumer.lateness // MINUTE_NS
+            follower = Follower(state, records, self.member.status.of, lateness)
+            await follower.follow(now_minute)
+            looker = self._looker(self.bases, follower.documents.get(LOOKS, b""))
+            self._lead = _Lead(state, follower, looker)
+        else:
+            await self._lead.follower.follow(now_minute)
+        return self._lead
+
+
+class _Lead(NamedTuple):
+    state: StateTopic
+    follower: Follower
+    looker: Looking
 
 
 class _Learned:
@@ -183,8 +219,8 @@ class _Learned:
         return self.documents.setdefault(name, document)
 
 
-async def documents(state: StateTopic) -> dict[str, bytes]:
-    """References that are on the state topic, those that can be read."""
+async def _learned_of(state: StateTopic) -> dict[str, bytes]:
+    """What was learned, as the state topic has it."""
     place = state.place(0)
     read, at = State(state.scope, 0), 0
     async with asyncio.timeout(RESTORE_S):
@@ -194,7 +230,7 @@ async def documents(state: StateTopic) -> dict[str, bytes]:
             read.take(fetched)
             at = fetched.next
     found = {}
-    for name, document in read.bases.items():
+    for name, document in read.documents.items():
         with contextlib.suppress(GatewayError):
             decode(document, name)
             found[name] = document

@@ -117,6 +117,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "run": {
         "alerts",
+        "brokers",
+        "calls",
         "feedback",
         "flags",
         "holds",

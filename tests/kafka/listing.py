@@ -21,7 +21,7 @@ LINES_A_KEY = 500  # so that there are many keys, and old ones do not change
 class Listing(Tally):
     def __init__(self) -> None:
         self._listed: dict[Key, list[int]] = {}
-        self._marks: dict[str, int] = {}
+        self._last: dict[str, int] = {}
         self._changed: set[Key] = set()
 
     def use(self, bases: Iterable[Basis]) -> None:
@@ -32,23 +32,23 @@ class Listing(Tally):
         for line in found:
             read = msgspec.json.decode(line)
             stream, seq = read["stream"], read["seq"]
-            if seq > self._marks.get(stream, 0):
+            if seq > self._last.get(stream, 0):
                 key = Key("listing", Source(stream), seq // LINES_A_KEY)
                 self._listed.setdefault(key, []).append(seq)
-                self._marks[stream] = seq
+                self._last[stream] = seq
                 self._changed.add(key)
         return len(found)
 
     def drain(self) -> Changes:
         changed, self._changed = self._changed, set()
         profiles = {key: msgspec.msgpack.encode(self._listed[key]) for key in changed}
-        return Changes(profiles=profiles, marks=dict(self._marks))
+        return Changes(profiles=profiles, marks=dict(self._last))
 
     def restore(self, changes: Changes, keys: Iterable[Key] = ()) -> None:
         self._listed = {
             key: msgspec.msgpack.decode(value) for key, value in changes.profiles.items()
         }
-        self._marks = dict(changes.marks)
+        self._last = dict(changes.marks)
 
 
 def listed(profiles: dict[Key, bytes]) -> dict[str, list[int]]:

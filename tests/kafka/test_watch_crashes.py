@@ -13,21 +13,23 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from gateway.config.recording import Kafka, KafkaCreate
+from gateway.profiles.recorded import from_lines
 from gateway.shipper.kafka import KafkaSink
+from gateway.watch.basis import Basis
+from gateway.watch.changes import Changes
 from gateway.watch.state_topic import Kept
+from gateway.watch.tally import Tally
 from tests.kafka.lines import batch_of, consume, deliver, record, settings
-from tests.kafka.listing import listed
 from tests.kafka.members import Process, caught_up, kept_of
 from tests.shipper.processes import Child
 from tests.support.kafka import new_topic
 from tests.support.kafka_broker import Address
 
 IS_LONG = bool(os.environ.get("RUN_SLOW"))
-ROUNDS = 80 if IS_LONG else 9
+ROUNDS = 80 if IS_LONG else 7
 LAST_S = 90.0  # to catch up at the end
 BATCH = 40  # lines
 STREAMS = 3
@@ -49,7 +51,7 @@ class Feed:
         while time.monotonic() < ends:
             stream = self._chance.choice(list(sent))
             first = sent[stream] + 1
-            lines = [record(seq, stream=stream) for seq in range(first, first + BATCH)]
+            lines = [line_of(seq, stream) for seq in range(first, first + BATCH)]
             batch = batch_of(lines, first, stream)
             for _again in range(self._chance.choice((1, 1, 1, 2))):
                 await deliver(sink, batch)
@@ -63,7 +65,7 @@ class Campaign:
 
     def __init__(self, config: Kafka, chance: random.Random) -> None:
         self._config, self._chance = config, chance
-        self._members = [Process(config), Process(config)]
+        self._members = [Process(config, counting), Process(config, counting)]
 
     def round(self) -> None:
         time.sleep(self._chance.uniform(0.1, 1.2))
@@ -74,7 +76,7 @@ class Campaign:
             time.sleep(self._chance.uniform(0.1, 3.0))
             victim.thaw()
         elif what == "add" and len(self._members) < 4:
-            self._members.append(Process(self._config))
+            self._members.append(Process(self._config, counting))
         else:
             self._members.remove(victim)
             if what == "end":
@@ -82,7 +84,7 @@ class Campaign:
             else:
                 victim.kill()
             if len(self._members) < 2:
-                self._members.append(Process(self._config))
+                self._members.append(Process(self._config, counting))
 
     def finish(self) -> dict[int, Kept]:
         """Wait until all is counted; every member ends in good order."""
@@ -97,16 +99,37 @@ class Campaign:
             member.kill()
 
 
-def single_pass(config: Kafka) -> dict[int, dict[str, list[int]]]:
-    """By partition and stream: the lines that are on the topic, each once."""
-    found: dict[int, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+def line_of(seq: int, stream: str) -> bytes:
+    """A record with a number and a category, 200 of a stream in a minute."""
+    minute = seq // 200
+    return record(
+        seq,
+        stream=stream,
+        time=f"2026-11-{1 + minute // 1440:02d}T{minute // 60 % 24:02d}:{minute % 60:02d}:00.5Z",
+        finish_reason=("stop", "length", "tool_calls")[seq % 3],
+    )
+
+
+def counting() -> Tally:
+    """On the duration and the finish reason."""
+    lines = [line_of(seq, "w9-00000000000000aa") for seq in range(1, 2000, 7)]
+    signals = ("/timing/total_us", "/finish_reason")
+    reference = from_lines(lines, "chat", signals=signals)
+    basis = Basis(name=reference.hash, route="chat", origin="training", reference=reference)
+    return Tally([basis])
+
+
+def single_pass(config: Kafka) -> dict[int, Changes]:
+    """By partition: what one tally keeps that is given each message in its order, once."""
+    by_partition: dict[int, list[bytes]] = defaultdict(list)
     for message in asyncio.run(consume(config.bootstrap, config.topic)):
-        line = msgspec.json.decode(message.value)
-        found[message.partition][line["stream"]].add(line["seq"])
-    return {
-        partition: {stream: sorted(seqs) for stream, seqs in streams.items()}
-        for partition, streams in found.items()
-    }
+        by_partition[message.partition].append(message.value + b"\n")
+    found = {}
+    for partition, lines in by_partition.items():
+        tally = counting()
+        tally.count(b"".join(lines), int(time.time()) // 60)
+        found[partition] = tally.drain()
+    return found
 
 
 def run_campaign(config: Kafka, folder: Path, chance: random.Random) -> dict[int, Kept]:
@@ -126,5 +149,11 @@ def test_counts_are_a_single_pass_whoever_is_killed(kafka: Address, tmp_path: Pa
     seed = random.randrange(2**32)
     config = settings(kafka.plain, new_topic(), create=KafkaCreate(partitions=4))
     kept = run_campaign(config, tmp_path, random.Random(seed))
-    found = {partition: listed(one.profiles) for partition, one in kept.items()}
-    assert found == single_pass(config), f"seed {seed}"
+    expected = single_pass(config)
+    assert kept.keys() == expected.keys()
+    for partition, once in expected.items():
+        found = kept[partition]
+        assert found.profiles == once.profiles, f"seed {seed}"
+        assert found.position.marks == once.marks, f"seed {seed}"
+        assert found.position.told == once.told, f"seed {seed}"
+        assert once.told["duplicate"] > 0
