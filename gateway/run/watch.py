@@ -24,7 +24,9 @@ from gateway.calls import Call, CallError, place_of
 from gateway.config import Config
 from gateway.errors import ConfigError, Problem
 from gateway.threads import in_thread
+from gateway.watch.examples import Ring
 from gateway.watch.group import Member
+from gateway.watch.looks import Looker
 from gateway.watch.watcher import Watcher
 
 CALL_S = 10.0
@@ -69,13 +71,15 @@ async def _watch(
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    place, kafka = place_of(admin), config.log.kafka
+    place, kafka, ring = place_of(admin), config.log.kafka, Ring()
     assert kafka is not None, "checked"  # noqa: S101
     watcher = Watcher(
         Brokers(kafka),
         config.drift,
         tuple(config.routes),
         bases=state / BASES,
+        looker=lambda bases, kept: Looker(config.drift, bases, examples=ring, state=kept),
+        recent=ring.add,
         tell=Teller(place, environ.get("GATEWAY_ADMIN_TOKEN", ""), say).tell if place else None,
     )
     saying = asyncio.create_task(_say_changes(watcher, say))

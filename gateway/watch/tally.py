@@ -213,7 +213,9 @@ class Tally:
         lines = np.flatnonzero(is_placed)
         words = part.words[at_stream]
         self._begin(batch, words, numbers, lines)
-        is_fresh = self._streams.fresh(words, numbers, lines, lambda line: self._stream(batch, line))
+        is_fresh = self._streams.fresh(
+            words, numbers, lines, lambda line: self._stream(batch, line)
+        )
         is_known = (part.kinds[at_v] == JSON_NUMBER) & (part.numbers[at_v] == RECORD_VERSION)
         results = np.full(is_placed.size, COUNTED, np.int8)
         results[~is_known] = VERSION
