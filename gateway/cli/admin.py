@@ -39,17 +39,29 @@ class AdminError(GatewayError):
 
 def ask(url: str, path: str, body: object = None, *, method: str = "") -> Any:
     """The decoded answer; POST where there is a body, unless the method is given."""
+    status, answer = _asked(url, path, body, method)
+    return _decoded(url, status, answer)
+
+
+def ask_text(url: str, path: str) -> str:
+    """The answer to a GET, where it is text."""
+    status, answer = _asked(url, path, None, "GET")
+    if status != http.client.OK:
+        _decoded(url, status, answer)
+    return answer.decode("utf-8", "replace")
+
+
+def _asked(url: str, path: str, body: object, method: str) -> tuple[int, bytes]:
     place = urlsplit(url)
     if place.scheme not in {"http", "https"} or not place.hostname:
         raise AdminError(f"--admin wants a URL such as {DEFAULT_URL}")
     content = b"" if body is None else json.dumps(body).encode()
     method = method or ("GET" if body is None else "POST")
     try:
-        status, answer = _exchange(place, method, path, content)
+        return _exchange(place, method, path, content)
     except (OSError, http.client.HTTPException) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise AdminError(f"no gateway answers at {url} ({why}); is it running?") from None
-    return _decoded(url, status, answer)
 
 
 def _exchange(place: SplitResult, method: str, path: str, content: bytes) -> tuple[int, bytes]:

@@ -1,26 +1,21 @@
-"""`gateway explain`: why a request was answered as it was, from the state directory alone."""
+"""`gateway explain`: why a request was answered as it was.
+
+A running gateway has everything at hand that takes most of a second to load, so it is asked
+first; it need not run, though: the state directory says the same.
+"""
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
+from urllib.parse import quote
 
-import msgspec
 import typer
-from msgspec import UnsetType
-from msgspec.structs import replace
 
-from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
+from gateway.cli.admin import DEFAULT_URL, AdminError, AdminUrl, ask, ask_text
+from gateway.cli.places import DEFAULT_FILE
 from gateway.cli.verbs import verb_app
-from gateway.config import load
-from gateway.config.document import state_directory
-from gateway.errors import ConfigError
-from gateway.explanation.archive import lookup_in
-from gateway.explanation.page import SEALED, page
-from gateway.messages import Payload, Record
 
 app = verb_app()
 
@@ -30,89 +25,44 @@ def explain(
     request_id: Annotated[
         str, typer.Argument(metavar="REQUEST_ID", help="The answer's x-request-id, or a record's.")
     ],
-    config: ConfigFile = DEFAULT_FILE,
-    state: StateDirectory = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help=f"The configuration file; default: {DEFAULT_FILE}."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", help="The state directory; default: as the file says."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     payload: Annotated[
         bool, typer.Option("--payload", help="Also print the bodies, as far as they are kept.")
     ] = False,
+    admin: AdminUrl = DEFAULT_URL,
 ) -> None:
     """Tell what was asked, who could have answered, who did and why, how long it took, what it
     cost, and whether choosing again from the record gives the same.
 
-    Reads the state directory; no gateway needs to run.
+    Asks the gateway at --admin. Where none answers or it does not know the request, and with
+    --config, --state or --payload, it reads the state directory; no gateway needs to run.
     """
-    lookup = lookup_in(state or state_directory(config, os.environ))
-    found = lookup.explanation(request_id)
-    record = _readable(lookup.record(request_id), config) if payload else None
-    if record is not None and not isinstance(record.features, UnsetType):
-        found = replace(found, asked=replace(found.asked, features=record.features))
-    if record is not None and not isinstance(record.predictions, UnsetType):
-        found = replace(found, predictions=record.predictions)
-    if as_json:
-        print(json.dumps(msgspec.to_builtins(found) | _bodies(record), indent=2))
+    is_here = config is not None or state is not None or payload
+    found = "" if is_here else _asked(admin, request_id, as_json=as_json)
+    if found:
+        print(found)
         return
-    print(page(found))
-    if record is not None:
-        print(_body("Request", record.request))
-        print(_body("Answer", record.response))
-
-
-def _readable(record: Record, config: Path) -> Record:
-    """The record with its payloads decrypted, where they were encrypted."""
-    from gateway.payloads import (  # noqa: PLC0415  slow to import
-        Keyring,
-        PayloadError,
-        decrypt_record,
-        key_of,
+    from gateway.cli.explain_offline import (  # noqa: PLC0415  half a second, for those who need it
+        explain_offline,
     )
 
-    if not is_encrypted(record):
-        return record
+    explain_offline(request_id, config or DEFAULT_FILE, state, as_json=as_json, payload=payload)
+
+
+def _asked(admin: str, request_id: str, *, as_json: bool) -> str:
+    """What a running gateway says; "" where none does."""
+    path = f"/api/v1/records/{quote(request_id, safe='')}/explanation"
     try:
-        encryption = load(config, os.environ).config.log.encryption
-    except ConfigError as error:
-        raise PayloadError(
-            f"the bodies are encrypted, and {config}, which names the key, is not valid: "
-            f"{error.problems[0]}"
-        ) from None
-    if encryption is None:
-        raise PayloadError(f"the bodies are encrypted, and {config} names no key")
-    keys = (encryption.key, *encryption.old_keys)
-    return decrypt_record(record, Keyring(key_of(key.reveal()) for key in keys))
-
-
-def is_encrypted(record: Record) -> bool:
-    parts = [
-        part for part in (record.features, record.predictions) if not isinstance(part, UnsetType)
-    ]
-    is_sealed = any(bytes(part).startswith(SEALED) for part in parts)
-    return is_sealed or "encrypted" in {record.request.type, record.response.type}
-
-
-def _bodies(record: Record | None) -> dict[str, Any]:
-    if record is None:
-        return {}
-    return {
-        "request_body": _json_of(record.request),
-        "response_body": _json_of(record.response),
-    }
-
-
-def _json_of(payload: Payload) -> Any:
-    return None if payload.body is msgspec.UNSET else msgspec.json.decode(payload.body)
-
-
-def _body(title: str, payload: Payload) -> str:
-    """A body as text; what would move the cursor of a terminal is left out."""
-    found = _json_of(payload)
-    if found is None:
-        text = "(not kept)"
-    elif payload.type == "json":
-        text = json.dumps(found, indent=2, ensure_ascii=False)
-    elif payload.type == "base64":
-        text = repr(base64.b64decode(found))
-    else:
-        text = str(found)
-    shown = "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
-    return f"\n{title}\n{shown}"
+        if as_json:
+            return json.dumps(ask(admin, path), indent=2)
+        return ask_text(admin, f"{path}?format=text").rstrip("\n")
+    except AdminError:
+        return ""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from gateway.config.problems import meant
 from gateway.control import (
@@ -36,6 +36,7 @@ from gateway.control.log import LogView, log_view
 from gateway.control.parts import Change, Explanation, Parts, Question, Version, Worker
 from gateway.control.views import BackendView, RouteView, Status
 from gateway.explanation.explanation import RecordExplanation
+from gateway.explanation.page import page
 from gateway.feedback import Accepted, GivenSignal
 from gateway.production.answer import Production
 from gateway.store.stats import Stats
@@ -194,8 +195,10 @@ async def show_record(call: Call) -> Response:
     return Response(found, media_type="application/json")
 
 
-async def explain_record(call: Call) -> RecordExplanation:
-    return await records.explain(call.parts, call.path["id"])
+async def explain_record(call: Call) -> RecordExplanation | Response:
+    found = await records.explain(call.parts, call.path["id"])
+    is_text = call.query.get("format") == "text"
+    return PlainTextResponse(page(found) + "\n") if is_text else found
 
 
 async def show_metrics(call: Call) -> Response:
@@ -350,6 +353,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         explain_record,
         RecordExplanation,
         "Why a request was answered as it was: choices, attempts, cost, and whether they add up.",
+        query={"format": "`text`: the page that `gateway explain` prints"},
     ),
     Endpoint(
         method="POST",
