@@ -42,6 +42,7 @@ from gateway.watch.basis import Bases, Basis
 from gateway.watch.causes import Cause, Causes, Onset, onset_of
 from gateway.watch.examples import Examples, NoExamples, best_of
 from gateway.watch.findings import MINUTE_MS, Known, Place, Teller, Told, broken_of
+from gateway.watch.performance_looks import PART, watched
 from gateway.watch.references import Pair, Span, pairs_of
 from gateway.watch.view import View
 
@@ -103,6 +104,7 @@ class Looker:
             name: max(1, sum(rule == name for rule, _route in bases.of_rule))
             for name in drift.rules
         }
+        self._labelled = set(watched(drift, drift.labels))
         self._batteries: dict[tuple[str, str, frozenset[str]], Battery] = {}
         self._last = {key: end for key, end in self._last.items() if key[0] in drift.rules}
 
@@ -155,6 +157,8 @@ class Looker:
             return None
         alpha = alpha_of(_minutes(rule.every) * 60.0, rule.false_alarm_days * DAY_S)
         alpha /= self._shares[due.rule] * len(pairs.judged)
+        if (due.rule, due.route) in self._labelled:
+            alpha *= 1 - PART  # the rest is for looks at labels
         found: list[Told] = []
         for pair in pairs.judged:
             battery = self._battery(due, rule, basis, pair, least)
@@ -166,6 +170,7 @@ class Looker:
             route=due.route,
             rule=due.rule,
             at_ms=due.end * MINUTE_MS,
+            about="data",
             findings=tuple(one.finding for one in found[:MOST_FINDINGS]),
             unjudged=tuple(name[:200] for name in pairs.unjudged[:MOST_FINDINGS]),
         )

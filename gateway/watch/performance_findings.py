@@ -22,9 +22,9 @@ US_PER_MS, SECOND_US = 1000, 10**6
 
 def finding_of(prefix: str, drop: Drop, cohort: Cohort) -> Finding:
     now, then = drop.current, drop.reference
-    versions = set(cohort.versions)
+    versions = sorted(set(cohort.versions))
     times = cohort.at_us
-    evidence: Mapping[str, float] = {
+    figures: Mapping[str, float] = {
         drop.name: now.value,
         "low": now.low,
         "high": now.high,
@@ -38,12 +38,15 @@ def finding_of(prefix: str, drop: Drop, cohort: Cohort) -> Finding:
     return Finding(
         kind="performance_drop",
         field=f"{prefix}{drop.name}",
-        version=next(iter(versions)) if len(versions) == 1 else "",
         test="fisher" if now.hits is not None and then.hits is not None else "difference",
         effect=drop.effect if math.isfinite(drop.effect) else None,
         p=drop.p,
         sentence=_sentence(prefix, drop),
-        evidence={name: value for name, value in evidence.items() if not math.isnan(value)},
+        # Why no version of the finding: one that comes or goes would make it another.
+        evidence={
+            "versions": ", ".join(versions)[:200],
+            **{name: value for name, value in figures.items() if not math.isnan(value)},
+        },
         requests=_worst(cohort),
         current=Window(
             since_ms=int(times[0]) // US_PER_MS, until_ms=int(times[-1]) // US_PER_MS + 1

@@ -10,8 +10,9 @@ What is looked at, of a rule on a route with `drift.labels`:
 Where the window has fewer labels than are needed, what came before it is looked at, too, at most
 WIDEST. References: `pinned` and `last_week` as they say; otherwise the BEFORE up to the window.
 
-A look may be wrong with the probability of `false_alarm_days`, divided by the rule's routes; half
-of it is for labels, and within that for measured and estimated figures, if there are both.
+A look may be wrong with the probability of `false_alarm_days`, divided by the rule's routes; PART
+of it is for labels, where the rule looks at data, too: half for what is measured, the rest for
+what is estimated and for signals.
 
 Rule: whatever comes, it is a look or a sentence in `problems`, never an exception.
 """
@@ -58,7 +59,7 @@ WIDEST_US = 14 * DAY_US
 BEFORE_US = 28 * DAY_US
 ENOUGH = 200  # labels that a look wants by default
 MOST_NOW, MOST_THEN = 20_000, 50_000  # records read of the window, of the reference
-SHARE = 0.5  # of a rule's false alarms that labels may have
+PART = 0.5  # of a rule's false alarms that labels may have, where it looks at data, too
 MOST_KEPT = 200  # references, and streams
 STREAMS: tuple[StreamTest, ...] = ("adwin", "page_hinkley")
 
@@ -141,7 +142,8 @@ class PerformanceLooks:
     ) -> list[Finding] | None:
         labels = drift.labels[route]
         every_s, days = rule.every / SECOND_NS, rule.false_alarm_days
-        alpha = alpha_of(every_s, days * 86_400) * SHARE / routes
+        part = PART if rule.reference else 1.0
+        alpha = alpha_of(every_s, days * 86_400) * part / routes
         if rule.test == "adwin" or rule.test == "page_hinkley":  # noqa: PLR1714 - narrows
             return self._of_stream(rule.test, rule, route, labels, now_us, days * routes)
         reference = drift.references.get(rule.reference)
