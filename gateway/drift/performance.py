@@ -9,7 +9,8 @@
 Intervals: shares by Wilson; balanced accuracy by the recovered variances of the recalls; F1 by
 Wilson's of TP of TP + FP + FN, of which it is a function; macro F1 by the delta method on the
 logit; AUC by DeLong's variance on the logit; means by Student's t; RMSE by the logarithm of the
-mean square; ECE by folded normals. None is a bootstrap. Measured: docs/performance.md.
+mean square; ECE by the noise of its bins, which is conservative. None is a
+bootstrap. Measured: docs/performance.md.
 
 Rule: rows count as independent. Where one request asks for many, they are not quite.
 Knows nothing of records and stores: `gateway.watch` brings the rows.
@@ -22,6 +23,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gateway.statistics import calibration, ranking
@@ -60,6 +62,7 @@ class Figure(Struct, frozen=True, kw_only=True):
     hits: int | None = None  # of a share: so many of n
     deviation: float = math.nan  # standard error, on this scale
     scale: Scale = "plain"
+    excess: float = 0.0  # of the value, that may be chance: an error of calibration is never less
 
 
 # What is measured, by what it is of. Samples are arrays of equal length.
@@ -193,10 +196,11 @@ def _rmse(errors: Floats, confidence: float) -> Figure:
 
 def _ece(scores: Floats, labels: Floats, confidence: float) -> Figure:
     if not scores.size:
-        return _figure("ece", UNKNOWN, 0, "folded normal", "lower")
+        return _figure("ece", UNKNOWN, 0, "noise of bins", "lower")
     found = calibration.ece(calibration.bins_of(scores, labels), confidence)
-    n = int(scores.size)
-    return _figure("ece", found.bounds, n, "folded normal", "lower", deviation=found.deviation)
+    n, method = int(scores.size), "noise of bins"
+    figure = _figure("ece", found.bounds, n, method, "lower", deviation=found.deviation)
+    return replace(figure, excess=found.excess)
 
 
 def _balanced(recalls: list[Bounds], rows: Floats, hits: Floats, n: int) -> Figure:

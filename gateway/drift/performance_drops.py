@@ -92,7 +92,7 @@ def p_value(then: Figure, now: Figure) -> float:
         if now.better == "higher":
             return fewer(now.hits, now.n, then.hits, then.n)
         return fewer(now.n - now.hits, now.n, then.n - then.hits, then.n)
-    before, after = position(then), position(now)
+    before, after = position(then), position(now) - now.excess
     if now.better == "nearer 0":
         before, after = abs(before), abs(after)
     if now.better == "higher":

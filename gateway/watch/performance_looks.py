@@ -24,6 +24,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gateway.alerts.finding import Finding, Look, Window
 from gateway.config.watching import Drift, DriftLabels, DriftReference, DriftRule
 from gateway.drift.alarms import alpha_of
@@ -230,27 +233,29 @@ class PerformanceLooks:
         if not asked.names(f"{FEEDBACK}{signal}"):
             return None
         until = matured_us(asked.labels, asked.now_us)
-        since = until - asked.rule.window // NS_PER_US
-        values, _requests = self._values(asked, signal, since, until, MOST_NOW)
+        begin = until - asked.rule.window // NS_PER_US
+        values, times_us = self._values(asked, signal, begin, until, MOST_NOW)
         if values.size < asked.least:
-            since = until - WIDEST_US
-            values, _requests = self._values(asked, signal, since, until, MOST_NOW)
-            values = values[-asked.least :]
-        then_since, then_until = asked.reference_of(since)
-        before, _requests = self._values(asked, signal, then_since, then_until, MOST_THEN)
-        current, then = of_signal(signal, values), of_signal(signal, before)
-        if min(current.n, then.n) < LEAST:
+            values, times_us = self._values(asked, signal, until - WIDEST_US, until, MOST_NOW)
+            values, times_us = values[-asked.least :], times_us[-asked.least :]
+        if values.size < LEAST:
             return None
-        found = drops([then], [current], alpha, effect=asked.rule.effect, least=LEAST)
-        return [
-            signal_finding(drop, Window(since_ms=since // US_PER_MS, until_ms=until // US_PER_MS))
-            for drop in found
-            if drop.is_drop
-        ]
+        since = int(times_us[0])
+        before, _times = self._values(asked, signal, *asked.reference_of(since), MOST_THEN)
+        drop = drops(
+            [of_signal(signal, before)],
+            [of_signal(signal, values)],
+            alpha,
+            effect=asked.rule.effect,
+        )
+        window = Window(since_ms=since // US_PER_MS, until_ms=until // US_PER_MS)
+        if not drop:
+            return None
+        return [signal_finding(one, window) for one in drop if one.is_drop]
 
     def _values(
         self, asked: _Asked, signal: str, since: int, until: int, most: int
-    ) -> tuple[Floats, tuple[str, ...]]:
+    ) -> tuple[Floats, NDArray[np.int64]]:
         return signal_of(self._store, asked.route, asked.labels, signal, since, until, most)
 
     # -- streams

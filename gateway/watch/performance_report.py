@@ -111,7 +111,7 @@ def _signals(
     store: LabelStore, route: str, labels: DriftLabels, since: int, until: int
 ) -> Iterator[FigureView]:
     for signal in labels.signals:
-        values, _requests = signal_of(store, route, labels, signal, since, until, MOST)
+        values, _times_us = signal_of(store, route, labels, signal, since, until, MOST)
         yield from _shown([of_signal(signal, values)])
 
 

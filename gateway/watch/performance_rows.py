@@ -231,17 +231,17 @@ def _decoded(prediction: str | None) -> Any:
     return msgspec.json.decode(prediction)
 
 
-def measured_values(rows: Iterable[LabelledRow]) -> tuple[Floats, tuple[str, ...]]:
-    """Values of a signal that is a number, or yes or no; and the requests they are about."""
-    values, requests = [], []
+def measured_values(rows: Iterable[LabelledRow]) -> tuple[Floats, NDArray[np.int64]]:
+    """Values of a signal that is a number, or yes or no; and when their answers were asked."""
+    values, times_us = [], []
     for row in rows:
         value = msgspec.json.decode(row.label) if row.label else None
         if isinstance(value, dict):
             value = next((value[one] for one in _NUMBER_MEMBERS if one in value), None)
         if isinstance(value, bool | int | float) and math.isfinite(value):
             values.append(float(value))
-            requests.append(row.request_id or row.id)
-    return np.array(values, dtype=np.float64), tuple(requests)
+            times_us.append(row.at_us)
+    return np.array(values, dtype=np.float64), np.array(times_us, dtype=np.int64)
 
 
 def predictions_of(value: Any, name: str = "") -> list[Any]:

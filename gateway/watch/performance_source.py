@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from gateway.config.watching import DriftLabels
 from gateway.drift.performance import Floats
@@ -55,8 +56,8 @@ def signal_of(
     since_us: int,
     until_us: int,
     most: int,
-) -> tuple[Floats, tuple[str, ...]]:
-    """Values of a signal of numbers, and the requests they are about."""
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Values of a signal of numbers, and when their answers were asked."""
     asked = question_of(route, labels, signal, since_us, until_us, most)
     return measured_values(store.labelled(asked).rows)
 
