@@ -99,6 +99,18 @@ class Store:
             if volume is not None:
                 yield from lines_in(connection, self._sources.directory, volume, segment)
 
+    def segments(self, since_us: int = 0) -> dict[str, int]:
+        """Segments in volumes that hold anything since then; up to when, at most."""
+        catalog = Catalog(self._sources.directory)
+        if not catalog.exists:
+            return {}
+        volumes = [volume for volume in catalog.volumes() if volume.last_us >= since_us]
+        return {
+            segment: volume.last_us
+            for volume in volumes
+            for segment in catalog.segments_of([volume])
+        }
+
     def volumes(self) -> list[Volume]:
         """What the store consists of, the newest first."""
         catalog = Catalog(self._sources.directory)

@@ -4,6 +4,7 @@
     states   of each part: marks, told, newest
     claims   by basis and stream: from which line on the log's reader counts, and up to which
              line the backfill did
+    filled   by basis: segments that the backfill counted
 
 A *part* is one who counts: the sink of the shipper, and the backfill. Each writes its own rows
 and whole values; readers add the parts up. So nobody waits for anybody, and nothing is lost
@@ -60,8 +61,18 @@ class Kept:
 
     # -- one part
 
-    def save(self, changes: Changes) -> None:
-        """Durable when it returns, all of it or nothing; KeptError where that cannot be."""
+    def save(
+        self,
+        changes: Changes,
+        *,
+        filled: Sequence[tuple[str, str]] = (),
+        segment: str = "",
+        now: int = 0,
+    ) -> None:
+        """Durable when it returns, all of it or nothing; KeptError where that cannot be.
+
+        `filled` are the bases, name and route, that the segment was counted on by this.
+        """
         if not self._epoch:
             self.begin()
         with self._file.writing() as connection:
@@ -81,6 +92,10 @@ class Kept:
             connection.execute(
                 "UPDATE states SET marks = ?, told = ?, newest = ? WHERE part = ?",
                 [encode(changes.marks), encode(changes.told), changes.newest, self._part],
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO filled (basis, route, segment, minute) VALUES (?, ?, ?, ?)",
+                [(*basis, segment, now) for basis in filled],
             )
             if changes.oldest > self._oldest:  # Why: of other parts, too, which may be at rest
                 connection.execute("DELETE FROM slices WHERE minute < ?", [changes.oldest])
@@ -139,9 +154,7 @@ class Kept:
                 begin = known[0] if known and known[0] else max(first, back + 1)
                 _write_claim(connection, (basis, route, stream), begin, back, minute)
                 found[basis, route] = back
-            connection.execute(
-                "DELETE FROM claims WHERE minute < ? AND minute > 0", [minute - HOURS_KEPT * HOUR]
-            )
+            _forget(connection, minute)
             return found
 
     def claim_back(self, basis: tuple[str, str], stream: str, last: int, minute: int = 0) -> int:
@@ -154,7 +167,24 @@ class Kept:
             first, back = known or (0, 0)
             upto = min(last, first - 1) if first else last
             _write_claim(connection, (*basis, stream), first, max(back, upto), minute)
+            _forget(connection, minute)
             return max(back, upto)
+
+    def first(self, basis: tuple[str, str], stream: str) -> int:
+        """From which line on the log's reader counts; 0 it was not there."""
+        with self._file.reading() as connection:
+            known = _claimed(connection, *basis, stream) if connection else None
+            return known[0] if known else 0
+
+    def unfilled(self, bases: Sequence[tuple[str, str]], segment: str) -> list[tuple[str, str]]:
+        """Those bases that the backfill did not count the segment on."""
+        with self._file.reading() as connection:
+            if connection is None:
+                return list(bases)
+            rows = connection.execute(
+                "SELECT basis, route FROM filled WHERE segment = ?", [segment]
+            ).fetchall()
+            return [one for one in bases if one not in rows]
 
     # -- all parts
 
@@ -188,6 +218,13 @@ def _claimed(
         [basis, route, stream],
     ).fetchone()
     return row
+
+
+def _forget(connection: sqlite3.Connection, minute: int) -> None:
+    """What was written so long ago that the lines it is about are not kept any more."""
+    before = minute - (HOURS_KEPT + 24) * HOUR
+    connection.execute("DELETE FROM claims WHERE minute < ? AND minute > 0", [before])
+    connection.execute("DELETE FROM filled WHERE minute < ? AND minute > 0", [before])
 
 
 def _write_claim(

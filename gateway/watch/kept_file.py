@@ -31,6 +31,10 @@ CREATE TABLE IF NOT EXISTS claims (
     first INTEGER NOT NULL, back INTEGER NOT NULL, minute INTEGER NOT NULL,
     PRIMARY KEY (basis, route, stream)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS filled (
+    basis TEXT NOT NULL, route TEXT NOT NULL, segment TEXT NOT NULL, minute INTEGER NOT NULL,
+    PRIMARY KEY (basis, route, segment)
+) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
 

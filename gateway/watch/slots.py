@@ -22,13 +22,14 @@ from gateway.watch.changes import HOUR, HOURS_KEPT, Key, decoded, encoded
 OPEN = 256  # slots that stay open after a drain: about 40 KiB each, of thirty fields
 MOST_OPEN = 1024  # between drains; what is beyond is closed, and waits encoded
 SOURCES = 256  # of one basis
+KNOWN = 1000  # references: more than one rule each, on as many routes
 
 
 class Slots:
     """Of all bases together."""
 
     def __init__(self, keep: int, recall: Callable[[Key], bytes | None] | None = None) -> None:
-        self.references: Mapping[str, Reference] = {}  # by basis: what can be opened
+        self.references: dict[str, Reference] = {}  # by basis: what can be opened
         self.values: dict[Key, bytes] = {}  # b"" where `recall` has it
         self.changed: dict[Key, None] = {}  # in the order in which they were first used
         self.newest = 0
@@ -39,6 +40,14 @@ class Slots:
         self._closed: dict[Key, bytes] = {}  # changed ones that are not open
         self._summed_to = 0  # minutes before it are in hours, since the last drain
         self._sources: dict[str, set[Source]] = {}  # by basis
+
+    def know(self, references: Iterable[Reference]) -> None:
+        """Those that are counted on; others that were before stay known, up to KNOWN."""
+        for reference in references:
+            self.references.pop(reference.hash, None)
+            self.references[reference.hash] = reference
+        while len(self.references) > KNOWN:
+            del self.references[next(iter(self.references))]
 
     def see(self, minute: int) -> None:
         """Time has come so far."""

@@ -81,16 +81,18 @@ class Tally:
         lateness: int = 10,
         recall: Recall | None = None,
         claim: Claim | None = None,
+        can_repeat: bool = True,
     ) -> None:
         """`keep` and `lateness` are minutes; older minutes are summed into hours.
 
         With `recall` the values of slices that are not being counted are asked for when a line
         comes late; without it they are kept here, encoded. `claim` is asked when a stream, or a
-        basis, is counted for the first time.
+        basis, is counted for the first time. Where lines cannot come again (`can_repeat`), they
+        need no order either.
         """
         self.told: Counter[str] = Counter()
         self._lateness = lateness
-        self._claim = claim
+        self._claim, self._can_repeat = claim, can_repeat
         self._claimed: set[str] = set()  # streams
         self._floors: dict[tuple[str, str], dict[str, int]] = {}
         self._streams = Marks()
@@ -118,7 +120,7 @@ class Tally:
         for one in self._bases:
             fields = tuple(frozen.field for frozen in one.reference.fields)
             self._of_route.setdefault(one.route, []).append((one, fields))
-        self._slots.references = {one.name: one.reference for one in self._bases}
+        self._slots.know(one.reference for one in self._bases)
         self._claimed.clear()
 
     def count(self, lines: bytes, now_minute: int) -> int:
@@ -213,9 +215,11 @@ class Tally:
         lines = np.flatnonzero(is_placed)
         words = part.words[at_stream]
         self._begin(batch, words, numbers, lines)
-        is_fresh = self._streams.fresh(
-            words, numbers, lines, lambda line: self._stream(batch, line)
-        )
+        is_fresh = is_placed
+        if self._can_repeat:
+            is_fresh = self._streams.fresh(
+                words, numbers, lines, lambda line: self._stream(batch, line)
+            )
         is_known = (part.kinds[at_v] == JSON_NUMBER) & (part.numbers[at_v] == RECORD_VERSION)
         results = np.full(is_placed.size, COUNTED, np.int8)
         results[~is_known] = VERSION

@@ -153,7 +153,7 @@ def test_each_line_is_one_part_s(kept: Kept) -> None:
 def test_a_claim_is_forgotten_with_the_hours_it_was_about(kept: Kept) -> None:
     basis = (BASIS.name, "iris")
     kept.claim([basis], "w0-a", 100, MINUTE)
-    kept.claim([basis], "w0-b", 100, MINUTE + HOURS_KEPT * HOUR + 1)
+    kept.claim([basis], "w0-b", 100, MINUTE + (HOURS_KEPT + 24) * HOUR + 1)
     assert kept.claim_back(basis, "w0-a", 500) == 500
     assert kept.claim_back(basis, "w0-b", 500) == 99
 
