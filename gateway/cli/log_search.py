@@ -62,6 +62,9 @@ Text = Annotated[str, typer.Option(help="With this text anywhere in the record."
 Feedback = Annotated[
     Texts | None, _many("--feedback", "With this signal on it, such as thumbs; or any.")
 ]
+AnomalyName = Annotated[
+    Texts | None, _many("--anomaly", "With this anomaly of a contract: NAME, input:NAME; or any.")
+]
 
 
 def place_of(config: Path, state: Path | None) -> Path:
@@ -83,7 +86,8 @@ def filter_of(**given: Any) -> Filter:
     """The filter that the options ask for."""
     now_s = time.time()
     several = ("route", "backend", "model", "version", "user", "outcome", "kind", "status")
-    lists: dict[str, Any] = {name: tuple(given[name] or ()) for name in (*several, "feedback")}
+    all_of_them = (*several, "feedback", "anomaly")
+    lists: dict[str, Any] = {name: tuple(given.get(name) or ()) for name in all_of_them}
     return Filter(
         **lists,
         since_us=moment_us(given["since"], now_s) if given["since"] else None,
@@ -162,6 +166,7 @@ def search(  # every filter is an option of its own
     min_latency: MinLatency = "",
     text: Text = "",
     feedback: Feedback = None,
+    anomaly: AnomalyName = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000)] = 50,
     config: ConfigFile = DEFAULT_FILE,
     state: StateDirectory = None,
@@ -201,6 +206,7 @@ def export(
     min_latency: MinLatency = "",
     text: Text = "",
     feedback: Feedback = None,
+    anomaly: AnomalyName = None,
     config: ConfigFile = DEFAULT_FILE,
     state: StateDirectory = None,
 ) -> None:
@@ -236,6 +242,7 @@ def stats(
     min_cost: MinCost = None,
     min_latency: MinLatency = "",
     text: Text = "",
+    anomaly: AnomalyName = None,
     config: ConfigFile = DEFAULT_FILE,
     state: StateDirectory = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

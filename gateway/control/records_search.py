@@ -39,7 +39,18 @@ AT_ONCE = 2
 MOST_WAITING = 16
 LIMIT, MOST = 50, 1000
 
-_SEVERAL = ("route", "backend", "model", "version", "user", "outcome", "kind", "status", "feedback")
+_SEVERAL = (
+    "route",
+    "backend",
+    "model",
+    "version",
+    "user",
+    "outcome",
+    "kind",
+    "status",
+    "feedback",
+    "anomaly",
+)
 _ALONE = ("since", "until", "min_cost_usd", "min_latency", "text")
 _TRUE = {"1", "true", "yes"}
 
@@ -55,6 +66,7 @@ FILTERS = {
     "kind": "prediction, shadow, refusal, cancelled",
     "status": "503, 5xx",
     "feedback": "a signal that was given on the record; `any`",
+    "anomaly": "of a contract: `any`, NAME, input:NAME, input:NAME:/pointer; comma-separated",
     "min_cost_usd": "cost at least so much",
     "min_latency": "took at least so long: 800ms",
     "text": "anywhere in the record",

@@ -119,6 +119,14 @@ class PlanFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     from_environment: tuple[str, ...] = ()  # what choosing looks at and the environment filled
 
 
+class ExplainedAnomaly(Struct, frozen=True, kw_only=True):
+    """One thing that is not as the route's contract wants it."""
+
+    side: Literal["input", "output"]
+    name: str  # as in docs/contracts.md
+    place: str  # a JSON pointer; "" the body as a whole
+
+
 class ExplainedPayload(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one body."""
 
@@ -152,6 +160,7 @@ class RecordExplanation(Struct, frozen=True, kw_only=True):
     finish_reason: str
     confidence: float | None
     predictions: Raw | None
+    anomalies: tuple[ExplainedAnomaly, ...]  # what contracts say of request and answer
     cache: str
     plan: PlanFacts
     timing: Timing
@@ -198,6 +207,7 @@ def explain(
         finish_reason=record.finish_reason,
         confidence=record.confidence,
         predictions=None if isinstance(record.predictions, UnsetType) else record.predictions,
+        anomalies=tuple(map(_anomaly, record.anomalies)),
         cache=record.cache,
         plan=_plan(record, found, in_force),
         timing=record.timing,
@@ -370,6 +380,12 @@ def _plan(record: Record, found: FoundPlan, in_force: InForce | None) -> PlanFac
 
 def _moment(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _anomaly(text: str) -> ExplainedAnomaly:
+    side, _, rest = text.partition(":")
+    name, _, place = rest.partition(":")
+    return ExplainedAnomaly(side="output" if side == "output" else "input", name=name, place=place)
 
 
 def _payload(payload: Payload) -> ExplainedPayload:

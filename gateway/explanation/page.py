@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.explanation.bill import Bill, Term
 from gateway.explanation.explanation import (
+    ExplainedAnomaly,
     ExplainedAttempt,
     ExplainedCandidate,
     ExplainedDecision,
@@ -52,6 +53,7 @@ def page(it: RecordExplanation) -> str:
         ),
         ("Attempts", (_attempt(each) for each in it.attempts)),
         ("Answer", _answer(it)),
+        ("Contract", map(_anomaly, it.anomalies)),
         ("Time", _timing(it)),
         ("Cost", _cost(it)),
         ("Experiments", map(_assignment, it.assignments)),
@@ -186,6 +188,12 @@ def _answer(it: RecordExplanation) -> Iterator[str]:
         yield _part("predictions", bytes(it.predictions))
     if it.cache:
         yield f"cache: {it.cache}"
+
+
+def _anomaly(each: ExplainedAnomaly) -> str:
+    whose = "request" if each.side == "input" else "answer"
+    place = f" at {_short(each.place)}" if each.place else ""
+    return f"{whose}: {each.name}{place}"
 
 
 def _timing(it: RecordExplanation) -> Iterator[str]:

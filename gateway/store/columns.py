@@ -56,6 +56,7 @@ RECORDS: tuple[Column, ...] = (
     Column("finish_reason", "VARCHAR"),
     Column("confidence", "DOUBLE"),
     Column("trace_id", "VARCHAR"),
+    Column("anomalies", "VARCHAR[]"),
 )
 FEEDBACK: tuple[Column, ...] = (
     Column("v", "INTEGER"),
@@ -73,6 +74,18 @@ TABLES = {"records": RECORDS, "feedback": FEEDBACK}
 PLACE = ("segment", "position", "line", "raw")
 # What remains of a forgotten line beside its place.
 KEPT_OF_FORGOTTEN = {"v", "time", "stream", "seq"}
+
+
+LATER = {"records": ("anomalies",)}  # that the first files of the store have not
+
+
+def padded(source: str, table: str = "records") -> str:
+    """A source of rows of which some columns may be in none of its files: NULL there."""
+    types = {column.name: column.type for column in TABLES[table]}
+    later = ", ".join(f"NULL::{types[name]} AS {name}" for name in LATER.get(table, ()))
+    if not later:
+        return source
+    return f"(SELECT * FROM {source} UNION ALL BY NAME SELECT {later} WHERE false)"
 
 
 def names(table: str) -> list[str]:
@@ -93,7 +106,7 @@ def shape() -> str:
         place = wanted
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[member] = column.type
+        place[member] = ["VARCHAR"] if column.type == "VARCHAR[]" else column.type
     wanted["attempts"] = [{"backend": "VARCHAR"}]
     return json.dumps(wanted)
 

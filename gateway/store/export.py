@@ -18,7 +18,7 @@ from gateway.store.columns import RECORDS, quoted
 from gateway.store.database import StoreError
 from gateway.store.feedback import load_feedback, with_feedback_of
 from gateway.store.filters import Filter, Where, checked, where
-from gateway.store.look import PARQUET, Look, Sources, looked
+from gateway.store.look import PADDED, Look, Sources, looked
 from gateway.store.rows import RECORDS_PARSED, Rows, load
 
 Format = Literal["ndjson", "csv", "parquet"]
@@ -68,7 +68,7 @@ def export(sources: Sources, wanted: Filter, form: Format, path: Path) -> Export
 def _copy(look: Look, condition: Where, form: Format, path: Path) -> int:
     _load_live(look, condition, form)
     taken = _TAKEN[form]
-    stored = f"SELECT {taken} FROM {PARQUET} WHERE {condition.sql}"
+    stored = f"SELECT {taken} FROM {PADDED} WHERE {condition.sql}"
     copy = "COPY ({rows}) TO $target (USE_TMP_FILE false, " + _OPTIONS[form] + ")"
     target = {"target": str(path)}
     rows = look.ask(

@@ -17,7 +17,7 @@ from msgspec import Struct
 from gateway.store.columns import quoted
 from gateway.store.database import WrongQuestion
 
-ANY = "any"  # of feedback: whatever the signal
+ANY = "any"  # of feedback and anomalies: whatever it is
 NAMED = ("kind", "route", "backend", "model", "version", "user", "outcome", "protocol", "plan")
 
 _STATUS = re.compile(r"([1-5])xx|(\d{1,3})")
@@ -42,6 +42,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     min_latency_us: int | None = None
     text: str = ""  # anywhere in the line
     feedback: tuple[str, ...] = ()  # signals; `any`
+    anomaly: tuple[str, ...] = ()  # NAME, input:NAME, input:NAME:/pointer; `any`
 
     def overlaps(self, first_us: int, last_us: int) -> bool:
         """Whether something between these times may match."""
@@ -73,6 +74,9 @@ def where(wanted: Filter, prefix: str = "w") -> Where:
         terms.append(f"cost_usd >= {bound(wanted.min_cost_usd)}::DOUBLE")
     if wanted.min_latency_us is not None:
         terms.append(f"total_us >= {bound(wanted.min_latency_us)}::BIGINT")
+    if wanted.anomaly:
+        tests = (_anomaly(each, bound) for each in wanted.anomaly)
+        terms.append(f"({' OR '.join(tests)})")
     if wanted.text:
         tests = (f"contains(line, {bound(each)})" for each in spellings(wanted.text))
         terms.append(f"({' OR '.join(tests)})")
@@ -123,6 +127,21 @@ def _one_of(name: str, values: Sequence[str], bound: _Bound) -> str:
     column = quoted(name)
     marks = [f"{column} = {bound(value)}" if value else f"{column} IS NULL" for value in values]
     return f"({' OR '.join(marks)})"
+
+
+def _anomaly(text: str, bound: _Bound) -> str:
+    """Any; by its name, on one side where that is named; or exactly.
+
+    Why no lambda: DuckDB's has had two spellings. An anomaly is one line.
+    """
+    if text == ANY:
+        return "len(anomalies) > 0"
+    if text.count(":") >= 2:
+        return f"list_contains(anomalies, {bound(text)})"
+    begins = [f"{text}:"] if ":" in text else [f"input:{text}:", f"output:{text}:"]
+    lines = "chr(10) || array_to_string(anomalies, chr(10))"
+    tests = (f"contains({lines}, chr(10) || {bound(each)})" for each in begins)
+    return f"({' OR '.join(tests)})"
 
 
 def _status_range(text: str) -> tuple[int, int]:

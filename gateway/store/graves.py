@@ -17,14 +17,14 @@ from gateway.log.files import replace_durably, why
 from gateway.log.lines import LineError, tombstone
 from gateway.store.catalog import Pending
 from gateway.store.changes import Changes
-from gateway.store.columns import KEPT_OF_FORGOTTEN, TABLES, names, quoted
+from gateway.store.columns import KEPT_OF_FORGOTTEN, TABLES, names, padded, quoted
 from gateway.store.database import Connection, StoreError
 from gateway.store.filters import Where
 from gateway.store.rows import PARSED, Rows, load
 from gateway.store.volume import Volume
 
 _WITH_GRAVES = """
-SELECT {columns} FROM read_parquet($files, union_by_name = true) r
+SELECT {columns} FROM {source} r
 LEFT JOIN graves g ON r.segment = g.grave_segment AND r.position = g.grave_position
 """
 
@@ -96,7 +96,9 @@ def _stored(
 def _with_graves(directory: Path, volume: Volume, table: str) -> Rows:
     """The rows of a table with tombstones in place of those in `graves`."""
     files = [str(volume.path(directory, f"{table}.parquet"))]
-    return Rows(_WITH_GRAVES.format(columns=", ".join(_columns(table))), {"files": files})
+    source = padded("read_parquet($files, union_by_name = true)", table)
+    columns = ", ".join(_columns(table))
+    return Rows(_WITH_GRAVES.format(columns=columns, source=source), {"files": files})
 
 
 def _columns(table: str) -> Iterable[str]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from gateway.store.feedback import load_feedback, with_feedback_of
 from gateway.store.filters import Filter, Where, checked, where
-from gateway.store.look import PARQUET, Look, Sources, looked
+from gateway.store.look import Look, Sources, looked, parquet_for
 from gateway.store.rows import RECORDS_PARSED, load
 from gateway.store.volume import Volume
 
@@ -54,7 +54,8 @@ def search(sources: Sources, wanted: Filter, most: int, *, with_feedback: bool =
     def ask(look: Look) -> Found:
         if has_feedback:
             load_feedback(look, wanted)
-        rows = _rows(look, with_feedback_of(condition, wanted), most + 1)
+        filtered = with_feedback_of(condition, wanted)
+        rows = _rows(look, filtered, most + 1, parquet_for(wanted))
         rows.sort(key=itemgetter(0), reverse=True)
         look.note_lines()
         matches = _matches(look, rows[:most], has_feedback=has_feedback)
@@ -63,11 +64,11 @@ def search(sources: Sources, wanted: Filter, most: int, *, with_feedback: bool =
     return looked(sources, wanted, ask)
 
 
-def _rows(look: Look, condition: Where, most: int) -> list[Row]:
+def _rows(look: Look, condition: Where, most: int, source: str) -> list[Row]:
     """At least the newest matches."""
     bound = condition.parameters | {"most": most}
     rows = list(_live_rows(look, condition.sql, bound))
-    sql = _MATCHES.format(source=PARQUET, where=condition.sql)
+    sql = _MATCHES.format(source=source, where=condition.sql)
     for asked, older in _portions(look.readable(look.volumes, "records")):
         rows += look.ask(asked, "records", sql, bound)
         if len(rows) >= most and older:

@@ -19,7 +19,7 @@ from gateway.store.columns import quoted
 from gateway.store.database import WrongQuestion
 from gateway.store.feedback import load_feedback, with_feedback_of
 from gateway.store.filters import Filter, Where, checked, where
-from gateway.store.look import PARQUET, Look, Sources, looked
+from gateway.store.look import Look, Sources, looked, parquet_for
 from gateway.store.rows import RECORDS_PARSED, Rows, load
 
 GROUPS = ("route", "backend", "version", "model", "user", "kind", "outcome", "protocol", "day")
@@ -111,7 +111,8 @@ def stats(
     def ask(look: Look) -> Stats:
         if has_feedback:
             load_feedback(look, wanted)
-        question = _Question(look, with_feedback_of(condition, wanted), by)
+        filtered = with_feedback_of(condition, wanted)
+        question = _Question(look, filtered, by, parquet_for(wanted))
         signals = question.asked(_SIGNALS) if has_feedback else []
         groups = [_group(by, row, signals) for row in question.asked(_FIGURES)]
         look.note_lines()
@@ -126,8 +127,9 @@ def stats(
 class _Question:
     """Queries over the matching records of volumes and live segments."""
 
-    def __init__(self, look: Look, condition: Where, by: Sequence[str]) -> None:
+    def __init__(self, look: Look, condition: Where, by: Sequence[str], source: str) -> None:
         self._look, self._connection, self._condition = look, look.connection, condition
+        self._source = source
         self._keys = [f"coalesce({quoted(name)}, '')" for name in by] or ["''"]
         columns = [*_NEEDED, *(name for name in by if name not in {*_NEEDED, "day"})]
         # Why all groups name `time`: a day is a part of it.
@@ -137,7 +139,7 @@ class _Question:
 
     def asked(self, query: str) -> list[tuple[Any, ...]]:
         live = "SELECT * FROM live"
-        stored = f"SELECT {self._columns} FROM {PARQUET} WHERE {self._condition.sql}"
+        stored = f"SELECT {self._columns} FROM {self._source} WHERE {self._condition.sql}"
         keys = ", ".join(self._keys)
         return self._look.ask(
             self._look.volumes,

@@ -269,3 +269,20 @@ def test_the_worst_verdict_is_the_overall_one() -> None:
     assert overall(["agrees", "cannot_say", "disagrees"]) == "disagrees"
     assert overall(["agrees", "cannot_say"]) == "cannot_say"
     assert overall([]) is None
+
+
+def test_what_violates_a_contract_is_told_by_side_name_and_place() -> None:
+    found = (
+        "input:FLOAT_TYPE_BIG_FLOAT:/instances/0/a:b\x1b[2J",
+        "output:RULE_VIOLATED:/predictions/1",
+        "input:BODY_NOT_JSON:",
+    )
+    it, text = explained(replace(record(HASH), anomalies=found))
+    assert [(each.side, each.name) for each in it.anomalies] == [
+        ("input", "FLOAT_TYPE_BIG_FLOAT"),
+        ("output", "RULE_VIOLATED"),
+        ("input", "BODY_NOT_JSON"),
+    ]
+    assert "  request: FLOAT_TYPE_BIG_FLOAT at /instances/0/a:b [2J" in text.splitlines()
+    assert "  answer: RULE_VIOLATED at /predictions/1" in text.splitlines()
+    assert "  request: BODY_NOT_JSON" in text.splitlines()

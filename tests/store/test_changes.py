@@ -195,7 +195,7 @@ def test_damaged_volume_is_named_and_the_others_answer(place: Place) -> None:
     assert [finding.file for finding in report.findings] == [first]
 
 
-@pytest.mark.parametrize("place_in_file", [0.05, 0.3, 0.6])
+@pytest.mark.parametrize("place_in_file", [0.05, 0.36, 0.45])  # one of each hits the lines
 def test_flipped_bits_in_a_volume_are_found_by_verify(place: Place, place_in_file: float) -> None:
     segment = place.added(1, [record(seq) for seq in range(1, 200)])
     path = place.parquet()[0]

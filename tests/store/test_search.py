@@ -79,12 +79,74 @@ def test_filter_finds_what_it_says_the_newest_first(
     assert numbers(full, **wanted) == expected
 
 
-@pytest.mark.parametrize("field", [*NAMED, "text", "feedback"])
+@pytest.mark.parametrize("field", [*NAMED, "text", "feedback", "anomaly"])
 def test_values_are_never_sql(place: Place, field: str) -> None:
     place.added(1, LINES.values())
     evil = """'"; DROP TABLE parsed; SELECT * FROM read_text('/etc/passwd'); --$w0 \\"""
     assert numbers(place, **{field: evil if field == "text" else [evil]}) == []
     assert numbers(place) == [5, 4, 3, 2, 1]
+
+
+ANOMALIES = {
+    1: ("input:FLOAT_TYPE_BIG_FLOAT:/instances/0/amount", "output:RULE_VIOLATED:/predictions/0"),
+    2: ("input:RULE_VIOLATED:/instances/3",),
+    3: (),
+    4: ("input:BODY_NOT_JSON:",),
+}
+
+
+def without_later_columns(place: Place) -> None:
+    """The files as they were before there were anomalies."""
+    for path in place.directory.glob("*/*.records.parquet"):
+        with duckdb.connect() as connection:
+            rows = f"SELECT COLUMNS(lambda c: c <> 'anomalies') FROM read_parquet('{path}')"
+            connection.execute(f"COPY ({rows}) TO '{path}.new' (FORMAT parquet)")
+        path.with_suffix(".parquet.new").replace(path)
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+@pytest.mark.parametrize(
+    "asked, expected",
+    [
+        (["any"], [4, 2, 1]),
+        (["RULE_VIOLATED"], [2, 1]),
+        (["output:RULE_VIOLATED"], [1]),
+        (["input:RULE_VIOLATED", "BODY_NOT_JSON"], [4, 2]),
+        (["input:RULE_VIOLATED:/instances/3"], [2]),
+        (["input:BODY_NOT_JSON:"], [4]),
+        (["input:RULE_VIOLATED:/instances"], []),
+        (["RULE"], []),
+        (["'; DROP TABLE parsed --"], []),
+    ],
+    ids=repr,
+)
+def test_anomalies_are_found_by_name_side_and_place(
+    place: Place, asked: list[str], expected: list[int], *, is_live: bool
+) -> None:
+    lines = [record(number, anomalies=found) for number, found in ANOMALIES.items()]
+    if is_live:
+        place.write(1, lines)
+    else:
+        place.added(1, lines)
+    assert numbers(place, anomaly=asked) == expected
+    (group,) = place.store.stats(Filter(anomaly=("any",)), ["route"]).groups
+    assert group.records == 3
+
+
+def test_files_from_before_there_were_anomalies_are_read_exported_and_forgotten(
+    place: Place, tmp_path: Path
+) -> None:
+    place.added(1, [record(1), record(2, user="bob")])
+    without_later_columns(place)
+    place.added(2, [record(3, anomalies=ANOMALIES[2])])
+    assert numbers(place) == [3, 2, 1]
+    assert numbers(place, anomaly=["any"]) == [3]
+    assert place.store.export(Filter(), "csv", tmp_path / "all.csv").records == 3
+    without_later_columns(place)
+    assert numbers(place, anomaly=["any"]) == []
+    assert place.store.export(Filter(), "parquet", tmp_path / "all.parquet").records == 3
+    assert place.store.forget("bob").records == 1
+    assert numbers(place) == [3, 1]
 
 
 def test_quoted_text_is_found_as_it_stands_in_json(place: Place) -> None:
