@@ -54,6 +54,7 @@ SKIPS = (
 RELOAD_RESULTS = ("applied", "unchanged", "refused")
 
 NANO = 1e-9
+MILLI = 1e-3
 
 
 class Metric(Struct, frozen=True):
@@ -103,6 +104,12 @@ ROUTE_METRICS = (
         "Answers sent to clients, by class of status.",
     ),
     counter("requests_started_total", ROUTE, "requests", "Requests begun."),
+    counter(
+        "contract_anomalies_total",
+        ("route", "side", "anomaly"),
+        "anomalies",
+        "Requests (side `input`) and answers (`output`) with this anomaly of the route's contract.",
+    ),
     counter("retries_total", ROUTE, "retries", "Further attempts after a failed one."),
     counter("hedges_total", ROUTE, "hedges", "Attempts sent beside a slow one."),
     counter(
@@ -513,6 +520,28 @@ ALERT_METRICS = (
     ),
 )
 
+LOOK = ("route", "rule")
+
+# `source` is a field of alerts.looked.LookFigures.
+DRIFT_METRICS = (
+    counter(
+        "drift_looks_total",
+        LOOK,
+        "looks",
+        "Looks of a rule of `drift.rules` that came in, since the controller started.",
+    ),
+    counter("drift_looks_found_total", LOOK, "found", "Those of them that found something."),
+    gauge("drift_findings", LOOK, "findings", "What the latest look found: fields, mostly."),
+    Metric(
+        "gateway_drift_last_look_timestamp_seconds",
+        "gauge",
+        LOOK,
+        "at_ms",
+        "Until when the data of the latest look are, in seconds since 1970.",
+        MILLI,
+    ),
+)
+
 GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Requests, by route", ROUTE_METRICS),
     ("Attempts, by route and backend", ATTEMPT_METRICS),
@@ -525,6 +554,7 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Rollouts", ROLLOUT_METRICS),
     ("Receivers of what rollouts do and of alerts", NOTICE_METRICS),
     ("Alerts", ALERT_METRICS),
+    ("Looks of drift, by route and rule", DRIFT_METRICS),
     ("The gateway", WHOLE_METRICS),
 )
 METRICS = tuple(metric for _, group in GROUPS for metric in group)

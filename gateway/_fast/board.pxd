@@ -64,15 +64,16 @@ cdef extern from *:
 
 cdef enum:
     BOARD_MAGIC = 0x4452414F42574147    # "GAWBOARD", little endian
-    BOARD_VERSION = 6                   # of every struct below; raise it with any change
+    BOARD_VERSION = 7                   # of every struct below; raise it with any change
     CACHE_LINE = 64
     OUTCOME_SLOTS = 64                  # room for outcomes to come
     BREAKER_SLOTS = 32                  # one-second buckets of the failure-rate window
     QUANTILES = 4                       # p50, p90, p95, p99, in this order
     FINISH_SLOTS = 8                    # room for marks.Finish
     SKIP_SLOTS = 16                     # room for mirror.Skip
+    ANOMALY_SLOTS = 96                  # room for contracts.anomalies.NAMES, of inputs and outputs
     ROW_DOUBLES = 3                     # the last words of a Row before its histograms
-    ROW_WORDS = 115                     # the words of a Row before its histograms
+    ROW_WORDS = 211                     # the words of a Row before its histograms
     GAUGE_WORDS = 11                    # the words of a Gauge
     CELL_CLAIMED = 0xFFFFFFFFFFFFFFFF   # the key of a cell while a process zeroes it
 
@@ -125,6 +126,7 @@ cdef struct Row:
     uint64_t recorded
     uint64_t recovered                  # answered well, but not by the first attempt
     uint64_t invalid
+    uint64_t anomalies[ANOMALY_SLOTS]   # of contracts, by contracts.anomalies.slot_of
     # Of the row of a route's copies to one backend only.
     uint64_t skips[SKIP_SLOTS]          # copies that were drawn and not sent, by mirror.Skip
     uint64_t uncompared                 # answers recorded without a look at their bodies

@@ -77,6 +77,7 @@ _ROW_COUNTERS = (
     *_words("cost_nano_usd request_bytes answer_bytes in_flight queued"),
     ("finishes", "u8", FINISH_SLOTS),
     *_words("recorded recovered invalid"),
+    ("anomalies", "u8", ANOMALY_SLOTS),
     ("skips", "u8", SKIP_SLOTS),
     *_words("uncompared"),
     ("cost_squares", "f8", None),

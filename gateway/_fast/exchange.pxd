@@ -46,6 +46,7 @@ cdef class Exchange(Intake):
     cdef int settle(self, uint64_t now_ns) except -1
     cdef int settle_arm(self, Attempt attempt) except -1
     cdef int record(self, uint64_t now_ns) except -1
+    cdef int count_anomalies(self) except -1
     cdef bint keeps_payload(self) except -1
     cdef int time_up(self, uint64_t now_ns) except -1
     cdef int client_gone(self, uint64_t now_ns) except -1

@@ -9,7 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from gateway._fast.attempt cimport ATTEMPT_ENDED, Attempt, verdict_of
 from gateway._fast.backend cimport Backend
-from gateway._fast.board cimport Row
+from gateway._fast.board cimport ANOMALY_SLOTS, Row
 from gateway._fast.breaker cimport VERDICT_FAILURE, VERDICT_RATE_LIMITED, breaker_admit
 from gateway._fast.budget cimport budget_deposit
 from gateway._fast.errand cimport JOIN_BYTES
@@ -611,6 +611,8 @@ cdef class Exchange(Intake):
 
     cdef int record(self, uint64_t now_ns) except -1:
         """One line into the prediction log."""
+        if self.findings is not None and self.route is not None:
+            self.count_anomalies()
         if self.worker.recorder is None or self.is_silent:
             return 0
         (<Recorder>self.worker.recorder).write(self)
@@ -618,6 +620,14 @@ cdef class Exchange(Intake):
             self.route.row.recorded += 1
         if self.route is not None and self.route.mirrors is not None:
             self.request.record_id = (<Recorder>self.worker.recorder).id[:36]
+        return 0
+
+    cdef int count_anomalies(self) except -1:
+        """What contracts say, on the route's row."""
+        cdef Py_ssize_t slot
+        for slot in self.table.slow.anomaly_slots(self.findings):
+            if 0 <= slot < ANOMALY_SLOTS:
+                self.route.row.anomalies[slot] += 1
         return 0
 
     # ------------------------------------------------- deadlines, leaving early

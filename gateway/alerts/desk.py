@@ -26,6 +26,7 @@ from gateway.alerts.alert import Alert, Event, Symptom
 from gateway.alerts.book import NS_PER_MS, Book
 from gateway.alerts.deeds import Action, Deed, Result, opened, sealed
 from gateway.alerts.finding import Look
+from gateway.alerts.looked import Looked, LookFigures
 from gateway.alerts.receivers import Couriers, Receiver, training_body, training_name
 from gateway.alerts.views import AlertView, view_of
 from gateway.config.problems import meant
@@ -103,6 +104,7 @@ class AlertDesk:
         self._arms, self._now_ms = arms, now_ms
         self._couriers = Couriers(settings, self._delivered, topic)
         self._book: Book | None = None
+        self._looked = Looked()
         self._last_error = ""
         self._lock = asyncio.Lock()
 
@@ -117,6 +119,7 @@ class AlertDesk:
             book = self._read()
             book.take(look, drift.rules.get(look.rule, DriftRule()), drift.alerts.group)
             self._save(Changes())
+            self._looked.take(look)
         is_here = [one for one in book.alerts.values() if one.route == look.route]
         return Taken(
             sum(one.route == look.route for one in book.symptoms.values()),
@@ -146,6 +149,10 @@ class AlertDesk:
     def deeds(self, after: int = 0, limit: int = MOST_SHOWN, alert: int = 0) -> list[KeptDeed]:
         """The log of actions as it is kept, the oldest first."""
         return self._store.deeds(after=after, limit=limit, alert=alert)
+
+    def looks(self) -> tuple[LookFigures, ...]:
+        """The latest look of each rule on each route."""
+        return self._looked.figures(self._settings().rules, self._routes())
 
     def receivers(self) -> tuple[ReceiverFigures, ...]:
         return self._couriers.figures()

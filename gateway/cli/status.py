@@ -18,6 +18,7 @@ from gateway.cli.verbs import verb_app
 app = verb_app()
 
 EVERY_S = 1.0
+MOST_CHANGED = 3
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 ROUTE_HEAD = ("ROUTE", "POLICY", "REQ/S", "SUCCESS", "WAITING", FIRST_BYTE, TOTAL, "COST/H")
 ROUTE_RIGHT = f"REQ/S SUCCESS WAITING {FIRST_BYTE} {TOTAL} COST/H"
@@ -79,7 +80,22 @@ def _head(answer: dict[str, Any]) -> str:
         f" plan {answer['plan']['hash'][:12]}, {up} of {len(workers)} workers,"
         f" {rate(traffic['requests_per_s'])} requests/s, {traffic['in_flight']} in flight\n"
         f"log {answer['log']['health']}: {answer['log']['sentence']}"
+        f"{_watch(answer)}"
     )
+
+
+def _watch(answer: dict[str, Any]) -> str:
+    """What the rules of `drift` found last; "" nobody looks."""
+    looks, alerts = answer["looks"], answer["alerts"]
+    if not looks and not alerts:
+        return ""
+    changed = [f"{one['route']} ({one['rule'] or 'no rule'})" for one in looks if one["findings"]]
+    said = f"changed: {', '.join(changed[:MOST_CHANGED])}" if changed else "as before"
+    more = f" and {len(changed) - MOST_CHANGED} more" if len(changed) > MOST_CHANGED else ""
+    latest = max((one["at"] for one in looks), default="")
+    until = f", data until {latest}" if latest else ""
+    opened = f"{len(alerts)} alert{'' if len(alerts) == 1 else 's'} open"
+    return f"\nwatch {said}{more}; {opened}{until}"
 
 
 def _failure(failure: dict[str, Any]) -> str:

@@ -41,6 +41,17 @@ TOO_LONG = "BODY_TOO_LONG"  # to be checked
 UNREADABLE = "BODY_NOT_JSON"
 
 
+# As they are counted: new ones go to the end, since figures outlive a configuration.
+NAMES = (
+    MISSING, NEW, SOMETIMES_MISSING, NULL, REPEATED, LONG_LIST, SHORT_LIST, NESTED, NOT_A_NUMBER,
+    NOT_AN_INTEGER, HAS_NAN, HAS_INFINITY, SMALL, BIG, SMALL_INTEGER, BIG_INTEGER, BOOLEAN_BIG,
+    BOOLEAN_SMALL, BOOLEAN_TEXT, BOOLEAN_FLOAT, TEXT_NOW_INTEGER, TEXT_NOW_FLOAT, NO_CATEGORY,
+    UNEXPECTED_TYPE, SKEW, NO_MATCH, LONG_TEXT, SHORT_TEXT, STALE, AHEAD, NO_TIME, RULE, SCHEMA,
+    TWICE, TOO_LONG, UNREADABLE,
+)  # fmt: skip
+SIDES = ("input", "output")
+ROOM = 48  # names of one side on the board
+
 # What is there instead, where its kind is not what is wrong.
 _INSTEAD = {
     **dict.fromkeys((SMALL, SMALL_INTEGER), "less"),
@@ -70,6 +81,17 @@ class Anomaly(Struct, frozen=True, kw_only=True):
         instead = _INSTEAD.get(self.name, self.got)
         got = f", got {instead}" if instead else ""
         return f"`{shortened(self.pointer) or '/'}`: expected {self.expected}{got}"
+
+
+def slot_of(side: str, name: str) -> int:
+    """The counter of a name on one side, among the board's; -1: it has none."""
+    return SIDES.index(side) * ROOM + NAMES.index(name) if name in NAMES else -1
+
+
+def slots() -> tuple[tuple[str, str], ...]:
+    """Side and name of each counter; two empty texts where there is room."""
+    padded = (*NAMES, *("",) * (ROOM - len(NAMES)))
+    return tuple((side if name else "", name) for side in SIDES for name in padded)
 
 
 def shortened(pointer: str) -> str:

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 import gateway
 from gateway.alerts.alert import SEVERITIES
+from gateway.contracts.anomalies import slots
 from gateway.control.backends import BackendFigures, backend_figures
 from gateway.control.buckets import counts_within, splits
 from gateway.control.figures import (
@@ -40,6 +41,7 @@ from gateway.telemetry import (
     ATTEMPT_METRICS,
     BACKEND_METRICS,
     BREAKER_STATES,
+    DRIFT_METRICS,
     LOG_METRICS,
     NANO,
     NOTICE_METRICS,
@@ -61,11 +63,12 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 Sample = tuple[str, int | float]  # labels in braces, value
 _REASONS = tuple(outcome.reason for outcome in OUTCOMES)
-# Fields that hold a list, and the label value of each element.
-_SLOTS: dict[str, Sequence[str]] = {
-    "outcomes": _REASONS,
-    "statuses": STATUS_CLASSES,
-    "skips": SKIPS,
+# Fields that hold a list, and the values of the last labels of each element.
+_SLOTS: dict[str, Sequence[tuple[str, ...]]] = {
+    "outcomes": [(reason,) for reason in _REASONS],
+    "statuses": [(each,) for each in STATUS_CLASSES],
+    "skips": [(skip,) for skip in SKIPS],
+    "anomalies": slots(),
 }
 
 
@@ -180,12 +183,14 @@ def _slot_samples(
 
     Why: a series that is there from the start as 0 lets `increase()` see its first event.
     """
-    label, slots = metric.labels[-1], _SLOTS[metric.source]
-    shown = {"ok", "2xx", "concurrency"}
+    of_slots = _SLOTS[metric.source]
+    labels = metric.labels[-len(of_slots[0]) :]
+    shown = {("ok",), ("2xx",), ("concurrency",)}
     for row, name in zip(rows, names, strict=True):
-        for slot, value in zip(slots, getattr(row, metric.source), strict=False):
+        for slot, value in zip(of_slots, getattr(row, metric.source), strict=False):
             if value or slot in shown:
-                yield f'{{{name},{label}="{slot}"}}', value
+                own = ",".join(f'{key}="{each}"' for key, each in zip(labels, slot, strict=True))
+                yield f"{{{name},{own}}}", value
 
 
 def _write_histograms(
@@ -293,6 +298,12 @@ def _write_alerts(out: Writer, parts: Parts) -> None:
     for metric in ALERT_METRICS:
         series = figures[metric.source]
         out.samples(metric, ((braced(metric.labels, key), n) for key, n in series.items()))
+    looks = parts.alerts.looks()
+    for metric in DRIFT_METRICS:
+        values = ((one, getattr(one, metric.source)) for one in looks)
+        out.samples(
+            metric, ((braced(metric.labels, (one.route, one.rule)), n) for one, n in values)
+        )
 
 
 def _write_whole(out: Writer, figures: Whole) -> None:

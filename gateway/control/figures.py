@@ -25,6 +25,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from gateway.contracts.anomalies import slots
 from gateway.control.buckets import midpoints
 from gateway.edges import COARSE_SHIFT
 from gateway.errors import OUTCOMES
@@ -96,6 +97,7 @@ class RowFigures(Struct):
     recorded: int = 0
     recovered: int = 0  # answered well, but not by the first attempt
     invalid: int = 0  # answers that are not what the request's schema asked for
+    anomalies: Sequence[int] = (0,) * len(slots())  # of contracts, by side and name
     cost_squares: float = 0.0  # USD²
     input_squares: float = 0.0  # tokens²
     output_squares: float = 0.0

@@ -29,6 +29,7 @@ from gateway.control.views import (
     AlertLine,
     BackendView,
     CandidateView,
+    LookLine,
     PlanSummary,
     RouteView,
     SloView,
@@ -42,6 +43,7 @@ from gateway.telemetry import NANO
 
 SHOWN_CHANGES = 5
 SHOWN_ALERTS = 20
+SHOWN_LOOKS = 50
 COPIES = "shadow:"  # before the name of a backend as copies see it
 _QUANTILE_NAMES = ("p50", "p90", "p95", "p99")
 _FAULTS = ("gateway", "upstream")
@@ -85,6 +87,7 @@ class Overview:
             log=log_view(parts),
             rollouts=rollout_views(parts),
             alerts=_alert_lines(parts),
+            looks=_look_lines(parts),
         )
 
     def routes(
@@ -310,6 +313,19 @@ def url_of(backend: BackendPlan) -> str:
 def timestamp(at_s: float) -> str:
     """RFC 3339, UTC, whole seconds."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _look_lines(parts: Parts) -> tuple[LookLine, ...]:
+    """Those that found most first, where there are too many."""
+    looks = parts.alerts.looks() if parts.alerts else ()
+    if len(looks) > SHOWN_LOOKS:
+        looks = tuple(sorted(looks, key=lambda one: -one.findings)[:SHOWN_LOOKS])
+    return tuple(
+        LookLine(
+            one.route, one.rule, timestamp(one.at_ms / 1000), one.looks, one.findings, one.named
+        )
+        for one in looks
+    )
 
 
 def _alert_lines(parts: Parts) -> tuple[AlertLine, ...]:

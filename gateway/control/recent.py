@@ -32,7 +32,7 @@ SHORT_NS = 10_000_000_000  # rates that should follow quickly
 _FOLD = 8  # fine buckets into one: 6 % wide
 LATENCIES = ("total_ns", "first_byte_ns")
 
-_SLOTS = ("outcomes", "statuses", "skips", "finishes")
+_SLOTS = ("outcomes", "statuses", "skips", "finishes", "anomalies")
 _COUNTERS = tuple(
     name for name in RowFigures.__struct_fields__ if name not in {*_SLOTS, "in_flight", "queued"}
 )

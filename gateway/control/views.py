@@ -104,6 +104,17 @@ class PlanSummary(Struct, frozen=True):
     applied_at: str
 
 
+class LookLine(Struct, frozen=True):
+    """What one rule of `drift.rules` found on one route, last."""
+
+    route: str
+    rule: str
+    at: str  # until when its data are, RFC 3339
+    looks: int  # since the controller started
+    findings: int  # in the latest look
+    named: tuple[str, ...]  # fields of it, the first that were told
+
+
 class AlertLine(Struct, frozen=True):
     """An alert that is open, in a line; `GET /api/v1/alerts/ID` has all of it."""
 
@@ -136,3 +147,4 @@ class Status(Struct, frozen=True):
     log: LogView
     rollouts: tuple[RolloutView, ...]
     alerts: tuple[AlertLine, ...] = ()  # the newest first
+    looks: tuple[LookLine, ...] = ()  # of the rules of `drift`, by route and rule

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.contracts.anomalies import Anomaly, shortened
+from gateway.contracts.anomalies import Anomaly, shortened, slot_of
 from gateway.contracts.checker import Checker, complaint
 from gateway.contracts.inspection import Inspected
 from gateway.errors import OUTCOMES
@@ -67,6 +67,12 @@ class Findings:
             for each in anomalies
         }
         return list(told)
+
+    def slots(self) -> list[int]:
+        """Where each is counted: each kind once a side, however many places it was found at."""
+        sides = (("input", self._request), ("output", self._answers))
+        kinds = {(side, each.name) for side, anomalies in sides for each in anomalies}
+        return [slot_of(side, name) for side, name in kinds]
 
 
 def _place(anomaly: Anomaly, redacted: Callable[[str], str]) -> str:

@@ -79,6 +79,10 @@ class RecordedParts:
             worker.report(error)
             return b"[]"
 
+    def anomaly_slots(self, findings: Findings) -> list[int]:
+        """Where on the board each is counted."""
+        return findings.slots()
+
     def feedback(
         self, worker: Worker, body: bytes, content_type: bytes | None, key: bytes | None
     ) -> tuple[int, bytes, bytes]:

@@ -87,6 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rollout": {"chain", "log", "notices", "state", "statistics"},  # no compiler needed
     "control": {
         "alerts",
+        "contracts",
         "switches",
         "rollout",
         "drift",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.contracts import anomalies
 from gateway.contracts.checker import complaint
 from gateway.contracts.inspection import LOOKS_AFTER, MOST_LOOKS
 from tests.contracts.contracts import NOW_S, checked, checker, names_of
@@ -279,3 +280,19 @@ def test_repair_of_a_text_that_holds_json_writes_the_text_anew() -> None:
     assert found is not None
     assert found.body is not None
     assert json.loads(json.loads(found.body)["content"]) == {"label": "other"}
+
+
+def test_every_anomaly_has_a_counter_and_none_two() -> None:
+    said = {
+        value
+        for name, value in vars(anomalies).items()
+        if name.isupper() and isinstance(value, str)
+    }
+    assert said == set(anomalies.NAMES)
+    places = [anomalies.slot_of(side, name) for side in anomalies.SIDES for name in anomalies.NAMES]
+    assert len(set(places)) == len(places) <= 2 * anomalies.ROOM
+    assert [anomalies.slots()[place] for place in places[:2]] == [
+        ("input", anomalies.NAMES[0]),
+        ("input", anomalies.NAMES[1]),
+    ]
+    assert anomalies.slot_of("input", "UNHEARD_OF") == -1

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from gateway.alerts.book import Book
 from gateway.alerts.desk import Taken
 from gateway.alerts.finding import Look
+from gateway.alerts.looked import LookFigures
 from gateway.alerts.views import AlertView, view_of
 from gateway.config.watching import Drift, DriftRule
 from gateway.notices.receiver import ReceiverFigures
 from gateway.state.alerts import KeptDeed
-from tests.alerts.alerts import MINUTE, finding, look
+from tests.alerts.alerts import MINUTE, START_MS, finding, look
 
 
 def one_alert() -> AlertView:
@@ -35,6 +38,10 @@ class FakeAlerts:
 
     def deeds(self, after: int = 0, limit: int = 1, alert: int = 0) -> Sequence[KeptDeed]:
         return []
+
+    def looks(self) -> tuple[LookFigures, ...]:
+        figures = LookFigures(route="scores", rule="inputs", at_ms=START_MS, looks=7, found=2)
+        return (msgspec.structs.replace(figures, findings=2, named=("amount", "age")),)
 
     def receivers(self) -> tuple[ReceiverFigures, ...]:
         return ()

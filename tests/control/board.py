@@ -47,6 +47,7 @@ ROW = np.dtype(
         *((name, "u8") for name in ("in_flight", "queued")),
         ("finishes", "u8", 8),
         *((name, "u8") for name in ("recorded", "recovered", "invalid")),
+        ("anomalies", "u8", 96),
         ("skips", "u8", 16),
         ("uncompared", "u8"),
         *((name, "f8") for name in ("cost_squares", "input_squares", "output_squares")),

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
+from gateway.contracts.anomalies import slot_of
 from gateway.control.exposition import is_openmetrics_wanted, render
 from gateway.control.figures import HISTOGRAMS, BoardView
 from gateway.errors import OUTCOMES
@@ -31,6 +32,7 @@ def make_gateway() -> FakeGateway:
     gateway = FakeGateway(plan=plan)
     rows, cells = gateway.board.rows, gateway.board.cells
     rows["skips"][:, 3, SKIPS.index("money")] = 2
+    rows["anomalies"][0, 0, slot_of("input", "RULE_VIOLATED")] = 1
     rows["uncompared"][:, 3] = rows["requests"][:, 3] = 1
     rows["requests"][:, :3] = 7
     rows["outcomes"][0, :2, 0] = 5
@@ -219,3 +221,27 @@ def test_alerts_are_counted_by_severity() -> None:
     found = {labels: value for (name, labels), value in samples.items() if name.endswith("s_open")}
     by_severity = {dict(labels)["severity"]: value for labels, value in found.items()}
     assert by_severity == {"critical": 1, "warning": 0, "info": 0}
+
+
+def test_looks_are_counted_by_route_and_rule() -> None:
+    gateway = make_gateway()
+    samples = samples_of(render(replace(gateway.parts, alerts=FakeAlerts())))
+    where = {"route": "scores", "rule": "inputs"}
+    assert value(samples, "drift_looks_total", **where) == 7
+    assert value(samples, "drift_looks_found_total", **where) == 2
+    assert value(samples, "drift_findings", **where) == 2
+    at_s = value(samples, "drift_last_look_timestamp_seconds", **where)
+    assert at_s == pytest.approx(1_760_000_000)
+
+
+def test_anomalies_are_counted_by_side_and_name() -> None:
+    gateway = FakeGateway()
+    counted = gateway.board.rows["anomalies"][0, 0]
+    counted[slot_of("input", "RULE_VIOLATED")] = 3
+    counted[slot_of("output", "SCHEMA_NEW_COLUMN")] = 1
+    samples = samples_of(render(gateway.parts))
+    found = {labels: n for (name, labels), n in samples.items() if "anomalies" in name}
+    assert {(dict(k)["side"], dict(k)["anomaly"]): n for k, n in found.items()} == {
+        ("input", "RULE_VIOLATED"): 3,
+        ("output", "SCHEMA_NEW_COLUMN"): 1,
+    }

@@ -232,3 +232,12 @@ def test_open_alerts_are_on_the_status_page() -> None:
     (line,) = looked_at(gateway, per_row={}).status().alerts
     assert (line.severity, line.followers, line.is_silent) == ("critical", 1, False)
     assert line.title == "values are missing: amount"
+
+
+def test_looks_of_drift_are_on_the_status_page() -> None:
+    gateway = FakeGateway()
+    gateway.parts = replace(gateway.parts, alerts=FakeAlerts())
+    (line,) = looked_at(gateway, per_row={}).status().looks
+    assert (line.route, line.rule, line.looks, line.findings) == ("scores", "inputs", 7, 2)
+    assert line.named == ("amount", "age")
+    assert line.at.startswith("2025-10-09T")

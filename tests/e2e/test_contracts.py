@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gateway.contracts.anomalies import slots
 from tests.support.answers import Answer, json_answer, plays
 from tests.support.fixtures import MakeBackend
 from tests.support.gateway import GatewayThread
@@ -51,6 +52,13 @@ def test_good_wrong_and_repaired_requests(make_backend: MakeBackend, tmp_path: P
         answers = [client.post_json(PATH, {"instances": rows}) for rows in bodies]
         served = records_in(tmp_path, 2, "prediction")
         refused = records_in(tmp_path, 1, "refusal")
+        counted = gateway.board.read_row(gateway.plan.routes[0].row)["anomalies"]
+    found = {slots()[at]: count for at, count in enumerate(counted) if count}
+    assert found == {
+        ("input", "SCHEMA_MISSING_COLUMN"): 1,
+        ("input", "FLOAT_TYPE_SMALL_FLOAT"): 1,
+        ("output", "FLOAT_TYPE_BIG_FLOAT"): 2,
+    }
     assert [answer.status for answer in answers] == [200, 422, 200]
     assert "`/instances/0/amount`: expected a number from 0 to 1000" in answers[1].body.decode()
     sent = [json.loads(each.body) for each in backend.received]

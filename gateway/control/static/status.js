@@ -372,6 +372,30 @@ function showAlerts(status) {
   keep(at("alerts"), items, ({ alert }) => alert.id, alertItem);
 }
 
+function lookRow() {
+  const [route, rule, found, when] = [make("td"), make("td"), make("td"), make("td", "faint")];
+  const state = badge();
+  const row = make("tr", "", [route, rule, make("td", "", [state]), found, when]);
+  row.update = ({ look, now }) => {
+    const more = look.findings - look.named.length;
+    say(route, look.route);
+    say(rule, look.rule || "–");
+    state.update(...(look.findings ? ["down", "Changed"] : ["up", "As before"]));
+    say(found, look.named.join(", ") + (more > 0 ? ` and ${more} more` : ""));
+    say(when, ago(look.at, now));
+    when.title = look.at;
+  };
+  return row;
+}
+
+function showLooks(status) {
+  const items = status.looks.map((look) => ({ look, now: status.at }));
+  const changed = status.looks.filter((look) => look.findings).length;
+  at("looks-panel").hidden = items.length === 0;
+  say(at("looks-sum"), changed ? `${changed} of ${items.length} found something` : "nothing found");
+  keep(at("looks"), items, ({ look }) => `${look.route} ${look.rule}`, lookRow);
+}
+
 function showRollouts(status) {
   const items = status.rollouts.map((rollout) => ({ rollout, now: status.at }));
   const going = status.rollouts.filter((rollout) => !rollout.is_ended).length;
