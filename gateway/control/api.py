@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from gateway.config.problems import meant
 from gateway.control import (
     alerts,
+    drift,
     exposition,
     feedback,
     flags,
@@ -312,6 +313,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     *rollouts.ENDPOINTS,
     *alerts.ENDPOINTS,
+    *drift.ENDPOINTS,
     *performance.ENDPOINTS,
     *flags.ENDPOINTS,
     *switches.ENDPOINTS,

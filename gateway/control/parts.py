@@ -21,6 +21,7 @@ from gateway.alerts.views import AlertView
 from gateway.config.watching import DriftLabels
 from gateway.control.figures import BoardView
 from gateway.drift.performance_view import PerformanceView
+from gateway.drift.report_view import DriftOverview, RouteReports
 from gateway.explanation.explanation import RecordExplanation
 from gateway.log.figures import LogFigures
 from gateway.messages import Delivery, Feedback
@@ -222,6 +223,15 @@ class Alerts(Protocol):
     async def resolve(self, number: int, actor: str) -> AlertView: ...
 
 
+class DriftReports(Protocol):
+    """What the rules of `drift` say of what was counted; GatewayError says why not."""
+
+    async def overview(self) -> DriftOverview: ...
+    async def reports(self, route: str) -> RouteReports: ...
+    # `asked` has rule, version and arm, "" any; None: there is nothing to draw
+    async def drawn(self, route: str, asked: Mapping[str, str], form: str) -> bytes | None: ...
+
+
 class Performance(Protocol):
     """What labels say of predictions; StoreError where the store cannot say."""
 
@@ -249,6 +259,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     records: Records | None = None  # None: the local store is off
     searches: Searches | None = None  # the same
     alerts: Alerts | None = None  # None: nobody looks after alerts
+    drift: DriftReports | None = None  # None: there is no state directory to look in
     performance: Performance | None = None  # None: there is no store to look in
     rollouts: Rollouts | None = None  # None: nobody looks after rollouts
     webhooks: Callable[[], tuple[ReceiverFigures, ...]] = tuple  # how each is doing

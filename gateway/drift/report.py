@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from gateway.drift.report_view import ColumnDrift, Distribution, DriftReport, Rows
 from gateway.drift.tests import Finding, Verdict
 from gateway.profiles.fields import Field
 from gateway.profiles.profile import Profile
@@ -115,40 +116,44 @@ def report_of(
     )
 
 
-def as_json(report: ReportData) -> bytes:
+def view_of(report: ReportData) -> DriftReport:
     """For programs."""
     count = len(report.fields)
     share = report.drifted / count if count else 0.0
-    return msgspec.json.encode(
-        {
-            "timestamp": report.made_at,
-            "drift_share": DRIFT_SHARE,
-            "number_of_columns": count,
-            "number_of_drifted_columns": report.drifted,
-            "share_of_drifted_columns": share,
-            "dataset_drift": count > 0 and share >= DRIFT_SHARE,
-            "drift_by_columns": {field.name: _column(field) for field in report.fields},
-            "reference": {
-                "source": report.reference,
-                "hash": report.reference_hash,
-                "rows": report.reference_rows,
-            },
-            "current": {"source": report.current, "rows": report.current_rows},
-            "alpha": report.alpha,
-        }
+    reference = Rows(
+        source=report.reference, hash=report.reference_hash, rows=report.reference_rows
+    )
+    return DriftReport(
+        timestamp=report.made_at,
+        drift_share=DRIFT_SHARE,
+        number_of_columns=count,
+        number_of_drifted_columns=report.drifted,
+        share_of_drifted_columns=share,
+        dataset_drift=count > 0 and share >= DRIFT_SHARE,
+        drift_by_columns={field.name: _column(field) for field in report.fields},
+        reference=reference,
+        current=Rows(source=report.current, rows=report.current_rows),
+        alpha=report.alpha,
     )
 
 
+def as_json(report: ReportData) -> bytes:
+    """The same as text."""
+    return msgspec.json.encode(view_of(report))
+
+
 def as_text(report: ReportData) -> str:
-    """For a terminal: a line a field, with both distributions."""
+    """For a terminal: a line a field: both distributions, and the trend where it is known."""
     head = (
         f"{report.title}: {report.drifted} of {len(report.fields)} fields drift"
         f" ({report.current_rows:,} rows against {report.reference_rows:,})"
     )
     width = max((len(_plain(field.name)) for field in report.fields), default=0)
+    trend = max((len(field.trend) for field in report.fields), default=0)
     lines = [
         f"{'!' if field.is_drift else ' '} {_plain(field.name):<{width}}  "
-        f"{sparkline(field.reference)}  {sparkline(field.current)}  {_plain(field.verdict)}"
+        f"{sparkline(field.reference)}  {sparkline(field.current)}  "
+        f"{f'{trendline(field.trend):<{trend}}  ' if trend else ''}{_plain(field.verdict)}"
         for field in report.fields
     ]
     return "\n".join([head, *lines])
@@ -163,20 +168,26 @@ def sparkline(values: Sequence[float]) -> str:
                    for value in values)  # fmt: skip
 
 
-def _column(field: FieldReport) -> dict[str, Any]:
-    return {
-        "column_name": field.name,
-        "column_type": _COLUMN_TYPES.get(field.kind, field.kind),
-        "stattest_name": field.test,
-        "drift_score": field.effect,
-        "stattest_threshold": field.limit,
-        "drift_detected": field.is_drift,
-        "p_value": field.p,
-        "verdict": field.verdict,
-        "reference": {"x": field.labels, "y": field.reference, "mean": field.reference_mean},
-        "current": {"x": field.labels, "y": field.current, "mean": field.current_mean},
-        "trend": field.trend,
-    }
+def trendline(values: Sequence[float]) -> str:
+    """Effects over time; what reaches the upper half is large."""
+    top = len(_SPARKS) - 1
+    return "".join(_SPARKS[min(int(top * max(value, 0.0) / 2), top)] for value in values)
+
+
+def _column(field: FieldReport) -> ColumnDrift:
+    return ColumnDrift(
+        column_name=field.name,
+        column_type=_COLUMN_TYPES.get(field.kind, field.kind),
+        stattest_name=field.test,
+        drift_score=field.effect,
+        stattest_threshold=field.limit,
+        drift_detected=field.is_drift,
+        p_value=field.p,
+        verdict=field.verdict,
+        reference=Distribution(x=field.labels, y=field.reference, mean=field.reference_mean),
+        current=Distribution(x=field.labels, y=field.current, mean=field.current_mean),
+        trend=field.trend,
+    )
 
 
 def _field(

@@ -42,6 +42,7 @@ from gateway.run.alerts import alerts_of
 from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
 from gateway.run.drift import LiveDrift
+from gateway.run.drift_reports import LiveReports
 from gateway.run.feedback import ControllerLog
 from gateway.run.flags import LiveFlags
 from gateway.run.performance import LivePerformance
@@ -110,6 +111,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             searches=searches_in(post.state),
             log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
             alerts=alerts,
+            drift=LiveReports(post.state, reload),
             performance=performance,
             rollouts=rollouts.desk,
             webhooks=rollouts.notices.figures,

@@ -162,7 +162,7 @@ class Looker:
         found: list[Told] = []
         for pair in pairs.judged:
             battery = self._battery(due, rule, basis, pair, least)
-            broken = broken_of(battery.look(pair.now, alpha, control=_control(rule)))
+            broken = broken_of(battery.look(pair.now, alpha, control=control_of(rule)))
             if broken:
                 found += self._teller(view, basis, pair, due, span).tell(broken, self._known)
         self._remember(found, due.end)
@@ -280,7 +280,7 @@ def tests_of(rule: DriftRule) -> tuple[tuple[Test, ...], tuple[Test, ...]]:
     return NUMERIC, NAMED
 
 
-def _control(rule: DriftRule) -> Control:
+def control_of(rule: DriftRule) -> Control:
     """Who is woken is not to be woken for one field of many."""
     return "bonferroni" if rule.severity == "critical" else "bh"
 

@@ -1,0 +1,250 @@
+"""What the rules say now, of all that is kept: reports with a trend, for people.
+
+Each rule is asked for the window that ends with the newest minute that is whole, as a look of it
+would be, and for as many windows before it: that is the trend.
+
+Rule 1: reading only; what people look at opens and ends no alert.
+Rule 2: bounded: MOST_UNITS units of a rule, PARTS windows of a trend.
+Cost: a window of an hour of 20 fields is read in about 20 ms a unit; a trend is PARTS of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.config.watching import Drift, DriftRule
+from gateway.drift.alarms import alpha_of
+from gateway.drift.current import trends
+from gateway.drift.report import ReportData, report_of, view_of
+from gateway.drift.report_view import DriftOverview, RouteReports, RuleLine, RuleReport
+from gateway.drift.tests import LEAST, Battery
+from gateway.log.names import DIRECTORY as LOG
+from gateway.profiles.reference import frozen
+from gateway.store import Store
+from gateway.store.store import DIRECTORY as STORE
+from gateway.watch.basis import DIRECTORY, Bases, Basis, BasisFiles, bases_of, recorded_in
+from gateway.watch.kept import FILE, Kept
+from gateway.watch.looks import DAY_S, NS_A_MINUTE, control_of, is_meant, limits_of, tests_of
+from gateway.watch.references import Pair, Pairs, Span, pairs_of, rows_of
+from gateway.watch.view import View
+
+PARTS = 24
+MOST_UNITS = 20
+MOST_WORST = 5
+
+_THEN = {"last_week": "the same hours a week before", "champion": "the champion, meanwhile"}
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What a rule says of one version of a route's model."""
+
+    route: str
+    rule: str
+    compared_with: str  # training, pinned, last_week, champion
+    version: str
+    arm: str
+    span: tuple[int, int]  # minutes since 1970
+    report: ReportData
+
+
+class Standings:
+    """Of all rules; made anew for each question, as what is kept may be another's by then."""
+
+    def __init__(
+        self, drift: Drift, bases: Bases, view: View, now_s: Callable[[], float] = time.time
+    ) -> None:
+        self._drift, self._bases, self._view, self._now_s = drift, bases, view, now_s
+        self.notes: list[str] = [f"{each}." for each in bases.problems]  # what cannot be said
+        self.notes += [f"The fields of `{route}` are being learned." for route in bases.learning]
+
+    @property
+    def data_until(self) -> str:
+        """RFC 3339; "" nothing is there."""
+        return _moment(self._view.watermark)
+
+    def of(self, route: str = "", rule: str = "", *, with_trend: bool) -> list[Standing]:
+        """Of one route and rule, or of all; what drifts most first within a rule."""
+        found: list[Standing] = []
+        for name, where in sorted(self._bases.of_rule):
+            if (not route or route == where) and (not rule or rule == name):
+                found += self._of_rule(name, where, with_trend=with_trend)
+        return found
+
+    def _of_rule(self, name: str, route: str, *, with_trend: bool) -> Iterator[Standing]:
+        rule, basis = self._drift.rules[name], self._bases.of_rule[name, route]
+        kind = self._drift.references[rule.reference].kind
+        window = max(1, -(-rule.window // NS_A_MINUTE))
+        end = self._view.watermark
+        pairs = self._pairs(rule, basis, kind, Span(end - window, end))
+        if pairs.unjudged or not pairs.judged:
+            versions = ", ".join(f"`{each}`" for each in pairs.unjudged if each)
+            of = f" of version {versions}" if versions else ""
+            self.notes.append(
+                f"{name} on {route}: too few rows{of} in the last {window} minutes, or in what"
+                f" they are compared with; {max(rule.minimum, LEAST)} are needed."
+            )
+        made = [
+            self._standing(name, route, pair, len(pairs.judged), Span(end - window, end))
+            for pair in pairs.judged[:MOST_UNITS]
+        ]
+        earlier = list(self._earlier(rule, basis, kind, window)) if with_trend and made else []
+        made = [_with_trend(one, earlier, rule) for one in made]
+        yield from sorted(made, key=lambda one: (-one.report.drifted, one.arm, one.version))
+
+    def _pairs(self, rule: DriftRule, basis: Basis, kind: str, span: Span) -> Pairs:
+        names = [one.field.name for one in basis.reference.fields if is_meant(rule, one.field)]
+        return pairs_of(self._view, basis, kind, names, span, max(rule.minimum, LEAST))
+
+    def _standing(self, name: str, route: str, pair: Pair, units: int, span: Span) -> Standing:
+        rule, basis = self._drift.rules[name], self._bases.of_rule[name, route]
+        kind = self._drift.references[rule.reference].kind
+        every_s = max(1, -(-rule.every // NS_A_MINUTE)) * 60.0
+        shares = max(1, sum(one == name for one, _route in self._bases.of_rule)) * units
+        alpha = alpha_of(every_s, rule.false_alarm_days * DAY_S) / shares
+        verdict = _battery(rule, pair).look(pair.now, alpha, control=control_of(rule))
+        reference = frozen(
+            pair.then.values(),
+            source=_THEN.get(kind, basis.reference.source),
+            rows=rows_of(pair.then) if kind in _THEN else basis.reference.rows,
+        )
+        whose = f", version {pair.unit.version}" if pair.unit.version else ""
+        whose += f", arm {pair.unit.arm}" if pair.unit.arm != "champion" else ""
+        report = report_of(
+            reference,
+            pair.now,
+            verdict,
+            title=f"Drift of {route}: {name}{whose}",
+            source=f"{_moment(span.first)} to {_moment(span.end)}",
+            alpha=alpha,
+            now_s=self._now_s(),
+        )
+        return Standing(
+            route=route,
+            rule=name,
+            compared_with=kind,
+            version=pair.unit.version,
+            arm=pair.unit.arm,
+            span=(span.first, span.end),
+            report=replace(report, reference_hash=basis.name),
+        )
+
+    def _earlier(self, rule: DriftRule, basis: Basis, kind: str, window: int) -> Iterator[Pairs]:
+        """Windows before, the oldest first; none before there was anything."""
+        begins = [
+            minutes[0]
+            for source in self._view.sources(basis)
+            if (minutes := self._view.minutes(basis, source))
+        ]
+        end = self._view.watermark
+        for back in range(PARTS - 1, -1, -1):
+            span = Span(end - (back + 1) * window, end - back * window)
+            if begins and span.end > min(begins):
+                yield self._pairs(rule, basis, kind, span)
+
+
+def _battery(rule: DriftRule, pair: Pair) -> Battery:
+    numeric, named = tests_of(rule)
+    least = max(rule.minimum, LEAST)
+    return Battery(pair.then, limits=limits_of(rule), least=least, numeric=numeric, named=named)
+
+
+def _with_trend(one: Standing, earlier: list[Pairs], rule: DriftRule) -> Standing:
+    """0 where there was too little to say."""
+    found: dict[str, list[float]] = {field.name: [] for field in one.report.fields}
+    for pairs in earlier:
+        pair = next((each for each in pairs.judged if each.unit == (one.version, one.arm)), None)
+        effects = trends(_battery(rule, pair), [pair.now]) if pair else {}
+        for name in found:
+            found[name] += effects.get(name, [0.0])
+    fields = tuple(
+        replace(field, trend=tuple(round(value, 4) for value in found[field.name]))
+        for field in one.report.fields
+    )
+    return replace(one, report=replace(one.report, fields=fields))
+
+
+def standings_in(state: Path, drift: Drift, routes: Sequence[str]) -> Standings:
+    """Of a state directory, whether a gateway runs there or not. Blocks: reads files."""
+    store = Store(state / STORE, state / LOG)
+    shelf = BasisFiles(state / DIRECTORY)
+    bases = bases_of(drift, routes, shelf, recorded=recorded_in(store))
+    found = Standings(drift, bases, Kept(state / FILE).view())
+    if drift.consumer.source == "kafka":
+        topic = drift.consumer.state_topic
+        found.notes.append(f"What `gateway drift watch` counts is on the topic {topic}, not here.")
+    elif bases.of_rule and not found.data_until:
+        found.notes.append("Nothing was counted yet.")
+    return found
+
+
+def overview_view(state: Path, drift: Drift, standings: Standings) -> DriftOverview:
+    """Of all routes, for programs; without trends."""
+    lines = tuple(map(line_of, standings.of(with_trend=False)))
+    counted: dict[str, int] = {}
+    for told in Kept(state / FILE).told().values():
+        for result, count in told.items():
+            counted[result] = counted.get(result, 0) + count
+    return DriftOverview(
+        source=drift.consumer.source,
+        data_until=standings.data_until,
+        counted=counted,
+        lines=lines,
+        notes=tuple(standings.notes),
+    )
+
+
+def reports_view(route: str, standings: Standings) -> RouteReports:
+    """Of one route, for programs."""
+    found = standings.of(route, with_trend=True)
+    return RouteReports(
+        route=route,
+        data_until=standings.data_until,
+        reports=tuple(
+            RuleReport(
+                rule=one.rule,
+                compared_with=one.compared_with,
+                version=one.version,
+                arm=one.arm,
+                since=_moment(one.span[0]),
+                until=_moment(one.span[1]),
+                report=view_of(one.report),
+            )
+            for one in found
+        ),
+        notes=tuple(standings.notes),
+    )
+
+
+def line_of(one: Standing) -> RuleLine:
+    """In short."""
+    report = one.report
+    return RuleLine(
+        route=one.route,
+        rule=one.rule,
+        compared_with=one.compared_with,
+        version=one.version,
+        arm=one.arm,
+        since=_moment(one.span[0]),
+        until=_moment(one.span[1]),
+        rows=report.current_rows,
+        reference_rows=report.reference_rows,
+        fields=len(report.fields),
+        drifted=report.drifted,
+        worst=tuple(field.name for field in report.fields if field.is_drift)[:MOST_WORST],
+    )
+
+
+def chosen(found: list[Standing], version: str = "", arm: str = "") -> Standing | None:
+    """The one that is asked for, else the one that says most."""
+    meant = [one for one in found if version in {"", one.version} and arm in {"", one.arm}]
+    return max(meant, key=lambda one: (one.report.drifted, one.report.current_rows), default=None)
+
+
+def _moment(minute: int) -> str:
+    return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%M:%SZ}" if minute else ""
