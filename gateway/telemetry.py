@@ -542,6 +542,23 @@ DRIFT_METRICS = (
     ),
 )
 
+# `source` is a key of what `gateway.control.exposition` takes of the watch.
+WATCH_METRICS = (
+    gauge(
+        "drift_data_timestamp_seconds",
+        (),
+        "data_until_s",
+        "Up to when the controller has profiles to look at, in seconds since 1970.",
+    ),
+    gauge("drift_rules", (), "rules", "Pairs of a rule and a route that the controller looks at."),
+    gauge(
+        "drift_problems", (), "problems", "References and looks that cannot be had; status has why."
+    ),
+    counter(
+        "drift_looks_skipped_total", (), "skipped", "Looks that were not made: too far in arrears."
+    ),
+)
+
 GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Requests, by route", ROUTE_METRICS),
     ("Attempts, by route and backend", ATTEMPT_METRICS),
@@ -555,6 +572,7 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Receivers of what rollouts do and of alerts", NOTICE_METRICS),
     ("Alerts", ALERT_METRICS),
     ("Looks of drift, by route and rule", DRIFT_METRICS),
+    ("The watch of the controller", WATCH_METRICS),
     ("The gateway", WHOLE_METRICS),
 )
 METRICS = tuple(metric for _, group in GROUPS for metric in group)

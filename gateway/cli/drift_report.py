@@ -1,4 +1,4 @@
-"""`gateway drift pin | report | status`: current values against a reference.
+"""`gateway drift pin | report | status`: current values against a reference, or by the rules.
 
 Reads files and the state directory; no gateway needs to run. With `--rule` what is found goes
 to a running gateway as a look, where it becomes alerts (docs/alerts.md).
@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.cli import drift_rules
 from gateway.cli.admin import DEFAULT_URL, AdminUrl, ask
+from gateway.cli.drift_rules import Form
 from gateway.cli.log_search import filter_of, store_of
 from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.errors import ConfigError, Problem
@@ -43,8 +45,12 @@ KINDS = {
 }
 
 Route = Annotated[str, typer.Argument(help="Whose values.")]
+RouteOrAll = Annotated[str, typer.Argument(help="Whose values; default: all routes.")]
 ReferenceFile = Annotated[
-    Path, typer.Option("--reference", help="CSV or Parquet of the training, or a reference, JSON.")
+    Path | None,
+    typer.Option(
+        "--reference", help="CSV or Parquet of the training, or a reference, JSON; default: rules."
+    ),
 ]
 CurrentFile = Annotated[
     Path | None, typer.Option("--current", help="CSV or Parquet; default: recorded traffic.")
@@ -55,58 +61,112 @@ Alpha = Annotated[
     float, typer.Option(min=1e-9, max=0.5, help="Chance of a false alarm, over all fields.")
 ]
 Rule = Annotated[
-    str, typer.Option("--rule", help="Tell a running gateway, under this entry of drift.rules.")
+    str,
+    typer.Option(
+        "--rule",
+        help="This entry of drift.rules; with --reference, tell a running gateway under its name.",
+    ),
 ]
 
 
 def status(
-    route: Route,
-    reference: ReferenceFile,
+    route: RouteOrAll = "",
+    reference: ReferenceFile = None,
     current: CurrentFile = None,
     last: Last = "24h",
     limit: Limit = 100_000,
     alpha: Alpha = 0.01,
     rule: Rule = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     admin: AdminUrl = DEFAULT_URL,
     config: ConfigFile = DEFAULT_FILE,
     state: StateDirectory = None,
 ) -> None:
-    """Print a line a field: the reference's distribution, the one now, what the tests say."""
-    from gateway.drift.report import as_text  # noqa: PLC0415  scipy takes half a second
+    """Print what drifts: a line a field, with the reference, the values now and the trend.
 
-    report, verdict = _looked(route, reference, current, last, limit, alpha, config, state)
-    print(as_text(report))
+    Without --reference, by the rules of `drift.rules` and what was counted for them; without a
+    route, a line a rule. With --reference, recorded traffic or a file against that.
+    """
+    if reference is None:
+        _refuse_current(current)
+        said = (
+            drift_rules.status(route, rule, config, state, as_json=as_json)
+            if route
+            else drift_rules.overview(config, state, as_json=as_json)
+        )
+        print(said)
+        return
+    from gateway.drift.report import as_json as json_of  # noqa: PLC0415  scipy takes half a second
+    from gateway.drift.report import as_text  # noqa: PLC0415
+
+    found, verdict = _looked(_named(route), reference, current, last, limit, alpha, config, state)
+    print(json_of(found).decode() if as_json else as_text(found))
     _tell(admin, route, rule, verdict)
 
 
 def report(
     route: Route,
-    reference: ReferenceFile,
+    reference: ReferenceFile = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file; - prints.")] = Path("-"),
     form: Annotated[
-        Literal["html", "json"], typer.Option("--format", help="A page, or for programs.")
+        Form, typer.Option("--format", help="A page, for programs, or a picture for chats.")
     ] = "html",
     current: CurrentFile = None,
     last: Last = "24h",
     limit: Limit = 100_000,
     alpha: Alpha = 0.01,
     rule: Rule = "",
+    version: Annotated[
+        str, typer.Option("--version", help="Of the model; without --reference.")
+    ] = "",
+    arm: Annotated[str, typer.Option("--arm", help="Of a rollout; without --reference.")] = "",
     admin: AdminUrl = DEFAULT_URL,
     config: ConfigFile = DEFAULT_FILE,
     state: StateDirectory = None,
 ) -> None:
-    """Write a report: one page with every field, or JSON with the names that Evidently has."""
+    """Write a report: a page with every field, JSON with the names that Evidently has, or PNG.
+
+    Without --reference, of what a rule of `drift.rules` has counted; the one that found most.
+    """
+    if reference is None:
+        _refuse_current(current)
+        asked = {"rule": rule, "version": version, "arm": arm}
+        made, said = drift_rules.report(route, asked, form, config, state)
+        _put(out, made, said)
+        return
+    found, verdict = _looked(route, reference, current, last, limit, alpha, config, state)
+    _put(out, _formed(found, form), f"{found.drifted} of {len(found.fields)} fields drift")
+    _tell(admin, route, rule, verdict)
+
+
+def _formed(found: ReportData, form: Form) -> bytes:
     from gateway.drift.page import page_of  # noqa: PLC0415  scipy takes half a second
+    from gateway.drift.picture import png_of  # noqa: PLC0415
     from gateway.drift.report import as_json  # noqa: PLC0415
 
-    found, verdict = _looked(route, reference, current, last, limit, alpha, config, state)
-    text = page_of(found) if form == "html" else as_json(found).decode() + "\n"
+    if form == "png":
+        return png_of(found)
+    return page_of(found).encode() if form == "html" else as_json(found) + b"\n"
+
+
+def _put(out: Path, made: bytes, said: str) -> None:
     if str(out) == "-":
-        sys.stdout.write(text)
+        sys.stdout.buffer.write(made)
+        sys.stdout.buffer.flush()
     else:
-        _write(out, text)
-        print(f"{out}: {found.drifted} of {len(found.fields)} fields drift")
-    _tell(admin, route, rule, verdict)
+        _write(out, made)
+        print(f"{out}: {said}")
+
+
+def _named(route: str) -> str:
+    if not route:
+        raise typer.BadParameter("with --reference a ROUTE is needed")
+    return route
+
+
+def _refuse_current(current: Path | None) -> None:
+    if current is not None:
+        raise typer.BadParameter("--current is compared with --reference")
 
 
 def pin(
@@ -122,7 +182,7 @@ def pin(
 
     lines = _lines(route, last, limit, config, state)
     made = from_lines(reversed(lines), route, source=f"{route}, last {last}")
-    _write(out, made.encode().decode())
+    _write(out, made.encode())
     print(f"{out}: {len(made.fields)} fields of {len(lines):,} records, {made.hash}")
 
 
@@ -230,9 +290,9 @@ def _minutes(last: str) -> int:
     return max(1, int(number) * UNITS[unit])
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     try:
-        path.write_text(text, "utf-8")
+        path.write_bytes(content)
     except OSError as error:
         raise _wrong(f"{path} cannot be written: {error.strerror}") from None
 

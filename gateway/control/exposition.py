@@ -53,6 +53,7 @@ from gateway.telemetry import (
     SINK_METRICS,
     SKIPS,
     STATUS_CLASSES,
+    WATCH_METRICS,
     WHOLE_METRICS,
     WORKER_METRICS,
     Metric,
@@ -135,6 +136,7 @@ def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
     _write_rollouts(out, parts)
     _write_notices(out, (*parts.webhooks(), *(parts.alerts.receivers() if parts.alerts else ())))
     _write_alerts(out, parts)
+    _write_watch(out, parts)
     _write_whole(out, whole(parts))
     return out.text()
 
@@ -304,6 +306,20 @@ def _write_alerts(out: Writer, parts: Parts) -> None:
         out.samples(
             metric, ((braced(metric.labels, (one.route, one.rule)), n) for one, n in values)
         )
+
+
+def _write_watch(out: Writer, parts: Parts) -> None:
+    standing = parts.watch()
+    if standing is None:
+        return
+    figures = {
+        "data_until_s": standing.watermark * 60,
+        "rules": standing.rules,
+        "problems": len(standing.problems),
+        "skipped": standing.skipped,
+    }
+    for metric in WATCH_METRICS:
+        out.samples(metric, [("", figures[metric.source])])
 
 
 def _write_whole(out: Writer, figures: Whole) -> None:

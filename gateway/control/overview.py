@@ -36,6 +36,7 @@ from gateway.control.views import (
     Status,
     Totals,
     Traffic,
+    WatchView,
 )
 from gateway.errors import OUTCOMES
 from gateway.plan import BackendPlan, Plan, RoutePlan
@@ -44,6 +45,7 @@ from gateway.telemetry import NANO
 SHOWN_CHANGES = 5
 SHOWN_ALERTS = 20
 SHOWN_LOOKS = 50
+SHOWN_NOTES = 10
 COPIES = "shadow:"  # before the name of a backend as copies see it
 _QUANTILE_NAMES = ("p50", "p90", "p95", "p99")
 _FAULTS = ("gateway", "upstream")
@@ -88,6 +90,7 @@ class Overview:
             rollouts=rollout_views(parts),
             alerts=_alert_lines(parts),
             looks=_look_lines(parts),
+            watch=_watch(parts),
         )
 
     def routes(
@@ -313,6 +316,16 @@ def url_of(backend: BackendPlan) -> str:
 def timestamp(at_s: float) -> str:
     """RFC 3339, UTC, whole seconds."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _watch(parts: Parts) -> WatchView | None:
+    standing = parts.watch()
+    if standing is None:
+        return None
+    until = timestamp(standing.watermark * 60) if standing.watermark else ""
+    learning = (f"The fields of `{route}` are being learned." for route in standing.learning)
+    notes = (*(f"{each.rstrip('.')}." for each in standing.problems), *learning)
+    return WatchView(until, standing.rules, standing.skipped, notes[:SHOWN_NOTES])
 
 
 def _look_lines(parts: Parts) -> tuple[LookLine, ...]:

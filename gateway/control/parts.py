@@ -223,6 +223,21 @@ class Alerts(Protocol):
     async def resolve(self, number: int, actor: str) -> AlertView: ...
 
 
+class WatchStanding(Protocol):
+    """How the watch over profiles stands."""
+
+    @property
+    def watermark(self) -> int: ...  # minute since 1970 up to which data are there; 0 none
+    @property
+    def rules(self) -> int: ...  # pairs of a rule and a route that are looked at
+    @property
+    def skipped(self) -> int: ...  # looks that were too far in arrears
+    @property
+    def learning(self) -> Sequence[str]: ...  # routes whose fields are still to be learned
+    @property
+    def problems(self) -> Sequence[str]: ...  # sentences
+
+
 class DriftReports(Protocol):
     """What the rules of `drift` say of what was counted; GatewayError says why not."""
 
@@ -259,6 +274,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     records: Records | None = None  # None: the local store is off
     searches: Searches | None = None  # the same
     alerts: Alerts | None = None  # None: nobody looks after alerts
+    watch: Callable[[], WatchStanding | None] = lambda: None  # None: it looks at nothing
     drift: DriftReports | None = None  # None: there is no state directory to look in
     performance: Performance | None = None  # None: there is no store to look in
     rollouts: Rollouts | None = None  # None: nobody looks after rollouts

@@ -104,6 +104,15 @@ class PlanSummary(Struct, frozen=True):
     applied_at: str
 
 
+class WatchView(Struct, frozen=True):
+    """How the watch over profiles stands."""
+
+    data_until: str  # RFC 3339; "" no data yet
+    rules: int  # pairs of a rule and a route that are looked at
+    skipped: int  # looks that were too far in arrears
+    notes: tuple[str, ...]  # what cannot be looked at, in sentences
+
+
 class LookLine(Struct, frozen=True):
     """What one rule of `drift.rules` found on one route, last."""
 
@@ -148,3 +157,4 @@ class Status(Struct, frozen=True):
     rollouts: tuple[RolloutView, ...]
     alerts: tuple[AlertLine, ...] = ()  # the newest first
     looks: tuple[LookLine, ...] = ()  # of the rules of `drift`, by route and rule
+    watch: WatchView | None = None  # null: nothing is watched here

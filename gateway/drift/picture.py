@@ -6,6 +6,7 @@ Rule: bounded, whatever the report: at most MOST_SHOWN fields, and texts cut to 
 
 from __future__ import annotations
 
+import bisect
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 MOST_SHOWN = 20
+LONGEST = 200  # characters of a line
 SCALE = 2  # pixels a unit: chats show pictures on dense screens
 WIDTH, HEAD, LINE, FOOT = 960, 92, 56, 28
 MARGIN = 20
@@ -62,11 +64,14 @@ class _Sheet:
     ) -> None:
         """One line, cut where it would leave its column."""
         font = self._font(size)
-        said = _plain(text)[:300]
+        said = _plain(text)[:LONGEST]
         if self._draw.textlength(said, font=font) > width * SCALE:
-            while said and self._draw.textlength(f"{said}…", font=font) > width * SCALE:
-                said = said[:-1]
-            said = f"{said}…"
+            fits = bisect.bisect_left(
+                range(len(said)),
+                x=True,
+                key=lambda end: self._draw.textlength(f"{said[:end]}…", font=font) > width * SCALE,
+            )
+            said = f"{said[: max(fits - 1, 0)]}…"
         self._draw.text((x * SCALE, y * SCALE), said, fill=colour, font=font)
 
     def box(self, x: float, y: float, width: float, height: float, colour: str) -> None:

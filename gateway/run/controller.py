@@ -111,6 +111,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             searches=searches_in(post.state),
             log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
             alerts=alerts,
+            watch=lambda: drift.standing,
             drift=LiveReports(post.state, reload),
             performance=performance,
             rollouts=rollouts.desk,

@@ -28,9 +28,9 @@ class LiveReports:
         """All rules on all routes."""
 
         def asked(drift: Drift, routes: list[str]) -> DriftOverview:
-            from gateway.watch.standings import overview_view, standings_in  # noqa: PLC0415
+            from gateway.watch.reports import overview_view, reports_in  # noqa: PLC0415
 
-            return overview_view(self._state, drift, standings_in(self._state, drift, routes))
+            return overview_view(self._state, drift, reports_in(self._state, drift, routes))
 
         return await self._asked(asked)
 
@@ -38,9 +38,9 @@ class LiveReports:
         """All rules on one route."""
 
         def asked(drift: Drift, _routes: list[str]) -> RouteReports:
-            from gateway.watch.standings import reports_view, standings_in  # noqa: PLC0415
+            from gateway.watch.reports import reports_in, reports_view  # noqa: PLC0415
 
-            return reports_view(route, standings_in(self._state, drift, [route]))
+            return reports_view(route, reports_in(self._state, drift, [route]))
 
         return await self._asked(asked)
 
@@ -50,10 +50,10 @@ class LiveReports:
         def made(drift: Drift, _routes: list[str]) -> bytes | None:
             from gateway.drift.page import page_of  # noqa: PLC0415
             from gateway.drift.picture import png_of  # noqa: PLC0415
-            from gateway.watch.standings import chosen, standings_in  # noqa: PLC0415
+            from gateway.watch.reports import chosen, reports_in  # noqa: PLC0415
 
-            standings = standings_in(self._state, drift, [route])
-            found = standings.of(route, asked["rule"], with_trend=True)
+            reports = reports_in(self._state, drift, [route])
+            found = reports.of(route, asked["rule"], with_trend=True)
             one = chosen(found, asked["version"], asked["arm"])
             if one is None:
                 return None

@@ -74,7 +74,7 @@ def test_what_is_found_becomes_an_alert_and_what_is_not_ends_it(
     said = [line for line in capsys.readouterr().err.splitlines() if "open alerts" in line]
     assert [line.rpartition(" ")[2] for line in said] == ["none", "1", "1", "1", "none"]
     alert = case.desk.alert(1)
-    assert (alert.lead.kind, alert.lead.field) == ("new_category", "country")
+    assert (alert.lead.kind, alert.lead.field) == ("out_of_range", "amount")
     assert "amount" in {one.field for one in alert.followers}
 
 

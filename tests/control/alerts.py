@@ -25,6 +25,15 @@ def one_alert() -> AlertView:
     return view_of(next(iter(book.alerts.values())), Drift())
 
 
+class FakeStanding:
+    """A watch that lacks a reference."""
+
+    watermark = 29_000_000
+    rules, skipped = 2, 4
+    learning: tuple[str, ...] = ("chat",)
+    problems: tuple[str, ...] = ("there is no file `train.csv`",)
+
+
 class FakeAlerts:
     """Shows it, and does nothing."""
 

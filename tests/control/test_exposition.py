@@ -14,7 +14,7 @@ from gateway.control.figures import HISTOGRAMS, BoardView
 from gateway.errors import OUTCOMES
 from gateway.notices.receiver import ReceiverFigures
 from gateway.telemetry import METRICS, SKIPS
-from tests.control.alerts import FakeAlerts
+from tests.control.alerts import FakeAlerts, FakeStanding
 from tests.control.board import FakeBoard
 from tests.control.desk import FakeDesk
 from tests.control.parts import FakeGateway
@@ -91,7 +91,7 @@ def test_every_metric_of_the_table_is_exported_with_its_labels() -> None:
     gateway = make_gateway()
     gateway.board.cells["bytes_per_token"] = 3.7
     parts = replace(gateway.parts, rollouts=FakeDesk(), webhooks=lambda: (WEBHOOK,))
-    parts = replace(parts, alerts=FakeAlerts())
+    parts = replace(parts, alerts=FakeAlerts(), watch=FakeStanding)
     samples = samples_of(render(parts))
     for metric in METRICS:
         suffix = "_count" if metric.kind == "histogram" else ""
@@ -221,6 +221,13 @@ def test_alerts_are_counted_by_severity() -> None:
     found = {labels: value for (name, labels), value in samples.items() if name.endswith("s_open")}
     by_severity = {dict(labels)["severity"]: value for labels, value in found.items()}
     assert by_severity == {"critical": 1, "warning": 0, "info": 0}
+
+
+def test_watch_says_how_far_it_is() -> None:
+    samples = samples_of(render(replace(make_gateway().parts, watch=FakeStanding)))
+    assert value(samples, "drift_data_timestamp_seconds") == 1_740_000_000
+    assert value(samples, "drift_problems") == 1
+    assert value(samples, "drift_looks_skipped_total") == 4
 
 
 def test_looks_are_counted_by_route_and_rule() -> None:

@@ -10,7 +10,7 @@ from gateway.control.overview import Overview, health_of, success_share, url_of
 from gateway.control.parts import Worker
 from gateway.control.recent import EVERY_NS, Recent
 from gateway.plan import BackendPlan, FallbackPlan, Plan, QueuePlan, SloPlan
-from tests.control.alerts import FakeAlerts
+from tests.control.alerts import FakeAlerts, FakeStanding
 from tests.control.parts import FakeGateway
 from tests.control.plans import blank, make_plan, with_shadow
 
@@ -241,3 +241,16 @@ def test_looks_of_drift_are_on_the_status_page() -> None:
     assert (line.route, line.rule, line.looks, line.findings) == ("scores", "inputs", 7, 2)
     assert line.named == ("amount", "age")
     assert line.at.startswith("2025-10-09T")
+
+
+def test_watch_says_what_it_cannot_look_at() -> None:
+    gateway = FakeGateway()
+    assert looked_at(gateway, per_row={}).status().watch is None
+    gateway.parts = replace(gateway.parts, watch=FakeStanding)
+    watch = looked_at(gateway, per_row={}).status().watch
+    assert watch is not None
+    assert (watch.data_until, watch.rules) == ("2025-02-19T21:20:00Z", 2)
+    assert watch.notes == (
+        "there is no file `train.csv`.",
+        "The fields of `chat` are being learned.",
+    )

@@ -15,7 +15,6 @@ from gateway.drift.report import FieldReport, ReportData
 from gateway.errors import ConfigError
 from tests.drift.test_report import made
 
-
 Colours = dict[tuple[int, int, int], int]
 
 
@@ -55,7 +54,7 @@ def _silent(field: FieldReport) -> FieldReport:
 
 
 def test_many_fields_and_long_texts_stay_bounded() -> None:
-    report = _long(made(numbers=60, name="an unreasonably long name of a feature " * 9))
+    report = _long(made(numbers=24, name="an unreasonably long name of a feature " * 9))
     png = png_of(report)
     image = Image.open(io.BytesIO(png))
     shortest = Image.open(io.BytesIO(png_of(replace(report, fields=report.fields[:MOST_SHOWN]))))

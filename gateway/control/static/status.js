@@ -391,8 +391,11 @@ function lookRow() {
 function showLooks(status) {
   const items = status.looks.map((look) => ({ look, now: status.at }));
   const changed = status.looks.filter((look) => look.findings).length;
-  at("looks-panel").hidden = items.length === 0;
+  const notes = status.watch ? status.watch.notes : [];
+  at("looks-panel").hidden = items.length === 0 && notes.length === 0;
   say(at("looks-sum"), changed ? `${changed} of ${items.length} found something` : "nothing found");
+  say(at("looks-notes"), notes.join(" "));
+  at("looks-notes").hidden = notes.length === 0;
   keep(at("looks"), items, ({ look }) => `${look.route} ${look.rule}`, lookRow);
 }
 

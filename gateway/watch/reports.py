@@ -41,7 +41,7 @@ MOST_WORST = 5
 _THEN = {"last_week": "the same hours a week before", "champion": "the champion, meanwhile"}
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class Reported(Struct, frozen=True, kw_only=True):
     """What a rule says of one version of a route's model."""
 
     route: str
@@ -53,7 +53,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     report: ReportData
 
 
-class Standings:
+class Reports:
     """Of all rules; made anew for each question, as what is kept may be another's by then."""
 
     def __init__(
@@ -68,15 +68,15 @@ class Standings:
         """RFC 3339; "" nothing is there."""
         return _moment(self._view.watermark)
 
-    def of(self, route: str = "", rule: str = "", *, with_trend: bool) -> list[Standing]:
+    def of(self, route: str = "", rule: str = "", *, with_trend: bool) -> list[Reported]:
         """Of one route and rule, or of all; what drifts most first within a rule."""
-        found: list[Standing] = []
+        found: list[Reported] = []
         for name, where in sorted(self._bases.of_rule):
             if (not route or route == where) and (not rule or rule == name):
                 found += self._of_rule(name, where, with_trend=with_trend)
         return found
 
-    def _of_rule(self, name: str, route: str, *, with_trend: bool) -> Iterator[Standing]:
+    def _of_rule(self, name: str, route: str, *, with_trend: bool) -> Iterator[Reported]:
         rule, basis = self._drift.rules[name], self._bases.of_rule[name, route]
         kind = self._drift.references[rule.reference].kind
         window = max(1, -(-rule.window // NS_A_MINUTE))
@@ -90,7 +90,7 @@ class Standings:
                 f" they are compared with; {max(rule.minimum, LEAST)} are needed."
             )
         made = [
-            self._standing(name, route, pair, len(pairs.judged), Span(end - window, end))
+            self._reported(name, route, pair, len(pairs.judged), Span(end - window, end))
             for pair in pairs.judged[:MOST_UNITS]
         ]
         earlier = list(self._earlier(rule, basis, kind, window)) if with_trend and made else []
@@ -101,7 +101,7 @@ class Standings:
         names = [one.field.name for one in basis.reference.fields if is_meant(rule, one.field)]
         return pairs_of(self._view, basis, kind, names, span, max(rule.minimum, LEAST))
 
-    def _standing(self, name: str, route: str, pair: Pair, units: int, span: Span) -> Standing:
+    def _reported(self, name: str, route: str, pair: Pair, units: int, span: Span) -> Reported:
         rule, basis = self._drift.rules[name], self._bases.of_rule[name, route]
         kind = self._drift.references[rule.reference].kind
         every_s = max(1, -(-rule.every // NS_A_MINUTE)) * 60.0
@@ -124,7 +124,7 @@ class Standings:
             alpha=alpha,
             now_s=self._now_s(),
         )
-        return Standing(
+        return Reported(
             route=route,
             rule=name,
             compared_with=kind,
@@ -154,7 +154,7 @@ def _battery(rule: DriftRule, pair: Pair) -> Battery:
     return Battery(pair.then, limits=limits_of(rule), least=least, numeric=numeric, named=named)
 
 
-def _with_trend(one: Standing, earlier: list[Pairs], rule: DriftRule) -> Standing:
+def _with_trend(one: Reported, earlier: list[Pairs], rule: DriftRule) -> Reported:
     """0 where there was too little to say."""
     found: dict[str, list[float]] = {field.name: [] for field in one.report.fields}
     for pairs in earlier:
@@ -169,12 +169,12 @@ def _with_trend(one: Standing, earlier: list[Pairs], rule: DriftRule) -> Standin
     return replace(one, report=replace(one.report, fields=fields))
 
 
-def standings_in(state: Path, drift: Drift, routes: Sequence[str]) -> Standings:
+def reports_in(state: Path, drift: Drift, routes: Sequence[str]) -> Reports:
     """Of a state directory, whether a gateway runs there or not. Blocks: reads files."""
     store = Store(state / STORE, state / LOG)
     shelf = BasisFiles(state / DIRECTORY)
     bases = bases_of(drift, routes, shelf, recorded=recorded_in(store))
-    found = Standings(drift, bases, Kept(state / FILE).view())
+    found = Reports(drift, bases, Kept(state / FILE).view())
     if drift.consumer.source == "kafka":
         topic = drift.consumer.state_topic
         found.notes.append(f"What `gateway drift watch` counts is on the topic {topic}, not here.")
@@ -183,28 +183,28 @@ def standings_in(state: Path, drift: Drift, routes: Sequence[str]) -> Standings:
     return found
 
 
-def overview_view(state: Path, drift: Drift, standings: Standings) -> DriftOverview:
+def overview_view(state: Path, drift: Drift, reports: Reports) -> DriftOverview:
     """Of all routes, for programs; without trends."""
-    lines = tuple(map(line_of, standings.of(with_trend=False)))
+    lines = tuple(map(line_of, reports.of(with_trend=False)))
     counted: dict[str, int] = {}
     for told in Kept(state / FILE).told().values():
         for result, count in told.items():
             counted[result] = counted.get(result, 0) + count
     return DriftOverview(
         source=drift.consumer.source,
-        data_until=standings.data_until,
+        data_until=reports.data_until,
         counted=counted,
         lines=lines,
-        notes=tuple(standings.notes),
+        notes=tuple(reports.notes),
     )
 
 
-def reports_view(route: str, standings: Standings) -> RouteReports:
-    """Of one route, for programs."""
-    found = standings.of(route, with_trend=True)
+def reports_view(route: str, reports: Reports, rule: str = "") -> RouteReports:
+    """Of one route, and one rule or all, for programs."""
+    found = reports.of(route, rule, with_trend=True)
     return RouteReports(
         route=route,
-        data_until=standings.data_until,
+        data_until=reports.data_until,
         reports=tuple(
             RuleReport(
                 rule=one.rule,
@@ -217,11 +217,11 @@ def reports_view(route: str, standings: Standings) -> RouteReports:
             )
             for one in found
         ),
-        notes=tuple(standings.notes),
+        notes=tuple(reports.notes),
     )
 
 
-def line_of(one: Standing) -> RuleLine:
+def line_of(one: Reported) -> RuleLine:
     """In short."""
     report = one.report
     return RuleLine(
@@ -240,7 +240,7 @@ def line_of(one: Standing) -> RuleLine:
     )
 
 
-def chosen(found: list[Standing], version: str = "", arm: str = "") -> Standing | None:
+def chosen(found: list[Reported], version: str = "", arm: str = "") -> Reported | None:
     """The one that is asked for, else the one that says most."""
     meant = [one for one in found if version in {"", one.version} and arm in {"", one.arm}]
     return max(meant, key=lambda one: (one.report.drifted, one.report.current_rows), default=None)
