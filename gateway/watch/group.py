@@ -20,6 +20,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
@@ -92,6 +93,7 @@ class Member:
         self._tries: Counter[int] = Counter()
         self._flush_at = 0.0
         self._failing_since = 0.0  # fetches; 0: they do not
+        self._ahead: _Ahead | None = None
         self.status = Status()
         self.state: StateTopic | None = None  # while connected
         self.records: Topic | None = None  # while connected
@@ -163,6 +165,9 @@ class Member:
                 await self._work(membership, ended)
                 await self._flush_all()
             finally:
+                ahead, self._ahead = self._ahead, None
+                if ahead is not None:
+                    await _cancelled(ahead.task)
                 await self._close_all()
                 await membership.close()
                 self.records = self.state = None
@@ -244,12 +249,15 @@ class Member:
     # -- counting
 
     async def _fetch(self) -> list[Fetched]:
-        if self.records is None:
-            return []
+        """What came; what is behind it is under way when this returns, while we count."""
         positions = {each: holding.position for each, holding in self.held.items()}
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.positions != positions:
+            await _cancelled(ahead.task)
+            ahead = None
+        task = ahead.task if ahead is not None else asyncio.create_task(self._fetch_from(positions))
         try:
-            async with asyncio.timeout(self._deadline_s):
-                found = await self.records.fetch(positions)
+            found = await task
         except FAILURES as error:
             # A broker that restarts, a leader that moves: others go on, and it comes back.
             now = time.monotonic()
@@ -260,7 +268,16 @@ class Member:
             await asyncio.sleep(self._pace.retry_s)
             return []
         self._failing_since = 0.0
+        if any(one.batches for one in found):
+            positions |= {one.partition: one.next for one in found}
+            self._ahead = _Ahead(positions, asyncio.create_task(self._fetch_from(positions)))
         return found
+
+    async def _fetch_from(self, positions: dict[int, int]) -> list[Fetched]:
+        if self.records is None:
+            return []
+        async with asyncio.timeout(self._deadline_s):
+            return await self.records.fetch(positions)
 
     async def _count(self, fetched: list[Fetched]) -> None:
         now_minute = int(time.time()) // MINUTE_S
@@ -293,6 +310,18 @@ class Member:
         self.status.flushes += 1
         self._tries.pop(partition, None)
         self._retry_at.pop(partition, None)
+
+
+class _Ahead(NamedTuple):
+    """A fetch that is under way while what came before is counted."""
+
+    positions: dict[int, int]
+    task: asyncio.Task[list[Fetched]]
+
+
+async def _cancelled(task: asyncio.Task[list[Fetched]]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _pause(ended: asyncio.Event, seconds: float) -> None:

@@ -22,6 +22,7 @@ from gateway.watch.fetching import Batch, Fetched
 from gateway.watch.state_topic import Position, StateTopic
 from gateway.watch.tally import Tally
 
+TOGETHER = 2048  # lines that are counted at once, at least: few at a time cost more each
 LONGEST_SAMPLE = 200  # bytes of a value that is no MessagePack
 FIRST_OF_JSON = b"{"[0]
 
@@ -66,14 +67,19 @@ class Holding:
 
     def count(self, fetched: Fetched, now_minute: int, seen: Seen | None = None) -> int:
         """Counts what was fetched from the position on; how many records."""
-        taken = 0
-        for batch in fetched.batches:
-            lines, count = lines_in(batch, max(fetched.position, self.position))
-            self._tally.count(lines, now_minute)
-            self.position = batch.last + 1
-            taken += count
-            if seen is not None:
-                seen(lines)
+        taken = waiting = 0
+        pieces: list[bytes] = []
+        position = max(fetched.position, self.position)
+        for number, batch in enumerate(fetched.batches, 1):
+            lines, count = lines_in(batch, position)
+            pieces.append(lines)
+            taken, waiting = taken + count, waiting + count
+            if waiting >= TOGETHER or number == len(fetched.batches):
+                joined = b"".join(pieces)
+                pieces, waiting = [], 0
+                self._tally.count(joined, now_minute)
+                if seen is not None:
+                    seen(joined)
         self.lost += fetched.lost
         self.position, self.end = fetched.next, fetched.end
         self.lines += taken
