@@ -10,7 +10,8 @@ import asyncio
 import functools
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import SplitResult
@@ -24,16 +25,19 @@ from gateway.calls import Call, CallError, place_of
 from gateway.config import Config
 from gateway.errors import ConfigError, Problem
 from gateway.threads import in_thread
+from gateway.watch.basis import DIRECTORY
+from gateway.watch.changes import Sample
 from gateway.watch.examples import Ring
 from gateway.watch.group import Member
 from gateway.watch.looks import Looker
+from gateway.watch.quarantine import Quarantine
+from gateway.watch.tally import ASIDE
 from gateway.watch.watcher import Watcher
 
 CALL_S = 10.0
 RETRY_S, LONGEST_S = 1.0, 30.0
 SAY_S = 1.0  # how often a change is said …
 REPEAT_S = 60.0  # … and how often what did not change
-BASES = Path("drift") / "bases"
 LOOKS = "/api/v1/alerts/looks"
 
 Say = Callable[[str], None]
@@ -77,9 +81,10 @@ async def _watch(
         Brokers(kafka),
         config.drift,
         tuple(config.routes),
-        bases=state / BASES,
+        bases=state / DIRECTORY,
         looker=lambda bases, kept: Looker(config.drift, bases, examples=ring, state=kept),
         recent=ring.add,
+        aside=_aside_in(state),
         tell=Teller(place, environ.get("GATEWAY_ADMIN_TOKEN", ""), say).tell if place else None,
     )
     saying = asyncio.create_task(_say_changes(watcher, say))
@@ -88,6 +93,15 @@ async def _watch(
     finally:
         saying.cancel()
     say(line_of(watcher.member, watcher) + "; ended")
+
+
+def _aside_in(state: Path) -> Callable[[Sequence[Sample]], None]:
+    quarantine = Quarantine((state / DIRECTORY).parent)
+
+    def aside(samples: Sequence[Sample]) -> None:
+        quarantine.put(samples, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    return aside
 
 
 class Teller:
@@ -148,6 +162,10 @@ def line_of(member: Member, watcher: Watcher) -> str:
     status = member.status
     parts = [f"{len(status.partitions)} of {status.of} partitions"]
     parts.append(f"{status.lines:,} records counted, {status.lag:,} behind")
+    aside = {name: count for name, count in status.told.items() if name in ASIDE}
+    if aside:
+        what = ", ".join(f"{count:,} {name}" for name, count in sorted(aside.items()))
+        parts.append(f"put aside: {what}")
     if status.lost:
         parts.append(f"{status.lost:,} were gone before they were read")
     if member.leads:

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ from msgspec import Struct
 from gateway.brokers import SECOND_NS, BrokerError, Brokers, let_go, words_of
 from gateway.watch.basis import Basis
 from gateway.watch.fetching import Fetched, Topic
-from gateway.watch.holding import Holding, Seen
+from gateway.watch.holding import Aside, Defect, Holding, Range, Seen
 from gateway.watch.membership import Membership
 from gateway.watch.state_topic import COMPACTED, Scope, StateTopic
 from gateway.watch.tally import Tally
@@ -37,7 +38,10 @@ from gateway.watch.tally import Tally
 MINUTE_S = 60
 CLOSE_S = 2.0
 IDLE_S = 0.2
+MOST_PASSED = 100  # places of a partition that cannot be counted
 FAILURES = (BrokerError, KafkaError, OSError, TimeoutError)
+
+log = logging.getLogger(__name__)
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -60,6 +64,7 @@ class Status(Struct, kw_only=True):
     lost: int = 0  # that were gone before they were read
     flushes: int = 0
     fenced: int = 0  # times that somebody else had what was ours
+    told: dict[str, int] = {}  # lines by result, in our partitions since their beginning
     sentence: str = ""  # what is wrong
 
 
@@ -77,14 +82,16 @@ class Member:
         pace: Pace | None = None,
         prepare: Callable[[StateTopic], Awaitable[None]] | None = None,
         seen: Seen | None = None,
+        aside: Aside | None = None,
     ) -> None:
         """`tally` makes one for a partition, after `prepare` was awaited at each connection.
 
-        `seen` is shown all lines that are counted.
+        `seen` is shown all lines that are counted, `aside` samples of those that were not.
         """
         self._brokers, self._topic, self._group = brokers, topic, group
         self._state_topic, self._tally = state_topic, tally
-        self._prepare, self._seen = prepare, seen
+        self._prepare, self._seen, self._aside = prepare, seen, aside
+        self._passed: dict[int, deque[Range]] = {}  # records that cannot be counted
         self._pace = pace or Pace()
         self._deadline_s = brokers.config.timeout / SECOND_NS
         self._tallies: dict[int, Tally] = {}
@@ -197,6 +204,10 @@ class Member:
         status = self.status
         status.partitions = tuple(sorted(self.held))
         status.lag = sum(holding.lag for holding in self.held.values())
+        told = Counter[str]()
+        for holding in self.held.values():
+            told.update(holding.told)
+        status.told = dict(told)
         status.lost = sum(holding.lost for holding in self.held.values())
 
     # -- partitions come and go
@@ -214,7 +225,8 @@ class Member:
         if self.state is None:
             return
         tally = self._tally()
-        holding = Holding(partition, self.state, tally)
+        passed = self._passed.get(partition, ())
+        holding = Holding(partition, self.state, tally, passed, self._aside)
         try:
             await holding.open()
         except FAILURES as error:
@@ -283,9 +295,16 @@ class Member:
         now_minute = int(time.time()) // MINUTE_S
         for one in fetched:
             holding = self.held.get(one.partition)
-            if holding is not None and holding.position == one.position:
+            if holding is None or holding.position != one.position:
+                continue
+            try:
                 self.status.lines += holding.count(one, now_minute, self._seen)
-                await asyncio.sleep(0)  # for heartbeats
+            except Defect as defect:
+                log.exception("records of partition %d cannot be counted", one.partition)
+                passed = self._passed.setdefault(one.partition, deque(maxlen=MOST_PASSED))
+                passed.append(defect.records)
+                await self._close(one.partition)
+            await asyncio.sleep(0)  # for heartbeats
 
     async def _flush_due(self) -> None:
         now = time.monotonic()

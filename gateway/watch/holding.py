@@ -8,16 +8,18 @@
 Rule 1: what is committed stands for the records before its position, each counted once; what is
         in memory alone never has an effect.
 Rule 2: whatever fails, the holding is closed and opened anew: then the topic says what counts.
+Rule 3: records that cannot be counted, by a defect, are told and passed over, and hold up nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from gateway.watch.changes import Changes
+from gateway.watch.changes import Sample
 from gateway.watch.fetching import Batch, Fetched
 from gateway.watch.state_topic import Position, StateTopic
 from gateway.watch.tally import Tally
@@ -27,15 +29,39 @@ LONGEST_SAMPLE = 200  # bytes of a value that is no MessagePack
 FIRST_OF_JSON = b"{"[0]
 
 Seen = Callable[[bytes], None]  # lines as they are counted
+Aside = Callable[[Sequence[Sample]], None]  # samples of lines that were put aside
+Range = tuple[int, int]  # offsets: the first, and the one behind the last
+
+
+class Defect(Exception):
+    """Records could not be counted; what the tally has in memory is worth nothing now."""
+
+    def __init__(self, records: Range) -> None:
+        super().__init__(f"records from offset {records[0]} to before {records[1]}")
+        self.records = records
+
+
+class _Place(msgspec.Struct):
+    """What is read of a line that is passed over."""
+
+    stream: str = ""
+    seq: int = 0
 
 
 class Holding:
     """Counts one partition; of one event loop."""
 
-    def __init__(self, partition: int, state: StateTopic, tally: Tally) -> None:
-        """`tally` has counted nothing yet."""
+    def __init__(
+        self,
+        partition: int,
+        state: StateTopic,
+        tally: Tally,
+        passed: Iterable[Range] = (),
+        aside: Aside | None = None,
+    ) -> None:
+        """`tally` has counted nothing yet; `passed` are records that cannot be counted."""
         self.partition = partition
-        self._tally = tally
+        self._tally, self._passed, self._aside = tally, tuple(passed), aside
         self._state = state
         self._writer = state.writer(partition)
         self._lock = asyncio.Lock()  # of flushing
@@ -44,6 +70,7 @@ class Holding:
         self.end = 0  # of the partition, when it was last fetched
         self.lost = 0
         self.lines = 0  # since it was opened
+        self.told: dict[str, int] = {}  # lines by result, as of the last flush
         self.documents: dict[str, bytes] = {}  # that go with the next flush
 
     @property
@@ -63,27 +90,63 @@ class Holding:
         self._writer.know(kept.profiles)
         self._tally.restore(kept.changes)
         self._flushed = self.position = kept.position.next
-        self.lost = kept.position.lost
+        self.lost, self.told = kept.position.lost, kept.position.told
 
     def count(self, fetched: Fetched, now_minute: int, seen: Seen | None = None) -> int:
-        """Counts what was fetched from the position on; how many records."""
-        taken = waiting = 0
-        pieces: list[bytes] = []
-        position = max(fetched.position, self.position)
-        for number, batch in enumerate(fetched.batches, 1):
-            lines, count = lines_in(batch, position)
-            pieces.append(lines)
-            taken, waiting = taken + count, waiting + count
-            if waiting >= TOGETHER or number == len(fetched.batches):
-                joined = b"".join(pieces)
-                pieces, waiting = [], 0
-                self._tally.count(joined, now_minute)
-                if seen is not None:
-                    seen(joined)
+        """Counts what was fetched from the position on; how many records. Raises Defect."""
+        taken = 0
+        for batches in self._together(fetched.batches):
+            first = max(batches[0].base, self.position)
+            try:
+                pieces = [lines_in(batch, first) for batch in batches]
+            except ValueError:  # Why not tried again: its checksum is right, it was sent so
+                self.lost += sum(batch.count for batch in batches)
+                continue
+            lines = b"".join(piece for piece, _count in pieces)
+            if self._is_passed(batches[0]):
+                self._pass_over(lines, now_minute)
+            else:
+                self._count(lines, (first, batches[-1].last + 1), now_minute)
+            taken += sum(count for _piece, count in pieces)
+            if seen is not None:
+                seen(lines)
         self.lost += fetched.lost
         self.position, self.end = fetched.next, fetched.end
         self.lines += taken
         return taken
+
+    def _together(self, batches: list[Batch]) -> Iterator[list[Batch]]:
+        """Those that are counted at once."""
+        found: list[Batch] = []
+        for batch in batches:
+            if found and (
+                sum(each.count for each in found) >= TOGETHER
+                or self._is_passed(batch) != self._is_passed(found[0])
+            ):
+                yield found
+                found = []
+            found.append(batch)
+        if found:
+            yield found
+
+    def _count(self, lines: bytes, records: Range, now_minute: int) -> None:
+        try:
+            self._tally.count(lines, now_minute)
+        except Exception as error:
+            raise Defect(records) from error
+
+    def _is_passed(self, batch: Batch) -> bool:
+        return any(first <= batch.last < end for first, end in self._passed)
+
+    def _pass_over(self, lines: bytes, now_minute: int) -> None:
+        by_stream: dict[str, list[int]] = {}
+        for line in lines.splitlines():
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                place = msgspec.json.decode(line, type=_Place)
+                by_stream.setdefault(place.stream, []).append(place.seq)
+        sample = lines.partition(b"\n")[0]
+        for stream, seqs in by_stream.items():
+            self._tally.pass_over(stream, max(seqs), len(seqs), sample, now_minute)
 
     async def flush(self) -> None:
         """Return when all that was counted is committed."""
@@ -98,15 +161,14 @@ class Holding:
                 newest=changes.newest,
                 lost=self.lost,
             )
-            self.samples(changes)
+            self.told = position.told
+            if self._aside is not None and changes.samples:
+                self._aside(changes.samples)
             await self._writer.commit(changes, position, documents)
             self._flushed = position.next
             self.documents = {
                 name: each for name, each in self.documents.items() if name not in documents
             }
-
-    def samples(self, changes: Changes) -> None:
-        """What was put aside: for whoever wants it."""
 
     async def close(self) -> None:
         """Let go of it."""

@@ -182,19 +182,9 @@ class StateTopic:
 
     def writer(self, partition: int) -> Writer:
         """Of the state of one partition."""
-        return Writer(self._brokers, self, partition)
-
-
-class Writer:
-    """The one that may write the state of a partition, until another is made anywhere."""
-
-    def __init__(self, brokers: Brokers, state: StateTopic, partition: int) -> None:
-        self._state, self._partition = state, partition
-        self._long: dict[Key, int] = {}  # keys of which more than one part was written
-        scope = state.scope
-        compression = brokers.config.compression
-        self._producer = AIOKafkaProducer(
-            **brokers.options(),
+        scope, compression = self.scope, self._brokers.config.compression
+        producer = AIOKafkaProducer(
+            **self._brokers.options(),
             transactional_id=f"{scope.group}-{scope.topic}-{partition}",
             transaction_timeout_ms=TRANSACTION_MS,
             acks="all",
@@ -202,6 +192,16 @@ class Writer:
             max_batch_size=PART_BYTES,
             max_request_size=2 * PART_BYTES,
         )
+        return Writer(producer, self, partition)
+
+
+class Writer:
+    """The one that may write the state of a partition, until another is made anywhere."""
+
+    def __init__(self, producer: AIOKafkaProducer, state: StateTopic, partition: int) -> None:
+        """`producer` is transactional, and not started."""
+        self._producer, self._state, self._partition = producer, state, partition
+        self._long: dict[Key, int] = {}  # parts of the keys that had several
 
     async def start(self) -> None:
         """Fence whoever wrote before; what that one left open is aborted."""

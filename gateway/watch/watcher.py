@@ -30,6 +30,7 @@ from gateway.threads import in_thread
 from gateway.watch.basis import Bases, BasisFiles, Learner, bases_of, learned_name
 from gateway.watch.follower import Follower
 from gateway.watch.group import MINUTE_S, Member, Pace
+from gateway.watch.holding import Aside
 from gateway.watch.state_topic import RESTORE_S, State, StateTopic
 from gateway.watch.tally import Tally
 from gateway.watch.view import View
@@ -65,12 +66,14 @@ class Watcher:
         looker: Callable[[Bases, bytes], Looking] | None = None,
         tell: Tell | None = None,
         recent: Callable[[bytes], None] | None = None,
+        aside: Aside | None = None,
         pace: Pace | None = None,
     ) -> None:
         """`bases` is where references made of files are kept.
 
         `looker` makes one with the state of the one before; without it, or `tell`, nobody looks.
-        `recent` is given the lines that are counted while we lead.
+        `recent` is given the lines that are counted while we lead, `aside` samples of those that
+        could not be.
         """
         self._drift, self._routes = drift, routes
         self._shelf, self._learned = BasisFiles(bases), _Learned()
@@ -90,6 +93,7 @@ class Watcher:
             tally=self._tally,
             prepare=self._prepare,
             seen=self._see,
+            aside=aside,
             pace=pace,
         )
 
