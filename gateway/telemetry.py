@@ -384,6 +384,16 @@ SINK_METRICS = (
     ),
 )
 
+# `source` is a key of control.parts.Parts.drift_lines.
+COUNTED_METRICS = (
+    counter(
+        "drift_lines_total",
+        ("result",),
+        "results",
+        "Lines of the prediction log by what became of them where they are counted for `drift`.",
+    ),
+)
+
 # `source` is a field of control.exposition.Whole.
 WHOLE_METRICS = (
     counter(
@@ -568,6 +578,7 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Processes", PROCESS_METRICS),
     ("Prediction log, by its shipper", LOG_METRICS),
     ("Sinks of the prediction log", SINK_METRICS),
+    ("Counting for drift", COUNTED_METRICS),
     ("Rollouts", ROLLOUT_METRICS),
     ("Receivers of what rollouts do and of alerts", NOTICE_METRICS),
     ("Alerts", ALERT_METRICS),

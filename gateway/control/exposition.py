@@ -41,6 +41,7 @@ from gateway.telemetry import (
     ATTEMPT_METRICS,
     BACKEND_METRICS,
     BREAKER_STATES,
+    COUNTED_METRICS,
     DRIFT_METRICS,
     LOG_METRICS,
     NANO,
@@ -269,6 +270,9 @@ def _write_log(out: Writer, parts: Parts) -> None:
         out.samples(metric, [("", values[metric.source])] if metric.source in values else [])
     sinks = {sink.name: sink for sink in figures.sinks} if figures else {}
     _write_named(out, SINK_METRICS, "sink", sinks)
+    for metric in COUNTED_METRICS:
+        lines = sorted(parts.drift_lines().items())
+        out.samples(metric, ((braced(metric.labels, (name,)), count) for name, count in lines))
 
 
 def _write_rollouts(out: Writer, parts: Parts) -> None:

@@ -270,6 +270,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     feedback: FeedbackLog | None = None  # None: the prediction log is off
     redact: Callable[[str], str] | None = None  # goes over texts before they are logged
     production: InForce | None = None  # None: there is no state directory to look in
+    drift_lines: Callable[[], Mapping[str, int]] = dict  # that were counted, by result
     log_figures: Callable[[], LogFigures | None] = lambda: None  # the shipper's; None: it is away
     records: Records | None = None  # None: the local store is off
     searches: Searches | None = None  # the same

@@ -41,6 +41,7 @@ from gateway.reload import FileWatch, Reload
 from gateway.run.alerts import alerts_of
 from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
+from gateway.run.counting import counted_lines
 from gateway.run.drift import LiveDrift
 from gateway.run.drift_reports import LiveReports
 from gateway.run.feedback import ControllerLog
@@ -109,6 +110,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             production=production.in_force,
             records=lookup_in(post.state),
             searches=searches_in(post.state),
+            drift_lines=lambda: counted_lines(post.state),
             log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
             alerts=alerts,
             watch=lambda: drift.standing,

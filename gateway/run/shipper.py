@@ -29,8 +29,8 @@ from gateway.offers import kept_offer, plan_of
 from gateway.plan import Plan
 from gateway.run.background import background
 from gateway.run.child import ShipperPost, post_of, say_ready, settle_in
+from gateway.run.counting import WATCH, watch_sink, watched_of
 from gateway.shipper.shipper import Shipper, sole
-from gateway.shipper.sink import Sink
 from gateway.shipper.sinks import Wanted, made_sink, tend_store, wanted_of
 from gateway.shipper.upkeep import Rules
 from gateway.telemetry import set_up_logging
@@ -42,7 +42,6 @@ FLUSH_S = 5.0
 TEND_S = 60.0
 FAILED = 1
 NANO = 1e-9
-WATCH = "watch"  # the sink that counts
 
 log = logging.getLogger(__name__)
 
@@ -134,28 +133,6 @@ class ShipperProcess:
         }
         self._wanted = wanted
         await shipper.use(sinks, kept=frozenset(kept))
-
-
-def watched_of(config: Config) -> dict[str, object]:
-    """What the sink that counts is made of, where it is wanted."""
-    drift = config.drift
-    has_reference = any(rule.reference for rule in drift.rules.values())
-    if not (drift.enabled and drift.consumer.source == "log" and has_reference):
-        return {}
-    of_rules = {
-        name: (rule.reference, rule.routes, rule.test) for name, rule in drift.rules.items()
-    }
-    return {WATCH: (drift.references, of_rules, drift.consumer, tuple(config.routes))}
-
-
-def watch_sink(config: Config, made: Wanted) -> Sink:
-    """The sink that counts."""
-    # Why here: numpy is for those who watch.
-    from gateway.watch.sink import Watched, WatchSink  # noqa: PLC0415
-
-    return WatchSink(
-        Watched(drift=config.drift, routes=tuple(config.routes), state=made.state, log=made.log)
-    )
 
 
 def rules_of(config: Config, plan: Plan) -> Rules:

@@ -148,6 +148,7 @@ class FakeGateway:
         self.configuration = FakeConfiguration(self.plan)
         self.workers = FakeWorkers(self.plan)
         self.explainer = FakeExplainer()
+        self.drift_lines = {"counted": 90, "duplicate": 2}
         self.log_figures: LogFigures | None = make_figures(make_sink("store"))
         self.parts = Parts(
             configuration=self.configuration,
@@ -159,6 +160,7 @@ class FakeGateway:
             now_ns=lambda: self.now_ns,
             now_s=lambda: NOW_S + (self.now_ns - NOW_NS) / 1e9,
             started_ns=NOW_NS - 3_600_000_000_000,
+            drift_lines=lambda: self.drift_lines,
             log_figures=lambda: self.log_figures,
         )
 

@@ -252,3 +252,9 @@ def test_anomalies_are_counted_by_side_and_name() -> None:
         ("input", "RULE_VIOLATED"): 3,
         ("output", "SCHEMA_NEW_COLUMN"): 1,
     }
+
+
+def test_lines_that_were_counted_are_told_by_result() -> None:
+    samples = samples_of(render(make_gateway().parts))
+    assert value(samples, "drift_lines_total", result="counted") == 90
+    assert value(samples, "drift_lines_total", result="duplicate") == 2

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from gateway.config.watching import Drift, DriftReference, DriftRule
+from gateway.run.counting import counted_lines
 from gateway.shipper.sink import Batch, SinkError
 from gateway.watch.basis import DIRECTORY, BasisFiles, bases_of
-from gateway.watch.changes import Key
-from gateway.watch.kept import FILE, Kept
+from gateway.watch.changes import Changes, Key
+from gateway.watch.kept import BACKFILL, FILE, Kept
 from gateway.watch.sink import GIVE_UP_S, Watched, WatchSink
 from gateway.watch.tally import Tally
 from tests.watch.lines import NOW, basis_of, placed, single_pass, stream_of
@@ -238,3 +239,14 @@ def test_without_any_basis_lines_are_told(make: Make, tmp_path: Path) -> None:
     (tmp_path / "iris.json").unlink()
     asyncio.run(make().deliver(batch_of([placed({"x": 1.0})])))
     assert Kept(tmp_path / FILE).told()[""] == {"unwatched": 1}
+
+
+def test_what_became_of_lines_is_told_whoever_counted_them(tmp_path: Path) -> None:
+    assert counted_lines(tmp_path) == {}
+    for part in ("", BACKFILL):
+        kept = Kept(tmp_path / FILE, part)
+        kept.save(Changes(told={"counted": 3}))
+        kept.close()
+    assert counted_lines(tmp_path) == {"counted": 6}
+    (tmp_path / FILE).write_bytes(b"not a database " * 1000)
+    assert counted_lines(tmp_path) == {}
