@@ -26,7 +26,6 @@ from gateway.config.watching import (
     ContractRule,
     ContractSide,
     Drift,
-    DriftConsumer,
     DriftReference,
     DriftRule,
 )
@@ -54,6 +53,9 @@ class Findings(Protocol):
     def doubtful(self, message: str, path: str) -> None: ...
     def unknown(self, kind: str, name: str, known: Iterable[str], path: str) -> None: ...
     def is_written(self, path: str) -> bool: ...
+
+
+_ANY = DriftReference(kind="pinned")
 
 
 def check_contracts(config: Config, found: Findings) -> None:
@@ -197,9 +199,11 @@ def _check_schema(schema: Any, path: str, found: Findings) -> None:
 def check_drift(config: Config, found: Findings) -> None:
     """The section `drift`."""
     drift = config.drift
-    if drift.references or drift.consumer != DriftConsumer():
-        message = "nobody looks by itself yet: run `gateway drift status --rule NAME` from a timer"
-        found.doubtful(message, "drift")
+    if drift.enabled and any(rule.reference for rule in drift.rules.values()):
+        if not config.log.enabled:
+            found.doubtful("the rules look at the prediction log, which is off", "drift.rules")
+        for name in drift.references.keys() - {rule.reference for rule in drift.rules.values()}:
+            found.doubtful("no rule looks at this", join("drift.references", name))
     for name, reference in drift.references.items():
         _check_reference(reference, config, join("drift.references", name), found)
     for name, rule in drift.rules.items():
@@ -231,6 +235,9 @@ def _check_reference(reference: DriftReference, config: Config, path: str, found
         found.wrong("`file` is only for training data", f"{path}.file")
     if reference.kind == "pinned":
         _check_stretch(reference, path, found)
+        if not config.log.store.enabled and config.drift.consumer.source == "log":
+            message = "recorded traffic is read from the local store, which is off"
+            found.wrong(message, f"{path}.kind")
     elif reference.since or reference.until:
         found.wrong("`since` and `until` are only for a pinned stretch", path)
 
@@ -259,6 +266,12 @@ def _check_drift_rule(rule: DriftRule, config: Config, path: str, found: Finding
     for index, name in enumerate(rule.routes):
         if name not in config.routes:
             found.unknown("route", name, config.routes, f"{path}.routes[{index}]")
+    if rule.reference and drift.references.get(rule.reference, _ANY).kind == "training":
+        for index, name in enumerate(rule.routes):
+            if name in config.routes and not _has_features(name, config):
+                message = "its records hold no features that training data could be compared with"
+                remedy = f"say where they stand in a request: `routes.{name}.record.features`"
+                found.doubtful(f"{message}; {remedy}", f"{path}.routes[{index}]")
     if not rule.fields:
         found.wrong("at least one field is needed, or `*` for all", f"{path}.fields")
     if rule.every > rule.window:
@@ -272,6 +285,11 @@ def _check_drift_rule(rule: DriftRule, config: Config, path: str, found: Finding
         message = f"`{rule.test}` needs river: pip install inference-gateway[drift]"
         found.wrong(message, f"{path}.test")
     _check_actions(rule, config, f"{path}.actions", found)
+
+
+def _has_features(name: str, config: Config) -> bool:
+    route = config.routes[name]
+    return bool(route.record.features) or _protocol(route, config) in {"kserve", ""}
 
 
 def _check_actions(rule: DriftRule, config: Config, path: str, found: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,3 +184,39 @@ def test_no_bodies_at_all_are_doubtful() -> None:
 def test_secrets_are_told_where_they_are_written() -> None:
     found = doubts({"drift": {**GOOD, "retraining": {"r": {**HOOK, "secret": "x" * 20}}}})
     assert "a secret is written here" in found["drift.retraining.r.secret"]
+
+
+def test_rules_without_a_log_are_doubtful() -> None:
+    found = doubts({"drift": GOOD, "log": {"enabled": False}})
+    assert "which is off" in found["drift.rules"]
+
+
+def test_reference_that_no_rule_looks_at_is_doubtful() -> None:
+    references = {**GOOD["references"], "other": {"kind": "champion"}}
+    found = doubts({"drift": {**GOOD, "references": references}})
+    assert found["drift.references.other"] == "no rule looks at this"
+
+
+def test_stretch_cannot_be_pinned_without_a_store() -> None:
+    pinned = {"kind": "pinned", "since": "2026-11-01", "until": "2026-11-02"}
+    changes = {
+        "drift": {"references": {"week": pinned}, "rules": {"inputs": {"reference": "week"}}},
+        "log": {"store": {"enabled": False}},
+    }
+    assert "local store, which is off" in wrongs(changes)["drift.references.week.kind"]
+
+
+def test_training_data_of_a_route_that_records_no_features_are_doubtful(tmp_path: Path) -> None:
+    file = tmp_path / "train.csv"
+    file.write_text("x\n1\n")
+    changes: dict[str, Any] = {
+        "backends.plain": {"protocol": "http", "url": "http://127.0.0.1:9"},
+        "routes.plain": {"backends": ["plain"]},
+        "drift": {
+            "references": {"t": {"kind": "training", "file": str(file)}},
+            "rules": {"inputs": {"reference": "t", "routes": ["plain"]}},
+        },
+    }
+    path = "drift.rules.inputs.routes[0]"
+    assert "`routes.plain.record.features`" in doubts(changes)[path]
+    assert path not in doubts({**changes, "routes.plain.record": {"features": "/x"}})
