@@ -16,7 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.profiles.fields import BINS, TOP, Kind
 from gateway.profiles.reference import Reference, from_arrays
-from gateway.profiles.signals import MADE, PREDICTION, SIGNALS
+from gateway.profiles.signals import MADE, PREDICTION, SIGNALS, TELLING
 
 ROWS = 200_000  # that a reference is made of, at most
 FIELDS = 1000  # likewise, of features, and of predictions
@@ -68,7 +68,11 @@ def from_lines(
         if max(count, features.rows, predictions.rows) >= ROWS:
             break
     columns = features.whole() | predictions.whole()
-    columns |= {name: values for name, values in said.items() if any(v is not ... for v in values)}
+    columns |= {
+        name: values
+        for name, values in said.items()
+        if name in TELLING or any(value is not ... for value in values)
+    }
     guessed = {name: _kind_of(values) for name, values in predictions.columns.items()}
     return from_arrays(
         columns,

@@ -37,6 +37,7 @@ SIGNALS: dict[str, Kind] = {
     "/status": "category",
     "/finish_reason": "category",
     "/fallback": "category",
+    "/anomalies/0": "category",
     "/confidence": "score",
     "/cost_usd": "numeric",
     "/timing/total_us": "numeric",
@@ -51,6 +52,9 @@ SIGNALS: dict[str, Kind] = {
     "llm.invalid": "boolean",
     "llm.tokens_per_s": "numeric",
 }
+
+# Of these a reference that never had any is worth having, too: they are to stay away.
+TELLING = frozenset({"/anomalies/0"})
 
 # Other names for them, as rules may write them.
 ALIASES = {

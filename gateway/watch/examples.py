@@ -21,14 +21,14 @@ import numpy as np
 
 from gateway.errors import GatewayError
 from gateway.profiles.profile import Profile
-from gateway.profiles.recorded import at_pointer, rows_of
+from gateway.profiles.recorded import outputs_of, rows_of, signal_of
+from gateway.profiles.signals import where_of
 from gateway.profiles.texts import measured
 from gateway.store import Store
 from gateway.store.filters import Filter
 
 MOST_LINES = 1_000
 SHOWN = 3
-PREDICTION = "prediction."
 US_A_MINUTE = 60_000_000
 RING_BYTES = 16 * 2**20
 
@@ -154,13 +154,14 @@ def _record(line: bytes) -> Mapping[str, Any]:
 def _values(record: Mapping[str, Any], then: Profile) -> Iterator[Any]:
     """Of each row of a record; Ellipsis where a row lacks it."""
     name = then.field.of or then.field.name
-    if name.startswith("/"):
-        yield at_pointer(record, name)
+    where, key = where_of(name)
+    if where == "line":
+        yield signal_of(record, name)
         return
-    part, key = "features", name
-    if name.startswith(PREDICTION) and "predictions" in record:
-        part, key = "predictions", name.removeprefix(PREDICTION)
-    for row in islice(rows_of(record.get(part)), MOST_LINES):
+    rows = rows_of(record.get("features"))
+    if where == "predictions":
+        rows, key = outputs_of(record.get("predictions")), name
+    for row in islice(rows, MOST_LINES):
         yield row.get(key, ...)
 
 

@@ -21,7 +21,8 @@ from gateway.drift.tests import Verdict
 from gateway.profiles.profile import Profile
 from gateway.watch.causes import Causes, Onset
 from gateway.watch.references import Pair, Span
-from gateway.watch.signs import Sign, signs_of
+from gateway.watch.sign import Sign
+from gateway.watch.signs import signs_of
 
 MINUTE_MS = 60_000
 LONGEST = 200  # characters of a field's name in a finding

@@ -47,6 +47,7 @@ from gateway.watch.references import Pair, Span, pairs_of
 from gateway.watch.view import View
 
 MOST = 2_000  # looks in arrears
+ENOUGH = 50  # rows of a unit in a window, where a rule does not say
 REMEMBERED = 10_000  # findings
 MEMORY = 24 * 60  # minutes after which a finding that was not seen again is forgotten
 ONSET_BEFORE = 30  # minutes in front of the window, where an onset is looked for
@@ -57,7 +58,7 @@ DAY_S = 86_400.0
 # Signals of the way a request took: looked at by rules that name them, and not by `*`.
 OPERATIONAL = frozenset({
     "/cost_usd", "/fallback", "/outcome", "/request/bytes", "/response/bytes", "/status",
-    "/timing/first_byte_us", "/timing/total_us", "/usage/cached_tokens",
+    "/timing/first_byte_us", "/timing/total_us", "/usage/cached_tokens", "llm.tokens_per_s",
 })  # fmt: skip
 
 
@@ -150,7 +151,7 @@ class Looker:
         rule, basis = self._drift.rules[due.rule], self._bases.of_rule[due.rule, due.route]
         kind = self._drift.references[rule.reference].kind
         names = [one.field.name for one in basis.reference.fields if is_meant(rule, one.field)]
-        least = max(rule.minimum, LEAST)
+        least = max(rule.minimum or ENOUGH, LEAST)
         span = Span(due.end - _minutes(rule.window), due.end)
         pairs = pairs_of(view, basis, kind, names, span, least)
         if not pairs.judged:

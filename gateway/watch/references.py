@@ -20,7 +20,7 @@ from typing import NamedTuple
 from gateway.profiles.profile import Profile
 from gateway.profiles.slices import Source
 from gateway.watch.basis import Basis
-from gateway.watch.signs import is_prediction
+from gateway.watch.signs import is_output
 from gateway.watch.view import View
 
 WEEK = 7 * 24 * 60  # minutes
@@ -59,11 +59,6 @@ class Pairs(NamedTuple):
 
     judged: tuple[Pair, ...]
     unjudged: tuple[str, ...]  # versions with too few rows, here or in the reference
-
-
-def is_output(name: str) -> bool:
-    """Whether a field comes from the model and not from who asks."""
-    return name.startswith("/") or is_prediction(name)
 
 
 def pairs_of(

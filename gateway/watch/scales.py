@@ -24,9 +24,11 @@ FACTORS = (
 )
 _ALL = np.array([*FACTORS, *(1 / factor for factor in FACTORS)])
 _LOGS = np.log(_ALL)
+_IS_ROUND = np.isclose(np.log10(_ALL) % 1, 0)  # powers of ten: the likelier ones
 LEAST_LOG = 0.02
 MOST_LOG = 0.15  # how far a ratio may be from a factor
 MOST_SMALL = 0.05  # likewise of factors below five: chance has those more often
+_MOST = np.where(np.abs(_LOGS) >= math.log(5), MOST_LOG, MOST_SMALL)
 SPREAD = 2.0  # times that the deviation may be off: it has a heavy tail
 
 
@@ -44,12 +46,14 @@ def factor_of(then: Profile, now: Profile) -> float:
     error = math.sqrt(1 / then.values + 1 / now.values)
     error *= 1.0 if is_centred else spread / abs(then.mean)
     apart = np.abs(_LOGS - math.log(ratio))
-    at = int(np.argmin(apart))
-    factor = float(_ALL[at])
     # Why four standard errors: what a mean may be off by in samples of these sizes.
-    most = MOST_LOG if max(factor, 1 / factor) >= 5 else MOST_SMALL
-    is_near = apart[at] <= min(LEAST_LOG + 4 * error, most)
-    return factor if is_near and _is_scaled(then, now, factor) else 0.0
+    near = apart <= np.minimum(LEAST_LOG + 4 * error, _MOST)
+    order = np.lexsort((apart, ~_IS_ROUND))
+    for at in order[near[order]].tolist():
+        factor = float(_ALL[at])
+        if _is_scaled(then, now, factor):
+            return factor
+    return 0.0
 
 
 def _is_scaled(then: Profile, now: Profile, factor: float) -> bool:

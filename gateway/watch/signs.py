@@ -21,8 +21,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from msgspec import Struct
-from numpy.typing import NDArray
 
 from gateway.alerts.finding import Fact
 from gateway.alerts.kinds import Kind
@@ -30,8 +28,8 @@ from gateway.profiles.fields import NAMED, SPECIALS, Field
 from gateway.profiles.profile import Profile
 from gateway.profiles.signals import where_of
 from gateway.watch.scales import factor_of
-
-Floats = NDArray[np.float64]
+from gateway.watch.sign import Sign, by_row, percent, share_of, shares
+from gateway.watch.violations import ANOMALIES, violations
 
 SHARE = 0.01  # that rose, to be worth a word
 FEW = 30  # values, below which moments say nothing
@@ -47,19 +45,14 @@ WORDS = {"", "-", "-1", "?", "0", "n/a", "na", "nan", "nil", "none", "null", "un
 _NAMES = {"missing": "missing", "null": "null", "nan": "NaN"}
 
 
-class Sign(Struct, frozen=True, kw_only=True):
-    """A kind of trouble, in words and figures."""
-
-    kind: Kind
-    sentence: str  # what comes behind the field's name
-    facts: dict[str, Fact]
-    tests: tuple[str, ...] = ()  # that tell it; (): any
-
-
 def is_prediction(name: str) -> bool:
     """Whether a field is what a model answered."""
-    is_said = name.startswith(("/predictions", "/response/body", "/confidence"))
-    return is_said or where_of(name)[0] == "predictions"
+    return where_of(name)[0] == "predictions" or name.startswith(("/response/body", "/confidence"))
+
+
+def is_output(name: str) -> bool:
+    """Whether a field comes from the model, or the way of a request, and not from who asks."""
+    return where_of(name)[0] != "features"
 
 
 def signs_of(then: Profile, now: Profile, broken: Sequence[str]) -> list[Sign]:
@@ -69,6 +62,8 @@ def signs_of(then: Profile, now: Profile, broken: Sequence[str]) -> list[Sign]:
     """
     found: list[Sign] = []
     if then.rows and now.rows:
+        if then.field.name == ANOMALIES:
+            return [violations(then, now)]
         for ask in _ASKED:
             found += [sign for sign in ask(then, now) if _is_told(sign, broken)]
     return [*found, _drift(then, now)]
@@ -78,16 +73,8 @@ def _is_told(sign: Sign, broken: Sequence[str]) -> bool:
     return not sign.tests or any(test in broken for test in sign.tests)
 
 
-def _share(profile: Profile, special: str) -> float:
-    return profile.specials[special] / max(profile.rows, 1)
-
-
-def _shares(value: Fact, after: float, before: float) -> dict[str, Fact]:
-    return {"value": value, "share": round(after, 6), "reference_share": round(before, 6)}
-
-
 def _type_changed(then: Profile, now: Profile) -> Iterator[Sign]:
-    before, after = _share(then, "violation"), _share(now, "violation")
+    before, after = share_of(then, "violation"), share_of(now, "violation")
     if after - before >= SHARE:
         yield Sign(
             kind="type_changed",
@@ -98,22 +85,21 @@ def _type_changed(then: Profile, now: Profile) -> Iterator[Sign]:
 
 
 def _missing(then: Profile, now: Profile) -> Iterator[Sign]:
-    names = [name for name in _NAMES if _share(now, name) - _share(then, name) >= SHARE]
+    names = [name for name in _NAMES if share_of(now, name) - share_of(then, name) >= SHARE]
     if not names:
         return
-    worst = max(names, key=lambda name: _share(now, name) - _share(then, name))
-    before, after = _share(then, worst), _share(now, worst)
+    worst = max(names, key=lambda name: share_of(now, name) - share_of(then, name))
+    before, after = share_of(then, worst), share_of(now, worst)
     yield Sign(
         kind="data_missing",
         sentence=f"is {_NAMES[worst]} in {percent(after)} of rows ({percent(before)} before)",
-        facts=_shares(_NAMES[worst], after, before),
+        facts=shares(_NAMES[worst], after, before),
         tests=tuple(names),
     )
 
 
 def _unit(then: Profile, now: Profile) -> Iterator[Sign]:
-    is_feature = not is_prediction(then.field.name) and not then.field.name.startswith("/")
-    factor = factor_of(then, now) if is_feature else 0.0
+    factor = 0.0 if is_output(then.field.name) else factor_of(then, now)
     if factor:
         yield Sign(
             kind="unit_changed",
@@ -130,7 +116,7 @@ def _sentinel(then: Profile, now: Profile) -> Iterator[Sign]:
         return
     if not then.field.is_ordered:
         return
-    before, after = _by_row(then), _by_row(now)
+    before, after = by_row(then), by_row(now)
     gained = after - before
     place = int(np.argmax(gained[: then.field.bins]))
     is_one = gained[place] >= max(SHARE, CONCENTRATED * float(gained[gained > 0].sum()))
@@ -146,14 +132,9 @@ def _told_sentinel(value: Fact, after: float, before: float, tests: tuple[str, .
     return Sign(
         kind="sentinel",
         sentence=f"is {shown} in {percent(after)} of rows ({percent(before)} before)",
-        facts=_shares(value, after, before),
+        facts=shares(value, after, before),
         tests=tests,
     )
-
-
-def _by_row(profile: Profile) -> Floats:
-    shares: Floats = profile.counts / max(profile.rows, 1)
-    return shares
 
 
 def _value_in(then: Profile, now: Profile, place: int, gained: float) -> float | None:
@@ -201,13 +182,13 @@ def _out_of_range(then: Profile, now: Profile) -> Iterator[Sign]:
         return
     under, over = _outside(then, now)
     for special, name in (("below", "-infinity"), ("above", "infinity")):
-        rise = _share(now, special) - _share(then, special)
+        rise = share_of(now, special) - share_of(then, special)
         if rise >= SHARE:
-            after = _share(now, special)
+            after = share_of(now, special)
             yield Sign(
                 kind="out_of_range",
                 sentence=f"is {name} in {percent(after)} of rows",
-                facts=_shares(name, after, after - rise),
+                facts=shares(name, after, after - rise),
                 tests=(special,),
             )
     before, after = max((under, over), key=lambda one: one[1] - one[0])
@@ -223,7 +204,7 @@ def _out_of_range(then: Profile, now: Profile) -> Iterator[Sign]:
             f"is {word} {bound:.6g}, which the reference never was, in {percent(after)} of rows,"
             f" as far as {extreme:.6g}"
         ),
-        facts=_shares(extreme, after, before) | {"bound": bound},
+        facts=shares(extreme, after, before) | {"bound": bound},
         tests=(side,),
     )
 
@@ -244,7 +225,7 @@ def _outside(then: Profile, now: Profile) -> tuple[tuple[float, float], tuple[fl
 def _new_category(then: Profile, now: Profile) -> Iterator[Sign]:
     if then.field.kind not in NAMED:
         return
-    before, after = _share(then, "unseen"), _share(now, "unseen")
+    before, after = share_of(then, "unseen"), share_of(now, "unseen")
     if after - before < SHARE:
         return
     name, _share_of_it = _top_stranger(now)
@@ -254,7 +235,7 @@ def _new_category(then: Profile, now: Profile) -> Iterator[Sign]:
     yield Sign(
         kind="new_category",
         sentence=f"is {said} in {percent(after)} of rows ({percent(before)} before)",
-        facts=_shares(name or "", after, before) | {"new": len(now.unseen)},
+        facts=shares(name or "", after, before) | {"new": len(now.unseen)},
         tests=("unseen",),
     )
 
@@ -319,7 +300,7 @@ def _drift(then: Profile, now: Profile) -> Sign:
     kind: Kind = "feature_drift"
     if is_prediction(name):
         kind = "prediction_drift"
-    elif name.startswith("/"):
+    elif is_output(name):
         kind = "llm_signals"
     return Sign(kind=kind, sentence=_moved(then, now), facts=_means(then, now))
 
@@ -334,11 +315,11 @@ def _moved(then: Profile, now: Profile) -> str:
         )
     if then.field.kind not in NAMED:
         return "is distributed otherwise"
-    gained = _by_row(now) - _by_row(then)
+    gained = by_row(now) - by_row(then)
     place = int(np.argmax(np.abs(gained)))
     bins = then.field.bins
     named = f"`{then.field.categories[place]}`" if place < bins else SPECIALS[place - bins]
-    after, before = _by_row(now)[place], _by_row(then)[place]
+    after, before = by_row(now)[place], by_row(then)[place]
     return f"is {named} in {percent(after)} of rows, was {percent(before)}"
 
 
@@ -351,15 +332,6 @@ def _means(then: Profile, now: Profile) -> dict[str, Fact]:
         "deviation": now.deviation,
         "reference_deviation": then.deviation,
     }
-
-
-def percent(share: float) -> str:
-    """For people; never 0% of what is there, and never 100% of what is not all."""
-    if 0 < share < 0.0005:
-        return "<0.1%"
-    if 0.9995 < share < 1:
-        return ">99.9%"
-    return f"{share:.1%}"
 
 
 _ASKED: tuple[Callable[[Profile, Profile], Iterator[Sign]], ...] = (
