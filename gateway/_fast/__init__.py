@@ -23,6 +23,7 @@ try:
     from gateway._fast.rows import Rows
     from gateway._fast.segment import Segment, Stream
     from gateway._fast.shadow import Shadow
+    from gateway._fast.shifts import Pooling, Shares, Shifts, adjusted_into
     from gateway._fast.table import Route, Table
     from gateway._fast.tally import count_lines, tally_lines
     from gateway._fast.timers import monotonic_ns
@@ -46,15 +47,19 @@ __all__ = [
     "Operation",
     "Pack",
     "Packer",
+    "Pooling",
     "Recorder",
     "Route",
     "Rows",
     "Segment",
     "Shadow",
+    "Shares",
+    "Shifts",
     "Stream",
     "Table",
     "Upstream",
     "Worker",
+    "adjusted_into",
     "count_lines",
     "count_numbers",
     "entries_of",

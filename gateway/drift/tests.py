@@ -9,8 +9,9 @@ of numbers outside the reference's range are tested on their own, exactly.
 Cells are pooled by the reference until ten are expected in each, so that small windows are
 tested on few cells and large ones on all.
 
-Cost: 50 to 80 us for 20 numeric fields (docs/drift.md). Poolings are kept for sizes that
-come again.
+Cost: 50 us for 20 numeric fields (docs/drift.md). Poolings are kept for sizes that come
+again; the usual tests of numbers are one compiled pass (`_fast.shifts`), with scipy's functions
+between its two halves.
 Formulas and nulls: gateway/statistics/distances.py; MMD: Gretton et al. 2012, with random
 features after Rahimi & Recht 2007.
 """
@@ -19,13 +20,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from scipy import special
 
+from gateway._fast import Pooling, Shares, Shifts, adjusted_into
 from gateway.profiles.fields import SPECIALS, Field, Floats
 from gateway.profiles.profile import Profile
 from gateway.statistics import distances, families
@@ -44,6 +46,11 @@ OF_ORDER = {"ks", "wasserstein"}
 NAMED_KINDS = {"category", "boolean"}
 # Shares that are tested on their own; `under` and `over` all that the reference had.
 QUALITIES = (*SPECIALS, "zero", "under", "over")
+
+# Rows of what Shifts and Shares find: see `_fast/shifts.pxd`.
+(_ROWS, _PSI, _PSI_EFFECT, _PSI_SCALED, _KS, _KS_EFFECT, _KS_SCALED, _W1, _W1_EFFECT) = range(9)
+(_W1_SHAPE, _W1_FAR, _W1_NEAR, _PSI_P, _KS_P, _W1_P, _TOGETHER, _EACH, _FIGURES) = range(9, 18)
+_BETA, _SHARE_FIGURES = slice(6, 9), 9
 
 LEAST = 10  # values of each sample: below it no test is made
 LEAST_P, MOST_P = 1e-300, 0.9
@@ -149,6 +156,7 @@ class _Pools(NamedTuple):
     log_p: Floats
     half_freedom: Floats
     voices: Floats  # by test and field: its part in what is said of the field
+    compiled: Pooling | None  # of the usual tests of numbers
 
 
 class _Group:
@@ -241,7 +249,12 @@ class _Group:
         # Why: where few values leave one cell, tests of cells are none.
         is_heard = [(cells.sizes[:, 0] > 1) | (test in OF_ORDER) for test in self.tests]
         voices = np.array(is_heard) / np.maximum(np.sum(is_heard, axis=0), 1)
-        return _Pools(ends, begins, cells, p, np.log(p), freedom / 2, voices)
+        log_p = np.log(p)
+        compiled = None
+        if self.tests == NUMERIC:
+            counts = np.array([len(one) for one in starts])
+            compiled = Pooling(begins, ends, counts, p, log_p, freedom / 2, voices)
+        return _Pools(ends, begins, cells, p, log_p, freedom / 2, voices, compiled)
 
     def _ordered(self, running: Counts) -> dict[Test, Measured]:
         """Tests that know which values are near each other."""
@@ -264,6 +277,45 @@ class _Group:
                 ),
             )
         return found
+
+
+class _Numbers(_Group):
+    """Ordered fields with the usual tests: what `_Group` says, from one compiled pass."""
+
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        super().__init__(profiles, NUMERIC)
+        bridge = self._bridges
+        self._shifts = Shifts(
+            self._first,
+            np.array([field.bins for field in self.fields]),
+            np.array([field.cells for field in self.fields]),
+            np.ascontiguousarray(self._below),
+            self._widths,
+            np.array(
+                [
+                    *(self._n, self._values_n, self._per_deviation),
+                    *(bridge.mean, bridge.deviation, bridge.skewness, bridge.is_even),
+                ]
+            ),
+        )
+
+    def look(self, counts: Counts, profiles: Sequence[Profile], least: int) -> Outcome:
+        m = np.add.reduceat(counts, self._first).astype(np.float64)
+        pools = self._pooled(m)
+        pooling = cast("Pooling", pools.compiled)
+        out = np.empty((_FIGURES, len(self.fields)))
+        self._shifts.measure(counts, pooling, out)
+        special.gammaincc(pools.half_freedom, out[_PSI_SCALED], out[_PSI_P])
+        special.kolmogorov(out[_KS_SCALED], out[_KS_P])
+        special.gammaincc(out[_W1_SHAPE], out[_W1_FAR], out[_W1_P])
+        special.gammainc(out[_W1_SHAPE], out[_W1_NEAR], out[_TOGETHER])
+        self._shifts.judge(pooling, out, least)
+        found: dict[Test, Measured] = {
+            "psi": Measured(out[_PSI], out[_PSI_EFFECT], out[_PSI_P]),
+            "ks": Measured(out[_KS], out[_KS_EFFECT], out[_KS_P]),
+            "wasserstein": Measured(out[_W1], out[_W1_EFFECT], out[_W1_P]),
+        }
+        return Outcome(self.fields, found, self._n, m, out[_TOGETHER], out[_EACH])
 
 
 class _Embeddings(_Group):
@@ -312,7 +364,8 @@ class Battery:
         embeddings = [one for one in reference.values() if one.field.kind == "embedding"]
         self._groups: list[_Group] = []
         if ordered:
-            self._groups.append(_Group(ordered, numeric))
+            usual = tuple(numeric) == NUMERIC
+            self._groups.append(_Numbers(ordered) if usual else _Group(ordered, numeric))
         if categories:
             self._groups.append(_Group(categories, named))
         if embeddings:
@@ -321,11 +374,7 @@ class Battery:
         self._cuts = np.cumsum([len(group.fields) for group in self._groups])[:-1]
         self._share = _family_shares([FAMILIES[one.field.kind] for one in self._empty])
         self._order = [one.field.name for one in self._empty]
-        self._begins, self._ends, self._is_zero_outside = _quality_cells(self._empty)
-        self._starts = np.cumsum([0, *(one.field.cells for one in self._empty)])[:-1]
-        self._then, self._rows = self._shares(
-            _joined([reference[name] for name in self._order]),
-        )
+        self._qualities = _Qualities(self._empty, [reference[name] for name in self._order])
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -348,7 +397,9 @@ class Battery:
             outcomes.append(group.look(counts[cell:last], profiles[at:end], self.least))
             at, cell = end, last
         parts = self._adjusted_parts(outcomes, control)
-        qualities = self._changed(counts, alpha / 2, control)
+        qualities = self._qualities.changed(
+            counts, alpha / 2, control, self.least, self.limits.share
+        )
         # Why the whole: those tests are made given how many there are in all, so that none at
         # all decides nothing about the values.
         of_values = alpha if qualities is None else alpha / 2
@@ -373,56 +424,77 @@ class Battery:
 
     def _adjusted_parts(self, outcomes: Sequence[Outcome], control: Control) -> list[Floats]:
         """Adjusted p-values of all fields, by outcome; each family has an equal share of alpha."""
-        p = np.concatenate([one.p for one in outcomes])
+        p = outcomes[0].p if len(outcomes) == 1 else np.concatenate([one.p for one in outcomes])
         # Why never less than p: weights are relative, and one field's must not make up for it.
-        whole = np.maximum(adjusted(np.minimum(p * self._share, 1.0), control), p)
-        return np.split(whole, self._cuts)
+        if control == "bonferroni":
+            whole = np.maximum(adjusted(np.minimum(p * self._share, 1.0), control), p)
+        else:
+            whole = np.empty(p.size)
+            adjusted_into(whole, p, p.size, _factor(control, p.size), self._share)
+        return [whole] if len(outcomes) == 1 else np.split(whole, self._cuts)
 
-    def _shares(self, counts: Counts) -> tuple[Floats, Floats]:
-        """(how many of each quality, of how many rows) by field."""
-        running = _running(counts)
-        held = np.subtract(running[self._ends], running[self._begins], dtype=np.float64)
+
+class _Qualities:
+    """Shares of what is no value, zero or out of range."""
+
+    def __init__(self, empty: Sequence[Profile], then: Sequence[Profile]) -> None:
+        begins, ends, self._outside = _quality_cells(empty)
+        self._names = [one.field.name for one in empty]
+        cells = [one.field.cells for one in empty]
+        counts = _joined(then)
+        first = np.cumsum([0, *cells[:-1]])
+        held = np.subtract(_running(counts)[ends], _running(counts)[begins], dtype=np.float64)
         # Why: a zero that the reference never had is told as such.
-        held[:, -2:] -= held[:, -3:-2] * self._is_zero_outside
-        return held, np.add.reduceat(counts, self._starts)
+        held[:, -2:] -= held[:, -3:-2] * self._outside
+        rows = np.add.reduceat(counts, first).astype(np.float64)
+        outside = np.array([1 if under else 2 if over else 0 for under, over in self._outside])
+        self._shares = Shares(first, np.array(cells), begins, ends, outside, held, rows)
+        self._found = np.empty((_SHARE_FIGURES, held.size))
 
-    def _changed(
-        self, counts: Counts, alpha: float, control: Control
+    def changed(
+        self, counts: Counts, alpha: float, control: Control, least: int, limit: float
     ) -> tuple[Finding, ...] | None:
-        """Shares of what is no value, zero or out of range that are unlike the reference's.
-
-        None where there is nothing to test.
-        """
-        now, m = self._shares(counts)
-        then, n = self._then, self._rows
-        both = now + then
-        if not both.any():
+        """Those that are unlike the reference's; None where there is nothing to test."""
+        count = self._shares.find(counts, least, self._found)
+        if not count:
             return None
-        at, test = np.nonzero((both > 0) & (np.minimum(n, m) >= self.least)[:, None])
-        if not at.size:
-            return None
-        c, r = now[at, test], then[at, test]
-        p = np.ones(now.size)
-        p[: at.size] = distances.share_p(c, m[at], r, n[at])
+        found = self._found[:, :count]
+        p = np.minimum(2 * special.betainc(*found[_BETA]), 1.0)
         # Why all: what was seen in neither counts as a test that found nothing.
-        whole = adjusted(p, control)[: at.size]
-        effect = np.abs(c / m[at] - r / n[at])
+        every = len(self._names) * len(QUALITIES)
+        if control == "bonferroni":
+            whole = np.minimum(p * every, 1.0)
+        else:
+            whole = np.empty(count)
+            adjusted_into(whole, p, every, _factor(control, every))
+        if whole.min() > alpha:
+            return ()
         return tuple(
-            Finding(
-                field=self._order[at[one]],
-                test=QUALITIES[test[one]],
-                statistic=float(c[one] / m[at[one]]),
-                effect=float(effect[one]),
-                limit=self.limits.share,
-                p=float(p[one]),
-                adjusted=float(whole[one]),
-                reference=int(n[at[one]]),
-                current=int(m[at[one]]),
-                is_significant=True,
-                is_large=bool(effect[one] >= self.limits.share),
-            )
+            self._finding(found[:, one].tolist(), float(p[one]), float(whole[one]), limit)
             for one in np.flatnonzero(whole <= alpha).tolist()
         )
+
+    def _finding(self, of: Sequence[float], p: float, whole: float, limit: float) -> Finding:
+        at, test, now, m, then, n, *_ = of
+        effect = abs(now / m - then / n)
+        return Finding(
+            field=self._names[int(at)],
+            test=QUALITIES[int(test)],
+            statistic=now / m,
+            effect=effect,
+            limit=limit,
+            p=p,
+            adjusted=whole,
+            reference=int(n),
+            current=int(m),
+            is_significant=True,
+            is_large=effect >= limit,
+        )
+
+
+def _factor(control: Control, count: int) -> float:
+    """What Benjamini & Yekutieli multiply by, so that tests may depend on each other."""
+    return float(np.sum(1 / np.arange(1, count + 1))) if control == "by" else 1.0
 
 
 def _running(counts: Counts) -> Counts:

@@ -66,7 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "production": {"holds", "state", "registry", "store", "compiler"},  # what runs, and ran
     "contracts": set(),  # one body: what is wrong with it
     "profiles": {"_fast"},  # what is counted of one field in one slice of time
-    "drift": {"profiles", "statistics"},
+    "drift": {"_fast", "profiles", "statistics"},
     # the log counted into profiles, and looked at
     "watch": {
         "brokers",
@@ -176,7 +176,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Inside the compiled package: a module imports from the storeys below its own, never beside it.
 STOREYS: tuple[set[str], ...] = (
     {"blocks", "debug", "outcome", "texts"},
-    {"budget", "hashing", "histogram", "scan", "timers", "unpack"},
+    {"budget", "hashing", "histogram", "scan", "shifts", "timers", "unpack"},
     {"bins", "board", "clock", "decimals", "head", "members", "peer", "queue", "segment"},
     {
         "breaker",
