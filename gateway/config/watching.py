@@ -211,7 +211,8 @@ class DriftLabels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class DriftConsumer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the data come from, and what is kept of them."""
 
-    # `log`: the controller reads the local log; `kafka`: `gateway drift` as a consumer group
+    # `log`: the shipper counts the local log, the controller looks; `kafka`: `gateway drift watch`,
+    # a consumer group, does both
     source: Literal["log", "kafka"] = "log"
     group: Line = "gateway-drift"  # of `kafka`: its consumer group
     state_topic: Line = "gateway.drift"  # of `kafka`: compacted, holds profiles and offsets

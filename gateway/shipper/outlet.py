@@ -27,7 +27,7 @@ from gateway.log.figures import SinkFigures
 from gateway.shipper.balance import balance_of
 from gateway.shipper.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from gateway.shipper.shelf import Shelf
-from gateway.shipper.sink import Sink, SinkError
+from gateway.shipper.sink import LINGER_S, Sink, SinkError
 from gateway.shipper.source import Piece, Source, Tail
 from gateway.telemetry import redacted
 from gateway.threads import in_thread
@@ -117,7 +117,7 @@ class Outlet:
             few = 0 if len(piece.batch.data) * 2 > self.sink.batch_bytes else few + 1
             if few >= len(self._source.tails) and not self.sink.sealed_only:
                 few = 0
-                await asyncio.sleep(self.sink.linger_s)
+                await self._linger()
 
     async def close(self, deadline_s: float) -> None:
         """Keep what was acknowledged, and let the sink go."""
@@ -204,12 +204,21 @@ class Outlet:
 
     # -- resting and keeping
 
+    async def _linger(self) -> None:
+        """Let a little more come; at the end there is no time for that."""
+        if self._hurry.is_set():
+            await asyncio.sleep(min(self.sink.linger_s, LINGER_S))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.sink.linger_s):
+                await self._hurry.wait()
+
     async def _rest(self) -> None:
         """Nothing to do until there is news, or, for lines, until some may have come."""
         await self._save_when_due()
         self._is_idle = not self._news.is_set()
         if not self.sink.sealed_only:
-            await asyncio.sleep(self.sink.linger_s)
+            await self._linger()
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SAVE_EVERY_S):
