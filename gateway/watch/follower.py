@@ -1,20 +1,19 @@
 """All that a group has committed, as a view that keeps up: for the member that looks.
 
-Rule: what is committed is what is seen, whoever counted it; a partition that is behind holds the
-      watermark back until its owner has caught up, or is so far behind that nobody waits.
+Rule: what is committed is what is seen, whoever counted it. A partition with records that are not
+      counted yet holds the watermark back, unless nobody has counted any of it for STUCK_S.
 Memory: the values of all partitions, encoded, for as long as they are kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-from gateway.watch.changes import Key
-from gateway.watch.fetching import Topic
+from gateway.watch.fetching import EARLIEST, Topic
 from gateway.watch.state_topic import State, StateTopic
 from gateway.watch.view import Counted, Merged
 
+STUCK_S = 300.0  # a partition whose position stands still for so long is not waited for
 FOLLOW_S = 120.0  # to read what is new
 
 
@@ -27,21 +26,25 @@ class Follower:
         self._partitions, self._lateness = partitions, lateness
         self._read = State(state.scope)
         self._positions = dict.fromkeys(range(state.partitions), 0)
+        self._begins: dict[int, int] = {}
         self._ends: dict[int, int] = {}
-        self._now_minute = 0
+        self._moved: dict[int, tuple[int, float]] = {}  # position, and when it was first seen
+        self._now_s = 0.0
 
     @property
     def documents(self) -> dict[str, bytes]:
         """What is kept beside what was counted, by name."""
         return self._read.documents
 
-    async def follow(self, now_minute: int) -> None:
-        """Read what is new since the last time."""
+    async def follow(self, now_s: float) -> None:
+        """Read what is new since the last time; `now_s` is of any clock."""
         async with asyncio.timeout(FOLLOW_S):
+            self._begins = await self._records.ends(self._partitions, EARLIEST)
             ends = await self._records.ends(self._partitions)
             stable = await self._state.topic.ends(self._state.partitions)
             await self._read_to(stable)
-        self._ends, self._now_minute = ends, now_minute
+        self._ends = ends
+        self._see(now_s)
 
     async def _read_to(self, ends: dict[int, int]) -> None:
         while behind := {
@@ -53,18 +56,33 @@ class Follower:
 
     def view(self) -> Merged:
         """What was counted, as of the last reading."""
-        views = [Counted(self._values(each), self._mark(each)) for each in range(self._partitions)]
+        watermark = self.watermark
+        views = [Counted(one.profiles, lambda: watermark) for one in self._read.kept.values()]
         return Merged(views, self._lateness)
 
-    def _values(self, partition: int) -> dict[Key, bytes]:
-        kept = self._read.kept.get(partition)
-        return kept.profiles if kept else {}
+    @property
+    def watermark(self) -> int:
+        """The newest minute that was seen, held back by partitions with something to count."""
+        kept = self._read.kept
+        newest = max((one.position.newest for one in kept.values()), default=0)
+        behind = [
+            kept[each].position.newest if each in kept else 0
+            for each, end in self._ends.items()
+            if self._next(each) < end and not self._is_stuck(each)
+        ]
+        return min([newest, *behind])
 
-    def _mark(self, partition: int) -> Callable[[], int]:
-        return lambda: self._watermark(partition)
-
-    def _watermark(self, partition: int) -> int:
+    def _next(self, partition: int) -> int:
         kept = self._read.kept.get(partition)
-        if (kept.position.next if kept else 0) >= self._ends.get(partition, 0):
-            return self._now_minute
-        return kept.position.newest if kept else 0
+        return kept.position.next if kept else self._begins.get(partition, 0)
+
+    def _is_stuck(self, partition: int) -> bool:
+        _next, since_s = self._moved.get(partition, (0, self._now_s))
+        return self._now_s - since_s > STUCK_S
+
+    def _see(self, now_s: float) -> None:
+        self._now_s = now_s
+        for partition in self._ends:
+            at = self._next(partition)
+            if self._moved.get(partition, (-1, 0.0))[0] != at:
+                self._moved[partition] = at, now_s

@@ -190,17 +190,17 @@ class Watcher:
 
     async def _leading(self, state: StateTopic) -> _Lead | None:
         """What leading needs, with all that was committed by now."""
-        records, now_minute = self.member.records, int(time.time()) // MINUTE_S
+        records, now_s = self.member.records, time.monotonic()
         if records is None or self._looker is None:
             return None
         if self._lead is None or self._lead.state is not state:
             lateness = self._drift.consumer.lateness // MINUTE_NS
             follower = Follower(state, records, self.member.status.of, lateness)
-            await follower.follow(now_minute)
+            await follower.follow(now_s)
             looker = self._looker(self.bases, follower.documents.get(LOOKS, b""))
             self._lead = _Lead(state, follower, looker)
         else:
-            await self._lead.follower.follow(now_minute)
+            await self._lead.follower.follow(now_s)
         return self._lead
 
 
