@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from gateway.config.recording import Kafka
@@ -32,6 +33,7 @@ SECOND_NS = 1_000_000_000
 SHORTEST_REQUEST_MS = 1000
 REQUESTS_IN_DEADLINE = 3  # a request that got lost is repeated before the deadline
 TOPIC_EXISTS = 36
+TOPIC_RESOURCE = 2
 LOOK_AGAIN_S = 0.1
 CLOSE_S = 1.0
 
@@ -99,6 +101,15 @@ class Brokers:
             if code not in (0, TOPIC_EXISTS):
                 said = next(filter(None, words), None) or words_of(kafka_errors.for_code(code)())
                 raise self._fault(f"the topic {topic} cannot be created: {said}")
+
+    async def setting(self, client: AIOKafkaClient, topic: str, name: str) -> str:
+        """A setting of a topic; "" where this user may not ask."""
+        request = DescribeConfigsRequest([(TOPIC_RESOURCE, topic, [name])])
+        answer = await client.send(client.get_random_node(), request)
+        entries = [
+            entry for _code, _words, _kind, _topic, each in answer.resources for entry in each
+        ]
+        return next((entry[1] or "" for entry in entries if entry[0] == name), "")
 
     # -- settings
 

@@ -38,6 +38,7 @@ from gateway.watch.tally import Tally
 MINUTE_S = 60
 CLOSE_S = 2.0
 IDLE_S = 0.2
+POLICY = "cleanup.policy"
 MOST_PASSED = 100  # places of a partition that cannot be counted
 FAILURES = (BrokerError, KafkaError, OSError, TimeoutError)
 
@@ -155,7 +156,13 @@ class Member:
                 partitions = await self._brokers.look_up(
                     reader, self._state_topic, settings=COMPACTED
                 )
+                policy = await self._brokers.setting(reader, self._state_topic, POLICY)
                 await reader.set_topics({self._topic, self._state_topic})
+            if policy not in ("", COMPACTED[POLICY]):
+                raise BrokerError(
+                    f"the topic {self._state_topic} is not compacted ({POLICY}={policy}): what it"
+                    " forgets would be counted again"
+                )
             self.records = Topic(reader, self._topic)
             scope = Scope(self._group, self._topic)
             self.state = StateTopic(self._brokers, reader, self._state_topic, scope, partitions)

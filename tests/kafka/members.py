@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.client import AIOKafkaClient
 
 from gateway.brokers import Brokers
@@ -133,3 +135,33 @@ async def caught_up(config: Kafka, within_s: float) -> None:
     async with asyncio.timeout(within_s):
         while await lag_of(config):
             await asyncio.sleep(0.2)
+
+
+async def eventually(holds: Callable[[], object], within_s: float = 30.0) -> None:
+    """Return when it holds."""
+    async with asyncio.timeout(within_s):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+async def produce(config: Kafka, values: list[bytes | None]) -> None:
+    """Messages as they are, to partition 0, each a batch of its own."""
+    producer = AIOKafkaProducer(bootstrap_servers=list(config.bootstrap))
+    await producer.start()
+    try:
+        await Brokers(config).look_up(producer.client, config.topic)
+        for value in values:
+            await producer.send_and_wait(config.topic, value, b"key", partition=0)
+    finally:
+        await producer.stop()
+
+
+async def remove_before(config: Kafka, offset: int) -> None:
+    """As retention does: records of partition 0 before an offset are gone."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(config.bootstrap))
+    await admin.start()
+    try:
+        place = TopicPartition(config.topic, 0)
+        await admin.delete_records({place: RecordsToDelete(before_offset=offset)})
+    finally:
+        await admin.close()
