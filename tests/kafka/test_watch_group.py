@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from gateway.config.recording import KafkaCreate
 from gateway.config.units import Duration
@@ -136,6 +137,7 @@ async def test_what_the_topic_has_lost_is_told(kafka: Address, tmp_path: Path) -
     assert everything(await kept_of(config)) == [*range(1, 101), *range(151, 201)]
 
 
+@pytest.mark.slow
 async def test_a_broker_that_is_away_is_waited_for(killable_kafka: Broker, tmp_path: Path) -> None:
     config = settings(killable_kafka.bootstrap, new_topic(), timeout=Duration(3 * SECOND))
     async with running(member_of(config)) as member, sending(config, tmp_path) as sink:
