@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.drift_backfill import backfill
+from gateway.cli.drift_domain import domain
 from gateway.cli.drift_performance import performance
 from gateway.cli.drift_report import pin, report, status
 from gateway.cli.drift_watch import watch
@@ -28,7 +29,7 @@ from gateway.contracts.draft import Draft, learn, yaml_of
 from gateway.errors import ConfigError
 
 app = verb_app()
-for each in (backfill, pin, status, report, watch, performance):
+for each in (backfill, pin, status, report, watch, performance, domain):
     app.command()(each)
 
 _KSERVE = "/inputs"

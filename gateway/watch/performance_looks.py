@@ -55,7 +55,7 @@ from gateway.watch.performance_source import (
 
 NS_PER_US, US_PER_MS = 1000, 1000
 SECOND_NS, SECOND_US = 10**9, 10**6
-HOUR_US = 3600 * SECOND_US
+MINUTE_US, HOUR_US = 60 * SECOND_US, 3600 * SECOND_US
 DAY_US = 24 * HOUR_US
 WEEK_US = 7 * DAY_US
 WIDEST_US = 14 * DAY_US
@@ -327,10 +327,11 @@ class _Asked:
         kind = self._reference.kind if self._reference else ""
         if kind == "pinned" and self._reference:
             return _moment_us(self._reference.since), _moment_us(self._reference.until)
-        # Why whole hours: the figures of a reference are made once for many looks.
-        until = first_us // HOUR_US * HOUR_US
+        # Why steps: the figures of a reference are made once for many looks.
+        step = min(max(self.rule.window // NS_PER_US, MINUTE_US), HOUR_US)
+        until = first_us // step * step
         if kind == "last_week":
-            width = max(self.rule.window // NS_PER_US, HOUR_US)
+            width = max(self.rule.window // NS_PER_US, step)
             return until - WEEK_US, until - WEEK_US + width
         return until - BEFORE_US, until
 
