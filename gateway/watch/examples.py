@@ -29,6 +29,7 @@ from gateway.store.filters import Filter
 
 MOST_LINES = 1_000
 SHOWN = 3
+NEAR = 1.0  # nats less than the most surprising one, and shown as well
 US_A_MINUTE = 60_000_000
 RING_BYTES = 16 * 2**20
 
@@ -131,7 +132,8 @@ def best_of(lines: Iterable[bytes], then: Profile, now: Profile) -> tuple[str, .
         scores = [surprise[cell] for value in _values(record, then) for cell in _cell(then, value)]
         if name and scores:
             found.setdefault(name[:200], max(scores))
-    best = sorted((name for name in found if found[name] > 0), key=lambda one: -found[one])
+    least = max(max(found.values(), default=0.0) - NEAR, 0.0)
+    best = sorted((name for name in found if found[name] > least), key=lambda one: -found[one])
     return tuple(best[:SHOWN])
 
 

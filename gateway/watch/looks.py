@@ -166,7 +166,7 @@ class Looker:
             broken = broken_of(battery.look(pair.now, alpha, control=control_of(rule)))
             if broken:
                 found += self._teller(view, basis, pair, due, span).tell(broken, self._known)
-        self._remember(found, due.end)
+        self._remember(found, due, rule)
         return Look(
             route=due.route,
             rule=due.rule,
@@ -215,12 +215,16 @@ class Looker:
             requests=requests,
         )
 
-    def _remember(self, found: list[Told], now: int) -> None:
+    def _remember(self, found: list[Told], due: Due, rule: DriftRule) -> None:
+        """What was found; what was not for as long as an alert takes to end is another one then."""
         for one in found:
             self._known.pop(one.place, None)
             self._known[one.place] = one.known
+        oldest = due.end - (rule.closes + 1) * _minutes(rule.every)
         for place, known in list(self._known.items()):
-            if now - known.seen > MEMORY or len(self._known) > REMEMBERED:
+            is_ours = (place.rule, place.route) == (due.rule, due.route)
+            is_over = is_ours and known.seen < oldest
+            if is_over or due.end - known.seen > MEMORY or len(self._known) > REMEMBERED:
                 del self._known[place]
 
 

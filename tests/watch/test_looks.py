@@ -166,6 +166,17 @@ def test_alert_ends_when_the_window_is_clean_again(reference: Reference) -> None
     assert alert.status == "resolved"
 
 
+def test_trouble_that_comes_again_has_a_beginning_of_its_own(reference: Reference) -> None:
+    def twice(columns: Columns, minutes: int, rng: Rng) -> None:
+        if minutes < 20 or minutes >= 110:
+            some(0.3, None, "amount")(columns, minutes, rng)
+
+    watch = Watch(drift_of(inputs=rule(window=Duration(30 * MINUTE_NS))), reference)
+    watch.run(Traffic(befall=befall(twice)), 225)
+    causes = [alert.cause for alert in watch.book.alerts.values()]
+    assert causes == ["amount since 2025-11-10 03:15Z", "amount since 2025-11-10 05:05Z"]
+
+
 def test_requests_that_show_it_are_those_that_have_it(reference: Reference) -> None:
     ring, had = Ring(), set[str]()
     watch = Watch(drift_of(), reference, examples=ring)
