@@ -36,7 +36,8 @@ NUMBER, WORD, TIME, SPAN = 1, 2, 4, 8
 _READINGS = {"number": NUMBER, "word": WORD, "span": SPAN}
 
 SHADOW = "shadow"  # the arm of answers that no client saw
-LINES = 1024  # of a batch: its columns stay in the processor's cache
+LINES, FEWEST = 4096, 256  # of a batch: many, so that what is done once a batch is little …
+CELLS = 2**18  # … and no more than this, of all its columns: they stay in the processor's cache
 KEPT = 8  # malformed lines kept of an extraction's life
 LONGEST = 2000  # bytes kept of such a line
 
@@ -107,14 +108,15 @@ class Extraction:
         self,
         references: Mapping[str, Reference],
         *,
-        lines: int = LINES,
+        lines: int = 0,
         also: Iterable[Reference] = (),
         places: Iterable[tuple[str, int]] = (),
     ) -> None:
         """`references` by route; that of "" is for routes without one.
 
         For callers that count by themselves: the columns of references that are in `also`, and
-        of `places`, (pointer, reading), are read as well.
+        of `places`, (pointer, reading), are read as well. `lines` of a batch are by default as
+        many as there is room for.
         """
         self.references = dict(references)
         self.told = Told(Counter(), [], Counter())
@@ -154,6 +156,8 @@ class Extraction:
         # Why only those: a member that nobody wants is not even looked for.
         self._read = [at for at, one in enumerate(rows) if one.columns]
         self._columns = Columns(list(wanted["line"].items()), [rows[at] for at in self._read])
+        columns_in_all = sum(map(len, wanted.values()))
+        lines = lines or max(FEWEST, min(LINES, CELLS // columns_in_all))
         self._batch = Batch(
             b"",
             _part(len(wanted["line"]), lines),

@@ -43,7 +43,7 @@ from gateway.watch.kept_file import Damaged
 from gateway.watch.quarantine import Quarantine
 from gateway.watch.tally import Tally
 
-BATCH_BYTES = 4 * 2**20
+BATCH_BYTES = 8 * 2**20
 LINGER_S = 1.0
 LOOK_S = 60.0  # between looks for bases that came: a stretch that ended, a file that was mended
 GIVE_UP_S = 300.0
