@@ -33,9 +33,7 @@ def scores(_request: Received) -> Answer:
 
 
 @pytest.fixture
-def gateway(
-    make_backend: MakeBackend, make_process: MakeProcess, tmp_path: Path
-) -> GatewayProcess:
+def gateway(make_backend: MakeBackend, make_process: MakeProcess, tmp_path: Path) -> GatewayProcess:
     file = tmp_path / "iris.json"
     file.write_bytes(BASIS.reference.encode())
     settings = configuration(
