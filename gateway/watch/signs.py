@@ -119,7 +119,10 @@ def _sentinel(then: Profile, now: Profile) -> Iterator[Sign]:
     before, after = by_row(then), by_row(now)
     gained = after - before
     place = int(np.argmax(gained[: then.field.bins]))
-    is_one = gained[place] >= max(SHARE, CONCENTRATED * float(gained[gained > 0].sum()))
+    # Why less the noise: of few rows, what all bins gain by chance together is as much.
+    noise = 2 * np.sqrt(before * (1 - before) * (1 / then.rows + 1 / now.rows))
+    clearly = float(np.clip(gained - noise, 0.0, None).sum())
+    is_one = gained[place] >= max(SHARE, CONCENTRATED * clearly)
     if not is_one or before[place] > RARE:
         return
     value = _value_in(then, now, place, float(gained[place]))

@@ -89,6 +89,14 @@ def test_value_that_a_fifth_of_rows_have_is_named(
         assert sign.facts["value"] == value
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_value_is_named_where_rows_are_few(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    few = [-1.0 if rng.random() < 0.2 else one for one in rng.choice(AMOUNTS, 120)]
+    sign = first("x", AMOUNTS, few, "under")
+    assert (sign.kind, sign.facts["value"]) == ("sentinel", -1.0)
+
+
 def test_code_inside_the_range_is_named() -> None:
     wide = np.random.default_rng(5).uniform(-2_000, 2_000, 8_000)
     sign = first("x", wide, mixed(wide, -999, 0.2))
