@@ -53,6 +53,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     retry_s: float = 0.5  # after a failure; doubles …
     longest_s: float = 30.0  # … up to this
     session_s: float = 10.0  # of silence, after which others get our partitions
+    tend_s: float = 2.0  # what is beside counting
+    ask_s: float = 10.0  # whether another learned what we do not know
 
 
 class Status(Struct, kw_only=True):

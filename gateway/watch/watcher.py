@@ -35,9 +35,7 @@ from gateway.watch.state_topic import RESTORE_S, State, StateTopic
 from gateway.watch.tally import Tally
 from gateway.watch.view import View
 
-TEND_S = 2.0
 LOOKS = "looks"  # the document that a Looker goes on with
-ASK_S = 10.0  # how often those who do not learn ask whether somebody has
 MINUTE_NS = 60 * 10**9
 
 log = logging.getLogger(__name__)
@@ -75,7 +73,7 @@ class Watcher:
         `recent` is given the lines that are counted while we lead, `aside` samples of those that
         could not be.
         """
-        self._drift, self._routes = drift, routes
+        self._drift, self._routes, self._pace = drift, routes, pace or Pace()
         self._shelf, self._learned = BasisFiles(bases), _Learned()
         self._looker, self._tell, self._recent = looker, tell, recent
         self._learners: dict[str, Learner] = {}
@@ -94,7 +92,7 @@ class Watcher:
             prepare=self._prepare,
             seen=self._see,
             aside=aside,
-            pace=pace,
+            pace=self._pace,
         )
 
     def _tally(self) -> Tally:
@@ -145,7 +143,7 @@ class Watcher:
     async def _ask(self, state: StateTopic) -> None:
         """Whether what is to be learned was, by whoever leads."""
         now = time.monotonic()
-        if self.bases.learning and now - self._asked_at >= ASK_S:
+        if self.bases.learning and now - self._asked_at >= self._pace.ask_s:
             self._asked_at = now
             found = await _learned_of(state)
             if found.keys() - self._learned.documents.keys():
@@ -156,7 +154,7 @@ class Watcher:
 
     async def _tend(self) -> None:
         while True:
-            await asyncio.sleep(TEND_S)
+            await asyncio.sleep(self._pace.tend_s)
             state = self.member.state
             if state is None or not self.member.held:
                 continue

@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -21,11 +21,12 @@ from gateway.watch.fetching import Topic
 from gateway.watch.group import Member, Pace
 from gateway.watch.state_topic import Kept, Scope, State
 from gateway.watch.tally import Tally
+from gateway.watch.watcher import Watcher
 from tests.kafka.listing import Listing
 from tests.shipper.processes import Child
 
 GROUP = "watchers"
-HURRY = Pace(flush_s=0.3, retry_s=0.1, longest_s=2.0, session_s=1.5)
+HURRY = Pace(flush_s=0.3, retry_s=0.1, longest_s=2.0, session_s=1.5, tend_s=0.2, ask_s=0.5)
 
 
 def state_topic_of(topic: str) -> str:
@@ -42,6 +43,9 @@ def member_of(config: Kafka, tally: Callable[[], Tally] = Listing, **more: Any) 
         pace=HURRY,
         **more,
     )
+
+
+Life = TypeVar("Life", Member, Watcher)
 
 
 class Process:
@@ -80,7 +84,7 @@ async def sending(config: Kafka, folder: Path) -> AsyncIterator[KafkaSink]:
 
 
 @contextlib.asynccontextmanager
-async def running(member: Member) -> AsyncIterator[Member]:
+async def running(member: Life) -> AsyncIterator[Life]:
     """A member that lives, and then ends in good order."""
     ended = asyncio.Event()
     life = asyncio.create_task(member.run(ended))

@@ -143,7 +143,7 @@ def test_trouble_on_kafka_becomes_one_alert(name: str, kafka: Address, tmp_path:
         last = (START + MINUTES - 1) // 5 * 5 * 60_000
         until(
             lambda: admin.looks and admin.looks[-1].at_ms >= last,
-            25,
+            40,
             (tmp_path / "said.txt").read_text,
         )
         process.send_signal(signal.SIGTERM)

@@ -1,0 +1,75 @@
+"""What a member does beside counting: fields that are learned are the same for all of the group."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.brokers import Brokers
+from gateway.config.recording import Kafka, KafkaCreate
+from gateway.config.watching import Drift, DriftConsumer, DriftReference, DriftRule
+from gateway.watch.basis import LEARN_LINES
+from gateway.watch.state_topic import Kept
+from gateway.watch.watcher import Watcher
+from tests.kafka.lines import alone, batch_of, record, settings
+from tests.kafka.members import (
+    GROUP,
+    HURRY,
+    caught_up,
+    eventually,
+    kept_of,
+    running,
+    sending,
+    state_topic_of,
+)
+from tests.support.kafka import new_topic
+from tests.support.kafka_broker import Address
+
+MORE = 1000  # lines, after those that are learned from
+
+
+def watcher_of(config: Kafka, folder: Path) -> Watcher:
+    """Against last week, so that the first traffic says what the fields are."""
+    drift = Drift(
+        references={"week": DriftReference(kind="last_week")},
+        rules={"inputs": DriftRule(reference="week", routes=("chat",))},
+        consumer=DriftConsumer(
+            source="kafka", group=GROUP, state_topic=state_topic_of(config.topic)
+        ),
+    )
+    return Watcher(Brokers(config), drift, ["chat"], bases=folder, pace=HURRY)
+
+
+def counted_of(kept: dict[int, Kept]) -> int:
+    return sum(one.position.told.get("counted", 0) for one in kept.values())
+
+
+async def test_what_the_leader_learns_is_what_all_count_on(kafka: Address, tmp_path: Path) -> None:
+    config = settings(kafka.plain, new_topic(), create=KafkaCreate(partitions=2))
+    first, second = (watcher_of(config, tmp_path / name) for name in "ab")
+    async with running(first), running(second), sending(config, tmp_path) as sink:
+        await eventually(lambda: len(first.member.held) == len(second.member.held) == 1)
+        assert first.bases.learning == second.bases.learning == ("chat",)
+        # Why twice as many: the leader sees its own partition only.
+        for at in range(1, 2 * LEARN_LINES + 1000, 1000):
+            lines = [record(seq, finish_reason="stop") for seq in range(at, at + 1000)]
+            await sink.deliver(batch_of(lines, at))
+        await eventually(lambda: first.bases.all and second.bases.all)
+        assert first.bases.all == second.bases.all
+        (basis,) = first.bases.all
+        assert basis.origin == "learned"
+        before = sum(
+            one.position.told.get("counted", 0) for one in (await kept_of(config)).values()
+        )
+        at = 3 * LEARN_LINES
+        lines = [record(seq, finish_reason="stop") for seq in range(at, at + MORE)]
+        await sink.deliver(batch_of(lines, at))
+        await caught_up(config, 20)
+    kept = await kept_of(config)
+    assert counted_of(kept) - before >= MORE
+    assert {key.basis for one in kept.values() for key in one.profiles} == {basis.name}
+    again = watcher_of(config, tmp_path / "c")
+    async with running(again):
+        await eventually(lambda: again.bases.all)
+        assert again.bases.all == first.bases.all
+        assert not again.bases.learning
+    await alone()
