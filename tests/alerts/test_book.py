@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.alerts import book as book_module
 from gateway.alerts.alert import Alert
@@ -139,6 +140,15 @@ def test_alert_is_resolved_when_the_last_symptom_is_over() -> None:
     for minute in (5, 6, 7):
         take(book, minute)
     assert the_one(book).status == "resolved"
+
+
+def test_of_a_version_that_was_not_judged_silence_says_nothing() -> None:
+    book = opened(finding(version="7"), finding("new_category", version="8"))
+    for minute in (2, 3, 4):
+        quiet = replace(look(minute), unjudged=("7",))
+        book.take(quiet, RULE, MINUTE)
+    kinds = {one.finding.version: one.is_over for one in the_one(book).symptoms.values()}
+    assert kinds == {"7": False, "8": True}
 
 
 def test_person_resolves_and_what_goes_on_opens_another() -> None:

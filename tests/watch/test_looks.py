@@ -240,7 +240,7 @@ def test_version_with_too_few_rows_is_unjudged(reference: Reference) -> None:
     for minute in range(START, START + 40):
         lines = Traffic(seed=minute).minute(minute, stream=f"s{minute}")
         watch.take(minute, [*lines, *few.minute(minute, version="8", stream="few")])
-    assert {look.unjudged for look in watch.looks} == {("8",)}
+    assert {(look.about, look.unjudged) for look in watch.looks} == {("data", ("8",))}
 
 
 def test_rule_looks_at_the_fields_it_names(reference: Reference) -> None:
