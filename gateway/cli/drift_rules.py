@@ -1,11 +1,12 @@
 """`gateway drift status | report` without a reference: what the rules say of what was counted.
 
-Reads the configuration file and the state directory; no gateway needs to run, and one that runs
-is not disturbed.
+Reads the configuration file and the state directory, or, with `drift.consumer.source: kafka`,
+what the consumer group has committed; no gateway needs to run, and one that runs is not disturbed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -15,9 +16,9 @@ import msgspec
 
 from gateway.cli.columns import columns
 from gateway.cli.log_search import place_of
+from gateway.config import Config
 from gateway.config.document import load
 from gateway.config.problems import meant
-from gateway.config.watching import Drift
 from gateway.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -32,11 +33,10 @@ RIGHT = "ROWS DRIFT"
 
 def overview(config: Path, state: Path | None, *, as_json: bool) -> str:
     """Every rule on every route, a line each."""
-    from gateway.watch.reports import overview_view, reports_in  # noqa: PLC0415  scipy: 0.5 s
+    from gateway.watch.reports import overview_view  # noqa: PLC0415  scipy: 0.5 s
 
-    drift, routes = _settings(config)
-    place = place_of(config, state)
-    found = overview_view(place, drift, reports_in(place, drift, routes))
+    settings = _settings(config)
+    found = overview_view(settings.drift, _made(settings, list(settings.routes), config, state))
     if as_json:
         return msgspec.json.format(msgspec.json.encode(found)).decode()
     tell_notes(found.notes)
@@ -112,24 +112,35 @@ def tell_notes(notes: list[str] | tuple[str, ...]) -> None:
 
 
 def _reports(route: str, rule: str, config: Path, state: Path | None) -> Reports:
-    from gateway.watch.reports import reports_in  # noqa: PLC0415  scipy: 0.5 s
-
-    drift, routes = _settings(config)
-    if route not in routes:
-        raise _wrong(f"there is no route `{route}`{meant(route, routes)}")
-    if rule and rule not in drift.rules:
-        raise _wrong(f"drift.rules has no `{rule}`{meant(rule, drift.rules)}")
-    return reports_in(place_of(config, state), drift, [route])
+    settings = _settings(config)
+    if route not in settings.routes:
+        raise _wrong(f"there is no route `{route}`{meant(route, settings.routes)}")
+    if rule and rule not in settings.drift.rules:
+        raise _wrong(f"drift.rules has no `{rule}`{meant(rule, settings.drift.rules)}")
+    return _made(settings, [route], config, state)
 
 
-def _settings(config: Path) -> tuple[Drift, list[str]]:
+def _made(settings: Config, routes: list[str], config: Path, state: Path | None) -> Reports:
+    from gateway.watch.reports import reports_in, reports_of_group  # noqa: PLC0415  scipy: 0.5 s
+
+    place, drift = place_of(config, state), settings.drift
+    if drift.consumer.source == "log" or settings.log.kafka is None:
+        return reports_in(place, drift, routes)
+    try:
+        return asyncio.run(reports_of_group(place, drift, routes, settings.log.kafka))
+    except ImportError as error:
+        sentence = f"{error.name} is missing: pip install 'inference-gateway[kafka]'"
+        raise _wrong(sentence) from None
+
+
+def _settings(config: Path) -> Config:
     found = load(config, os.environ).config
     if not any(rule.reference for rule in found.drift.rules.values()):
         sentence = (
             "no rule of `drift.rules` has a `reference`: add one, or give a file by --reference"
         )
         raise ConfigError((Problem(sentence, "drift.rules"),))
-    return found.drift, list(found.routes)
+    return found
 
 
 def _wrong(sentence: str) -> ConfigError:

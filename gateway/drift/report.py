@@ -223,7 +223,8 @@ def _words(findings: Sequence[Finding], lead: Finding | None, current: Profile) 
         return f"too few values to tell ({current.values:,})"
     if lead.test in _QUALITY_WORDS and lead.is_drift:
         share = f"{lead.statistic:.1%}"
-        return f"{share} {_QUALITY_WORDS[lead.test]}: {lead.effect:.1%} more or fewer than before"
+        said = f"changed by {lead.effect:.1%} where {lead.limit:.0%} is large"
+        return f"{share} {_QUALITY_WORDS[lead.test]}, {said}"
     p = f"p {lead.adjusted:.2g}" if lead.adjusted > _LEAST_P else f"p < {_LEAST_P:g}"
     said = f"{lead.test} {lead.effect:.3g} where {lead.limit:g} is large, {p}"
     if lead.is_drift:

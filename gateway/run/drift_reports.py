@@ -30,7 +30,7 @@ class LiveReports:
         def asked(drift: Drift, routes: list[str]) -> DriftOverview:
             from gateway.watch.reports import overview_view, reports_in  # noqa: PLC0415
 
-            return overview_view(self._state, drift, reports_in(self._state, drift, routes))
+            return overview_view(drift, reports_in(self._state, drift, routes))
 
         return await self._asked(asked)
 

@@ -8,6 +8,7 @@ Memory: the values of all partitions, encoded, for as long as they are kept.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from gateway.watch.fetching import EARLIEST, Topic
 from gateway.watch.state_topic import State, StateTopic
@@ -35,6 +36,14 @@ class Follower:
     def documents(self) -> dict[str, bytes]:
         """What is kept beside what was counted, by name."""
         return self._read.documents
+
+    @property
+    def told(self) -> dict[str, int]:
+        """Lines of all partitions by what became of them."""
+        found = Counter[str]()
+        for kept in self._read.kept.values():
+            found.update(kept.position.told)
+        return dict(found)
 
     async def follow(self, now_s: float) -> None:
         """Read what is new since the last time; `now_s` is of any clock."""

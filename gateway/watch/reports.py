@@ -11,13 +11,15 @@ Cost: a window of an hour of 20 fields is read in about 20 ms a unit; a trend is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.config.recording import Kafka
 from gateway.config.watching import Drift, DriftRule
 from gateway.drift.alarms import alpha_of
 from gateway.drift.current import trends
@@ -57,8 +59,15 @@ class Reports:
     """Of all rules; made anew for each question, as what is kept may be another's by then."""
 
     def __init__(
-        self, drift: Drift, bases: Bases, view: View, now_s: Callable[[], float] = time.time
+        self,
+        drift: Drift,
+        bases: Bases,
+        view: View,
+        counted: dict[str, int],
+        now_s: Callable[[], float] = time.time,
     ) -> None:
+        """`counted` are lines by what became of them."""
+        self.counted = counted
         self._drift, self._bases, self._view, self._now_s = drift, bases, view, now_s
         self.notes: list[str] = [f"{each}." for each in bases.problems]  # what cannot be said
         self.notes += [f"The fields of `{route}` are being learned." for route in bases.learning]
@@ -174,26 +183,58 @@ def reports_in(state: Path, drift: Drift, routes: Sequence[str]) -> Reports:
     store = Store(state / STORE, state / LOG)
     shelf = BasisFiles(state / DIRECTORY)
     bases = bases_of(drift, routes, shelf, recorded=recorded_in(store))
-    found = Reports(drift, bases, Kept(state / FILE).view())
+    kept = Kept(state / FILE)
+    found = Reports(drift, bases, kept.view(), _sum(kept.told().values()))
     if drift.consumer.source == "kafka":
         topic = drift.consumer.state_topic
-        found.notes.append(f"What `gateway drift watch` counts is on the topic {topic}, not here.")
+        found.notes.append(
+            f"What `gateway drift watch` counts is on the topic {topic};"
+            " `gateway drift status` reads it."
+        )
     elif bases.of_rule and not found.data_until:
         found.notes.append("Nothing was counted yet.")
     return found
 
 
-def overview_view(state: Path, drift: Drift, reports: Reports) -> DriftOverview:
+async def reports_of_group(
+    state: Path, drift: Drift, routes: Sequence[str], kafka: Kafka
+) -> Reports:
+    """Of what a consumer group has committed; `state` has what was made of files."""
+    from gateway.watch.committed import committed  # noqa: PLC0415  an extra
+
+    found = await committed(kafka, drift.consumer)
+    learned = _Documents(found.documents)
+    bases = bases_of(drift, routes, BasisFiles(state / DIRECTORY), learned=learned)
+    return Reports(drift, bases, found.view, found.told)
+
+
+class _Documents:
+    """A shelf of what was read; what is put there is not kept."""
+
+    def __init__(self, documents: Mapping[str, bytes]) -> None:
+        self._documents = dict(documents)
+
+    def get(self, name: str) -> bytes | None:
+        return self._documents.get(name)
+
+    def put(self, name: str, document: bytes) -> bytes:
+        return self._documents.setdefault(name, document)
+
+
+def _sum(told: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    whole = Counter[str]()
+    for one in told:
+        whole.update(one)
+    return dict(whole)
+
+
+def overview_view(drift: Drift, reports: Reports) -> DriftOverview:
     """Of all routes, for programs; without trends."""
     lines = tuple(map(line_of, reports.of(with_trend=False)))
-    counted: dict[str, int] = {}
-    for told in Kept(state / FILE).told().values():
-        for result, count in told.items():
-            counted[result] = counted.get(result, 0) + count
     return DriftOverview(
         source=drift.consumer.source,
         data_until=reports.data_until,
-        counted=counted,
+        counted=reports.counted,
         lines=lines,
         notes=tuple(reports.notes),
     )

@@ -98,7 +98,7 @@ def test_rule_looks_at_its_own_fields(cents: tuple[Path, Drift]) -> None:
 
 def test_overview_has_a_line_a_rule_and_what_was_counted(cents: tuple[Path, Drift]) -> None:
     place, drift = cents
-    found = overview_view(place, drift, reports_in(place, drift, ROUTES))
+    found = overview_view(drift, reports_in(place, drift, ROUTES))
     by_rule = {(line.rule, line.route): line for line in found.lines}
     assert by_rule["inputs", "fraud"].worst[0] == "amount"
     assert by_rule["age", "fraud"].drifted == 0

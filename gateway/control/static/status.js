@@ -373,14 +373,20 @@ function showAlerts(status) {
 }
 
 function lookRow() {
-  const [route, rule, found, when] = [make("td"), make("td"), make("td"), make("td", "faint")];
-  const state = badge();
+  const [rule, found, when] = [make("td"), make("td"), make("td", "faint")];
+  // Why no link where a token is wanted: a browser that follows one does not send it.
+  const name = make(sessionStorage.getItem("token") ? "span" : "a");
+  const [route, state] = [make("td", "", [name]), badge()];
   const row = make("tr", "", [route, rule, make("td", "", [state]), found, when]);
   row.update = ({ look, now }) => {
     const more = look.findings - look.named.length;
-    say(route, look.route);
+    say(name, look.route);
+    if (name.tagName === "A") {
+      const query = look.rule ? `?rule=${encodeURIComponent(look.rule)}` : "";
+      name.href = `/api/v1/drift/${encodeURIComponent(look.route)}/report.html${query}`;
+    }
     say(rule, look.rule || "–");
-    state.update(...(look.findings ? ["down", "Changed"] : ["up", "As before"]));
+    state.update(...(look.findings ? ["stale", "Changed"] : ["up", "As before"]));
     say(found, look.named.join(", ") + (more > 0 ? ` and ${more} more` : ""));
     say(when, ago(look.at, now));
     when.title = look.at;
@@ -460,6 +466,7 @@ function show(status) {
   showTiles(status);
   showQuiet(status);
   showAlerts(status);
+  showLooks(status);
   showRollouts(status);
   const up = status.backends.filter((backend) => backend.now.is_up).length;
   say(at("backends-sum"), status.backends.length ? `${up} of ${status.backends.length} take requests` : "");
