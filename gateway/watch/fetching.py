@@ -144,6 +144,11 @@ class Topic:
     def __init__(self, client: AIOKafkaClient, name: str) -> None:
         self._client, self.name = client, name
 
+    @property
+    def partitions(self) -> int:
+        """How many it has, as far as is known; there may be more later."""
+        return len(self._client.cluster.partitions_for_topic(self.name) or ())
+
     async def fetch(self, positions: Mapping[int, int]) -> list[Fetched]:
         """What is there from these offsets on; waits a moment where nothing is."""
         by_node = self._by_leader(positions)

@@ -21,10 +21,10 @@ FOLLOW_S = 120.0  # to read what is new
 class Follower:
     """Of one session of a member."""
 
-    def __init__(self, state: StateTopic, records: Topic, partitions: int, lateness: int) -> None:
-        """`partitions` of the records; `lateness` in minutes."""
+    def __init__(self, state: StateTopic, records: Topic, lateness: int) -> None:
+        """`lateness` in minutes."""
         self._state, self._records = state, records
-        self._partitions, self._lateness = partitions, lateness
+        self._lateness = lateness
         self._read = State(state.scope)
         self._positions = dict.fromkeys(range(state.partitions), 0)
         self._begins: dict[int, int] = {}
@@ -48,8 +48,8 @@ class Follower:
     async def follow(self, now_s: float) -> None:
         """Read what is new since the last time; `now_s` is of any clock."""
         async with asyncio.timeout(FOLLOW_S):
-            self._begins = await self._records.ends(self._partitions, EARLIEST)
-            ends = await self._records.ends(self._partitions)
+            self._begins = await self._records.ends(self._records.partitions, EARLIEST)
+            ends = await self._records.ends(self._records.partitions)
             stable = await self._state.topic.ends(self._state.partitions)
             await self._read_to(stable)
         self._ends = ends

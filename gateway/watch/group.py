@@ -49,7 +49,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     """How often what is done, in seconds."""
 
     flush_s: float = 5.0
-    flush_lines: int = 500_000  # of one partition: flushed at once
+    flush_slices: int = 1000  # that changed in a partition: flushed at once
     retry_s: float = 0.5  # after a failure; doubles …
     longest_s: float = 30.0  # … up to this
     session_s: float = 10.0  # of silence, after which others get our partitions
@@ -154,7 +154,7 @@ class Member:
         async with contextlib.AsyncExitStack() as stack:
             reader, joiner = await self._client(stack), await self._client(stack)
             async with asyncio.timeout(self._deadline_s):
-                self.status.of = await self._brokers.look_up(reader, self._topic)
+                await self._brokers.look_up(reader, self._topic)
                 partitions = await self._brokers.look_up(
                     reader, self._state_topic, settings=COMPACTED
                 )
@@ -212,6 +212,7 @@ class Member:
     def _tell(self) -> None:
         status = self.status
         status.partitions = tuple(sorted(self.held))
+        status.of = self.records.partitions if self.records else 0
         status.lag = sum(holding.lag for holding in self.held.values())
         told = Counter[str]()
         for holding in self.held.values():
@@ -320,6 +321,10 @@ class Member:
         if now >= self._flush_at:
             self._flush_at = now + self._pace.flush_s
             await self._flush_all()
+            return
+        for partition, holding in list(self.held.items()):
+            if holding.changed >= self._pace.flush_slices:
+                await self._flush(partition)
 
     async def _flush_all(self) -> None:
         await asyncio.gather(*map(self._flush, list(self.held)))

@@ -79,6 +79,11 @@ class Holding:
         return max(0, self.end - self.position) if self.position >= 0 else 0
 
     @property
+    def changed(self) -> int:
+        """Slices that wait to be flushed."""
+        return self._tally.changed
+
+    @property
     def is_dirty(self) -> bool:
         """Whether a flush would change anything."""
         return self.position != self._flushed or bool(self.documents)

@@ -185,7 +185,8 @@ class StateTopic:
         scope, compression = self.scope, self._brokers.config.compression
         producer = AIOKafkaProducer(
             **self._brokers.options(),
-            transactional_id=f"{scope.group}-{scope.topic}-{partition}",
+            # Why colons: no topic has one, so that no two scopes have the same id.
+            transactional_id=f"{scope.group}:{scope.topic}:{partition}",
             transaction_timeout_ms=TRANSACTION_MS,
             acks="all",
             compression_type=None if compression == "none" else compression,

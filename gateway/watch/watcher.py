@@ -102,13 +102,13 @@ class Watcher:
 
     async def run(self, ended: asyncio.Event) -> None:
         """Until `ended` is set."""
-        tending = asyncio.create_task(self._tend())
+        beside = [asyncio.create_task(self._tend(each)) for each in (self._ask, self._look)]
         try:
             await self.member.run(ended)
         finally:
-            tending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await tending
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     # -- bases
 
@@ -152,25 +152,26 @@ class Watcher:
 
     # -- beside counting
 
-    async def _tend(self) -> None:
+    async def _tend(self, work: Callable[[StateTopic], Awaitable[None]]) -> None:
+        """Again and again; apart, since telling may wait for a gateway that is away."""
         while True:
             await asyncio.sleep(self._pace.tend_s)
             state = self.member.state
             if state is None or not self.member.held:
                 continue
             try:
-                await self._ask(state)
-                if self.member.leads:
-                    await self._look(state)
-                else:
-                    self._lead = None
+                await work(state)
             except (BrokerError, KafkaError, OSError, TimeoutError, GatewayError) as error:
-                self.sentence = f"looking is held up: {error or type(error).__name__}"
+                self.sentence = f"looking is held up: {str(error) or type(error).__name__}"
             except Exception:  # Why: counting goes on, and the next look may be good
                 log.exception("looking failed by a defect")
                 self.sentence = "looking failed by a defect; see the log"
 
     async def _look(self, state: StateTopic) -> None:
+        """Make the looks that are due, if we lead."""
+        if not self.member.leads:
+            self._lead = None
+            return
         lead, tell = await self._leading(state), self._tell
         if lead is None or tell is None:
             return
@@ -180,7 +181,7 @@ class Watcher:
             await tell(look)
             self.looks += 1
             await asyncio.sleep(0)
-            if not self.member.leads:
+            if 0 not in self.member.held:
                 return
         if self.looks > before and (holding := self.member.held.get(0)) is not None:
             holding.documents[LOOKS] = lead.looker.state()
@@ -193,7 +194,7 @@ class Watcher:
             return None
         if self._lead is None or self._lead.state is not state:
             lateness = self._drift.consumer.lateness // MINUTE_NS
-            follower = Follower(state, records, self.member.status.of, lateness)
+            follower = Follower(state, records, lateness)
             await follower.follow(now_s)
             looker = self._looker(self.bases, follower.documents.get(LOOKS, b""))
             self._lead = _Lead(state, follower, looker)

@@ -39,6 +39,10 @@ class Listing(Tally):
                 self._changed.add(key)
         return len(found)
 
+    @property
+    def changed(self) -> int:
+        return len(self._changed)
+
     def drain(self) -> Changes:
         changed, self._changed = self._changed, set()
         profiles = {key: msgspec.msgpack.encode(self._listed[key]) for key in changed}

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.config.recording import KafkaCreate
-from gateway.config.units import Duration
+from gateway.config.recording import KafkaCreate, KafkaSasl, KafkaTls
+from gateway.config.units import Duration, Secret
 from gateway.profiles.recorded import from_lines
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Sample, decoded
@@ -29,7 +29,7 @@ from tests.kafka.members import (
     state_topic_of,
 )
 from tests.support.kafka import new_topic
-from tests.support.kafka_broker import Address, Broker
+from tests.support.kafka_broker import USERS, Address, Broker
 
 
 def everything(kept: dict[int, Kept]) -> list[int]:
@@ -151,4 +151,25 @@ async def test_a_broker_that_is_away_is_waited_for(killable_kafka: Broker, tmp_p
         await caught_up(config, 60)
         await eventually(lambda: not member.status.sentence)
     assert everything(await kept_of(config)) == list(range(1, 2001))
+    await alone()
+
+
+async def test_tls_and_sasl_are_those_of_the_log(secured_kafka: Address, tmp_path: Path) -> None:
+    sasl = KafkaSasl(username="gateway", password=Secret(USERS["gateway"]))
+    config = settings(
+        secured_kafka.sasl_tls, new_topic(), tls=KafkaTls(ca=secured_kafka.ca), sasl=sasl
+    )
+    async with running(member_of(config)), sending(config, tmp_path) as sink:
+        await sink.deliver(records(1, 100))
+        await caught_up(config, 20)
+    assert everything(await kept_of(config)) == list(range(1, 101))
+
+
+async def test_wrong_credentials_are_said_without_the_password(secured_kafka: Address) -> None:
+    sasl = KafkaSasl(username="gateway", password=Secret("marigold-9"))
+    config = settings(secured_kafka.sasl, new_topic(), sasl=sasl)
+    async with running(member_of(config)) as member:
+        await eventually(lambda: member.status.sentence)
+        assert "refuses user and password of gateway" in member.status.sentence
+        assert "marigold" not in member.status.sentence
     await alone()
