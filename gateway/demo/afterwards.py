@@ -1,4 +1,5 @@
-"""What the prediction log says afterwards: one rescued request explained, and the log's balance.
+"""What the prediction log says afterwards: one rescued request explained, whether inputs
+drifted, and the log's balance.
 
 Knows nothing of the terminal; asks the admin API, as anybody could.
 """
@@ -21,6 +22,7 @@ T = TypeVar("T")
 API = "/api/v1"
 OK = 200
 LOOKED_AT = 500  # records
+LEAST_RECORDS = 50  # to say anything of drift
 DYING = timedelta(seconds=4)  # after which its breaker keeps all requests away
 
 
@@ -52,6 +54,14 @@ class FoundRecords(Struct, frozen=True):
     records: tuple[Found, ...] = ()
 
 
+class FoundLine(Struct, frozen=True):
+    record: msgspec.Raw
+
+
+class FoundLines(Struct, frozen=True):
+    records: tuple[FoundLine, ...] = ()
+
+
 class Sink(Struct, frozen=True):
     """How much of the log one sink has."""
 
@@ -81,18 +91,40 @@ class Afterwards(Struct, frozen=True):
     """Everything that is told at the end."""
 
     rescue: RecordExplanation | None = None
+    drift: str = ""  # of the inputs of fraud's models, as `gateway drift status` prints it
     sinks: tuple[Sink, ...] = ()
 
 
-async def look_back(admin: Client, began: datetime, died: datetime | None) -> Afterwards:
+async def look_back(
+    admin: Client, began: datetime, died: datetime | None, in_cents: datetime | None = None
+) -> Afterwards:
     """What the log has; nothing where the gateway does not answer any more."""
     try:
+        drift = "" if in_cents is None else await _drift(admin, began, in_cents)
         id_ = await _rescued(admin, began, died)
         rescue = None if id_ is None else await _explanation(admin, id_)
         log = await _asked(admin, f"{API}/log", Log)
     except (OSError, EOFError, ValueError):
         return Afterwards()
-    return Afterwards(rescue, log.figures.sinks if log.figures else ())
+    return Afterwards(rescue, drift, log.figures.sinks if log.figures else ())
+
+
+async def _drift(admin: Client, began: datetime, changed: datetime) -> str:
+    """Fraud's inputs since something changed against those before."""
+    before = await _lines(admin, since=began, until=changed)
+    after = await _lines(admin, since=changed)
+    if min(len(before), len(after)) < LEAST_RECORDS:
+        return ""
+    from gateway.demo.inputs import compared  # noqa: PLC0415  takes half a second
+
+    return compared(before, after, changed.timestamp())
+
+
+async def _lines(admin: Client, **when: datetime) -> list[bytes]:
+    query = {"route": "fraud", "kind": "prediction", "limit": str(LOOKED_AT)}
+    query |= {name: _text(moment) for name, moment in when.items()}
+    found = await _asked(admin, f"{API}/records?{urlencode(query)}", FoundLines)
+    return [bytes(each.record) for each in found.records]
 
 
 async def _rescued(admin: Client, began: datetime, died: datetime | None) -> str | None:

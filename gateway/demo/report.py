@@ -87,6 +87,17 @@ def explanation(console: Console, afterwards: Afterwards) -> None:
     console.print(Text(page(afterwards.rescue)), soft_wrap=True)
 
 
+def drift(console: Console, afterwards: Afterwards) -> None:
+    """What `gateway drift` says of inputs whose unit somebody changed."""
+    if not afterwards.drift:
+        return
+    console.print(
+        Text("\nThe inputs of fraud's models before and after, as `gateway drift status` does:\n",
+             "bold")
+    )  # fmt: skip
+    console.print(Text(afterwards.drift), soft_wrap=True)
+
+
 def summary(
     console: Console, chronicle: Chronicle, tally: Tally, afterwards: Afterwards, seconds: float
 ) -> None:

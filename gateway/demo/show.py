@@ -20,10 +20,10 @@ from gateway.demo.afterwards import Afterwards, look_back
 from gateway.demo.client import Client
 from gateway.demo.figures import Chronicle, Status
 from gateway.demo.models import MORTAL
-from gateway.demo.report import Lines, addresses, explanation, summary
+from gateway.demo.report import Lines, addresses, drift, explanation, summary
 from gateway.demo.stage import HOST, Stage, StageError, staged
-from gateway.demo.story import DIES, deeds, trials
-from gateway.demo.traffic import Tally, flow
+from gateway.demo.story import DIES, IN_CENTS, cents_s, deeds, trials
+from gateway.demo.traffic import Tally, World, flow
 from gateway.demo.view import Screen
 
 LOOK_S = 0.2
@@ -47,7 +47,9 @@ class Show:
         self._seconds, self._port = seconds, port
         self._chronicle, self._tally = Chronicle(), Tally()
         self._began_s = 0.0
+        self._world = World()
         self._died: datetime | None = None
+        self._in_cents: datetime | None = None
         self._afterwards = Afterwards()
 
     async def run(self) -> int:
@@ -59,6 +61,7 @@ class Show:
                 finally:  # after Ctrl-C, too
                     await self._look_back(stage)
         explanation(self._console, self._afterwards)
+        drift(self._console, self._afterwards)
         summary(self._console, self._chronicle, self._tally, self._afterwards, self._now_s())
         return 1 if self._tally.failed or not self._tally.answered else 0
 
@@ -67,8 +70,8 @@ class Show:
 
     async def _perform(self, stage: Stage) -> None:
         self._began_s = asyncio.get_running_loop().time()
-        clients = flow(HOST, stage.place.data_port, self._tally)
-        work = (clients, self._act(stage), self._try_challengers(stage))
+        clients = flow(HOST, stage.place.data_port, self._tally, self._world)
+        work = (clients, self._act(stage), self._try_challengers(stage), self._change_unit())
         async with beside(*work), Client(HOST, stage.place.admin_port) as admin:
             await self._look(admin)
             with self._screen(stage) as draw:
@@ -80,7 +83,7 @@ class Show:
     async def _look_back(self, stage: Stage) -> None:
         began = datetime.now(UTC) - timedelta(seconds=self._now_s())
         async with Client(HOST, stage.place.admin_port) as admin:
-            self._afterwards = await look_back(admin, began, self._died)
+            self._afterwards = await look_back(admin, began, self._died, self._in_cents)
 
     async def _look(self, admin: Client) -> None:
         try:
@@ -97,6 +100,12 @@ class Show:
             self._chronicle.note(self._now_s(), MORTAL.name, deed)
             self._died = datetime.now(UTC) if deed == DIES else self._died
             (stage.kill if deed == DIES else stage.revive)(MORTAL)
+
+    async def _change_unit(self) -> None:
+        """Somebody upstream changes the unit of a feature, and tells nobody."""
+        await asyncio.sleep(max(0.0, cents_s(self._seconds) - self._now_s()))
+        self._world.is_in_cents, self._in_cents = True, datetime.now(UTC)
+        self._chronicle.note(self._now_s(), "fraud", IN_CENTS)
 
     async def _try_challengers(self, stage: Stage) -> None:
         """Start a rollout of each; the gateway decides what becomes of it."""

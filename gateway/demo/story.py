@@ -11,7 +11,9 @@ from gateway.demo.models import CHALLENGERS, MORTAL
 CYCLE_S = 32.0
 DEATH, RETURN = 0.25, 0.5  # of a cycle
 TRIALS = (0.04, 0.45)  # of a cycle
+CENTS = 0.6  # of a cycle
 DIES, RETURNS = "dies: its port closes, its connections are reset", "is back at its port"
+IN_CENTS = "its clients send amounts in cents from now on, and say nothing"
 
 
 def deeds(seconds: float | None) -> Iterator[tuple[float, str]]:
@@ -27,6 +29,11 @@ def trials(seconds: float | None) -> Iterator[tuple[float, str]]:
     """When each challenger of fraud's models is tried, once."""
     length_s = min(seconds or CYCLE_S, CYCLE_S)
     yield from ((at * length_s, name) for at, name in zip(TRIALS, CHALLENGERS, strict=True))
+
+
+def cents_s(seconds: float | None) -> float:
+    """When who asks fraud's models begins to send cents for euros."""
+    return CENTS * min(seconds or CYCLE_S, CYCLE_S)
 
 
 def narration(chronicle: Chronicle) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import orjson
 from msgspec import Struct
@@ -14,6 +15,15 @@ from gateway.demo.client import Client
 OK = 200
 
 
+class World:
+    """What is wrong where requests come from."""
+
+    is_in_cents = False  # amounts, which should be in euros
+
+
+Body = Callable[[random.Random, World], bytes]
+
+
 class Kind(Struct, frozen=True, kw_only=True):
     """One kind of client."""
 
@@ -21,15 +31,30 @@ class Kind(Struct, frozen=True, kw_only=True):
     people: int
     pause_s: float  # mean, between an answer and the next question
     path: str = "/v1/chat/completions"
-    body: bytes
+    body: Body
 
 
-def _chat(route: str, question: str, **more: object) -> bytes:
+def _chat(route: str, question: str, **more: object) -> Body:
     messages = [{"role": "user", "content": question}]
-    return orjson.dumps({"model": route, "messages": messages, **more})
+    body = orjson.dumps({"model": route, "messages": messages, **more})
+    return lambda _chance, _world: body
 
 
-_INPUT = {"name": "x", "datatype": "FP64", "shape": [1, 3], "data": [129.9, 3, 0.7]}
+def payment(chance: random.Random, world: World) -> bytes:
+    """A row of features, as KServe's protocol has it."""
+    amount = round(chance.lognormvariate(3.5, 0.7), 2)
+    values = {
+        "amount": round(amount * 100) if world.is_in_cents else amount,
+        "items": chance.randint(1, 6),
+        "age_days": round(chance.expovariate(1 / 400), 1),
+    }
+    tensors = [
+        {"name": name, "datatype": "FP64", "shape": [1], "data": [value]}
+        for name, value in values.items()
+    ]
+    return orjson.dumps({"inputs": tensors})
+
+
 KINDS: tuple[Kind, ...] = (
     Kind(route="chat", people=7, pause_s=0.25, body=_chat("chat", "Sum up this thread. " * 20)),
     Kind(route="helpdesk", people=3, pause_s=0.2, body=_chat("helpdesk", "Where is my order?")),
@@ -41,7 +66,7 @@ KINDS: tuple[Kind, ...] = (
         people=2,
         pause_s=0.1,
         path="/v2/models/fraud/infer",
-        body=orjson.dumps({"inputs": [_INPUT]}),
+        body=payment,
     ),
 )
 
@@ -59,26 +84,26 @@ class Tally:
         return self.failures.total()
 
 
-async def flow(host: str, port: int, tally: Tally) -> None:
+async def flow(host: str, port: int, tally: Tally, world: World) -> None:
     """All clients, until cancelled."""
     async with asyncio.TaskGroup() as people:
         for kind in KINDS:
             for _ in range(kind.people):
-                people.create_task(_person(kind, Client(host, port), tally))
+                people.create_task(_person(kind, Client(host, port), tally, world))
 
 
-async def _person(kind: Kind, client: Client, tally: Tally) -> None:
+async def _person(kind: Kind, client: Client, tally: Tally, world: World) -> None:
     chance = random.Random()
     async with client:
         while True:
             await asyncio.sleep(chance.expovariate(1 / kind.pause_s))
-            await ask(kind, client, tally)
+            await ask(kind, kind.body(chance, world), client, tally)
 
 
-async def ask(kind: Kind, client: Client, tally: Tally) -> None:
+async def ask(kind: Kind, body: bytes, client: Client, tally: Tally) -> None:
     """One question, counted."""
     try:
-        answer = await client.ask(kind.path, kind.body)
+        answer = await client.ask(kind.path, body)
     except (OSError, EOFError, ValueError) as error:
         tally.failures[f"{kind.route}: {type(error).__name__}"] += 1
         return

@@ -149,7 +149,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "threads",
         "watch",
     },
-    "demo": {"run", "explanation"},
+    "demo": {"run", "explanation", "drift", "profiles", "watch"},
     "cli": {
         "drift",
         "profiles",

@@ -1,15 +1,18 @@
 """The clients count what they got; an answer that is not whole is a failure."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from gateway.demo.client import Client
-from gateway.demo.traffic import KINDS, Tally, ask
+from gateway.demo.traffic import KINDS, Tally, World, ask, payment
 
 STORY = next(kind for kind in KINDS if kind.route == "story")
+BODY = STORY.body(random.Random(1), World())
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -48,7 +51,7 @@ def chunk(text: bytes) -> bytes:
 async def test_only_a_whole_good_answer_counts_as_answered(answer: bytes, is_good: bool) -> None:
     tally = Tally()
     async with answering(answer) as client:
-        await ask(STORY, client, tally)
+        await ask(STORY, BODY, client, tally)
     assert (tally.answered, tally.failed) == ((1, 0) if is_good else (0, 1))
 
 
@@ -56,7 +59,7 @@ async def test_answer_of_a_later_attempt_counts_as_saved() -> None:
     tally = Tally()
     head = b"HTTP/1.1 200 OK\r\nx-gateway-attempts: 2\r\ncontent-length: 0\r\n\r\n"
     async with answering(head) as client:
-        await ask(STORY, client, tally)
+        await ask(STORY, BODY, client, tally)
     assert (tally.answered, tally.rescued) == (1, 1)
 
 
@@ -65,5 +68,15 @@ async def test_nobody_listening_is_a_failure_that_names_the_route(
 ) -> None:
     tally = Tally()
     async with Client("127.0.0.1", unused_tcp_port_factory()) as client:
-        await ask(STORY, client, tally)
+        await ask(STORY, BODY, client, tally)
     assert list(tally.failures) == ["story: ConnectionRefusedError"]
+
+
+def test_amounts_are_in_cents_once_somebody_changed_them() -> None:
+    world = World()
+    euros = payment(random.Random(3), world)
+    world.is_in_cents = True
+    cents = payment(random.Random(3), world)
+    before, after = (msgspec.json.decode(each)["inputs"] for each in (euros, cents))
+    assert after[0]["data"] == [round(before[0]["data"][0] * 100)]
+    assert after[1:] == before[1:]
