@@ -35,7 +35,7 @@ from gateway.offers import FILE_NAME, keep_offer, offer_of
 from gateway.plan import Plan
 from gateway.run.child import RETIRE, ControllerPost, ShipperPost, WorkerPost, command, seats_of
 from gateway.sockets import address_of, tcp_sockets, unix_socket
-from gateway.state.database import prepared
+from gateway.state.directory import prepared
 from gateway.state.last_good import load_delivery, load_last_good, store_delivery, store_last_good
 from gateway.supervisor import Post, Supervisor, notify_systemd
 from gateway.telemetry import set_up_logging

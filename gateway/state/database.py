@@ -15,21 +15,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.errors import StateError
+from gateway.state.directory import prepared
 from gateway.state.migrations import MIGRATIONS
 
 FILE_NAME = "gateway.sqlite"
 READ_ONLY = {"reads": True}  # execution option of a connection that will not write
 
 _versions = sa.Table("schema_version", sa.MetaData(), sa.Column("version", sa.Integer))
-
-
-def prepared(directory: Path) -> Path:
-    """The state directory, made if it is not there."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StateError(f"cannot make the state directory {directory}: {error.strerror}") from None
-    return directory
 
 
 def open_database(directory: Path) -> sa.Engine:

@@ -11,7 +11,7 @@ import msgspec
 from gateway.config.file import write_private
 from gateway.errors import StateError
 from gateway.messages import Delivery
-from gateway.state.database import prepared
+from gateway.state.directory import prepared
 
 FILE_NAME = "last-good.yaml"
 DELIVERY_FILE_NAME = "delivery.json"

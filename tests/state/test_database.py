@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.errors import StateError
-from gateway.state.database import FILE_NAME, open_database, prepared
+from gateway.state.database import FILE_NAME, open_database
+from gateway.state.directory import prepared
 from gateway.state.migrations import MIGRATIONS
 
 
