@@ -26,11 +26,13 @@ from gateway.config.watching import (
     ContractRule,
     ContractSide,
     Drift,
+    DriftLabels,
     DriftReference,
     DriftRule,
 )
 
 MOST_FIELDS, MOST_RULES, MOST_CATEGORIES = 1000, 100, 10_000
+MEASURED_SIGNALS = ("accept", "edit", "regenerate", "score", "task", "thumbs")
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 _NUMERIC = frozenset({"number", "integer"})
 _LONG = frozenset({"text", "list"})  # what has a length
@@ -208,9 +210,14 @@ def check_drift(config: Config, found: Findings) -> None:
         _check_reference(reference, config, join("drift.references", name), found)
     for name, rule in drift.rules.items():
         _check_drift_rule(rule, config, join("drift.rules", name), found)
-    for name in drift.labels:
+    for name, labels in drift.labels.items():
+        path = join("drift.labels", name)
         if name not in config.routes:
-            found.unknown("route", name, config.routes, join("drift.labels", name))
+            found.unknown("route", name, config.routes, path)
+        _check_labels(labels, path, found)
+    if drift.labels and not (config.log.enabled and config.log.store.enabled):
+        message = "labels and answers are read from the local store, which is off (`log.store`)"
+        found.wrong(message, "drift.labels")
     _check_alerts(drift, config, found)
     for name, retraining in drift.retraining.items():
         _check_url(retraining.url.reveal(), f"{join('drift.retraining', name)}.url", found)
@@ -281,15 +288,31 @@ def _check_drift_rule(rule: DriftRule, config: Config, path: str, found: Finding
         found.wrong("`window` is longer than `drift.consumer.keep`", f"{path}.window")
     if rule.opens > rule.of:
         found.wrong("`opens` is more than `of`", f"{path}.opens")
-    if rule.test in {"adwin", "page_hinkley"} and not is_there("river"):
-        message = f"`{rule.test}` needs river: pip install inference-gateway[drift]"
-        found.wrong(message, f"{path}.test")
+    if rule.test in {"adwin", "page_hinkley"}:
+        if not is_there("river"):
+            message = f"`{rule.test}` needs river: pip install inference-gateway[drift]"
+            found.wrong(message, f"{path}.test")
+        if not set(rule.routes or config.routes) & set(drift.labels):
+            message = f"`{rule.test}` is of errors, and drift.labels has none of the routes"
+            found.doubtful(message, f"{path}.test")
     _check_actions(rule, config, f"{path}.actions", found)
 
 
 def _has_features(name: str, config: Config) -> bool:
     route = config.routes[name]
     return bool(route.record.features) or _protocol(route, config) in {"kserve", ""}
+
+
+def _check_labels(labels: DriftLabels, path: str, found: Findings) -> None:
+    if labels.kind == "number" and labels.positive:
+        found.wrong("`positive` names a class; this prediction is a number", f"{path}.positive")
+    if labels.kind != "probability" and labels.threshold != DriftLabels().threshold:
+        found.doubtful("`threshold` is of probabilities", f"{path}.threshold")
+    for index, signal in enumerate(labels.signals):
+        if signal not in MEASURED_SIGNALS:
+            hint = meant(signal, MEASURED_SIGNALS)
+            message = f"`{signal}` is no signal that has a mean{hint}"
+            found.wrong(message, f"{path}.signals[{index}]")
 
 
 def _check_actions(rule: DriftRule, config: Config, path: str, found: Findings) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.units import Duration, Secret, Share, Size
+from gateway.config.units import Age, Duration, Secret, Share, Size
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,15 @@ def test_secret_is_shown_nowhere_but_on_demand() -> None:
     assert f"{secret} {[secret]}" == "*** ['***']"
     assert secret.reveal() == "sk-1"
     assert type(secret.reveal()) is str
+
+
+@pytest.mark.parametrize("text, days", [("24h", 1), ("30d", 30), ("400d", 400), ("0", 0)])
+def test_age_takes_days(text: str, days: int) -> None:
+    found = Age.parse(text)
+    assert found == days * 24 * 3600 * 10**9
+    assert Age.parse(str(found)) == found
+
+
+def test_age_is_bounded() -> None:
+    with pytest.raises(ValueError, match="at most 400d"):
+        Age.parse("401d")

@@ -220,3 +220,30 @@ def test_training_data_of_a_route_that_records_no_features_are_doubtful(tmp_path
     path = "drift.rules.inputs.routes[0]"
     assert "`routes.plain.record.features`" in doubts(changes)[path]
     assert path not in doubts({**changes, "routes.plain.record": {"features": "/x"}})
+
+
+@pytest.mark.parametrize(
+    "labels, path, message",
+    [
+        ({"kind": "number", "positive": "x"}, ".positive", "this prediction is a number"),
+        ({"signals": ["thumb"]}, ".signals[0]", "no signal that has a mean, did you mean `thumbs`"),
+        ({"matured": "401d"}, ".matured", "such as 24h or 30d"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_wrong(
+    labels: dict[str, Any], path: str, message: str
+) -> None:
+    found = wrongs({"drift.labels": {"fraud": labels}})
+    assert message in found[f"drift.labels.fraud{path}"]
+
+
+def test_labels_need_the_local_store() -> None:
+    found = wrongs({"drift.labels": {"fraud": {}}, "log.store": {"enabled": False}})
+    assert "the local store, which is off" in found["drift.labels"]
+
+
+def test_errors_of_routes_without_labels_are_doubtful() -> None:
+    rule = {"errors": {"test": "adwin", "routes": ["fraud"]}}
+    assert "none of the routes" in doubts({"drift.rules": rule})["drift.rules.errors.test"]
+    labelled = {"drift.rules": rule, "drift.labels": {"fraud": {}}}
+    assert "drift.rules.errors.test" not in doubts(labelled)
