@@ -11,7 +11,6 @@ import pytest
 
 from gateway.config.units import Age
 from gateway.config.watching import DriftLabels
-from gateway.messages import UNSET
 from gateway.watch.performance_report import performance_report
 from tests.store.places import NOW_S, Place, feedback, id_of, record
 from tests.watch.labels import DAY_US, HOUR_NS, HOUR_US, LABELS, NOW_US, FakeStore, row, scored
@@ -95,7 +94,7 @@ def test_records_and_feedback_of_the_log_are_measured(place: Place) -> None:
         truth = "spam" if seq % 2 or seq % 10 == 0 else "ham"
         value = msgspec.Raw(msgspec.json.encode(truth))
         lines.append(feedback(2 * seq + 1, id_of(2 * seq), signal="label", value=value))
-    lines.append(record(122, predictions=UNSET))
+    lines.append(record(122, predictions=msgspec.UNSET))
     place.added(1, lines[:80])
     place.write(2, lines[80:])
     labels = DriftLabels(matured=Age(HOUR_NS))
