@@ -59,6 +59,7 @@ class Backfill:
         """`kept` is of the part `BACKFILL`; `keep` and `lateness` are minutes."""
         self._bases = {(one.name, one.route): one for one in bases}
         self._kept, self._store, self._log = kept, store, log
+        self._on = list(self._bases)  # what the tally counts on
         self._tally = Tally(bases, keep, lateness=lateness, recall=kept.value, can_repeat=False)
         self._tally.restore(*kept.begin())
 
@@ -106,7 +107,9 @@ class Backfill:
             ceiling = min(self._kept.claim_back(one, name.stream, last, now_minute), last)
             by_ceiling.setdefault(ceiling, []).append(one)
         for ceiling, ids in by_ceiling.items():
-            self._tally.use([self._bases[one] for one in ids])
+            if ids != self._on:
+                self._tally.use([self._bases[one] for one in ids])
+                self._on = ids
             for chunk in chunks:
                 if ceiling == last:
                     self._tally.count(chunk, now_minute)

@@ -123,7 +123,11 @@ class Kept:
                 "SELECT basis, route, version, arm, minute, span FROM slices WHERE part = ?",
                 [self._part],
             )
-            keys = [Key(row[0], Source(*row[1:4]), row[4], row[5]) for row in rows]
+            sources: dict[Source, Source] = {}  # Why: one of each, however many keys there are
+            keys = [
+                Key(row[0], sources.setdefault(Source(*row[1:4]), Source(*row[1:4])), *row[4:])
+                for row in rows
+            ]
         return changes, keys
 
     def value(self, key: Key) -> bytes | None:

@@ -10,7 +10,7 @@ from gateway.profiles.profile import Profile
 from gateway.profiles.slices import Source
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Key
-from gateway.watch.kept_file import LIVE, KeptFile, state_of
+from gateway.watch.kept_file import LIVE, KeptFile
 from gateway.watch.view import is_inside, reach_of, summed
 
 
@@ -22,9 +22,12 @@ class KeptView:
 
     @property
     def watermark(self) -> int:
-        """Of the log's reader: the backfill is behind it."""
+        """Of the log's reader; the backfill is behind it, unless there was no reader."""
         with self._file.reading() as connection:
-            return state_of(connection, LIVE).newest if connection else 0
+            if connection is None:
+                return 0
+            rows = dict(connection.execute("SELECT part, newest FROM states").fetchall())
+        return rows.get(LIVE, 0) or max(rows.values(), default=0)
 
     def sources(self, basis: Basis) -> tuple[Source, ...]:
         """Those of the basis's route, in order."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from gateway.profiles.reference import Reference
-from gateway.profiles.slices import Minute, Source, profile_in
+from gateway.profiles.slices import AHEAD, Minute, Source, profile_in
 from gateway.watch.changes import HOUR, HOURS_KEPT, Key, decoded, encoded
 
 OPEN = 256  # slots that stay open after a drain: about 40 KiB each, of thirty fields
@@ -38,7 +38,8 @@ class Slots:
         self._recall = recall
         self._open: dict[Key, Minute] = {}  # the least recently used first
         self._closed: dict[Key, bytes] = {}  # changed ones that are not open
-        self._summed_to = 0  # minutes before it are in hours, since the last drain
+        self._summed_to = 0  # minutes before it are in hours, since the last drain …
+        self._gone_to = 0  # … and slices before it are gone
         self._sources: dict[str, set[Source]] = {}  # by basis
 
     def know(self, references: Iterable[Reference]) -> None:
@@ -52,6 +53,17 @@ class Slots:
     def see(self, minute: int) -> None:
         """Time has come so far."""
         self.newest = max(self.newest, minute)
+
+    def believe(self, now: int) -> bool:
+        """Take back a time that is in front of the clock; whether there was one.
+
+        Why: where the clock itself was in front for a while, everything would be too old now.
+        """
+        if self.newest <= now + AHEAD:
+            return False
+        self.newest = now
+        self._summed_to = self._gone_to = 0
+        return True
 
     def is_past(self, minute: int) -> bool:
         """Whether even its hour is not kept any more."""
@@ -83,7 +95,7 @@ class Slots:
     def restore(self, values: Mapping[Key, bytes], keys: Iterable[Key], newest: int) -> None:
         """Begin with these."""
         self.values = dict.fromkeys(keys, b"") | dict(values)
-        self.newest, self._summed_to = newest, 0
+        self.newest, self._summed_to, self._gone_to = newest, 0, 0
         self._open.clear()
         self._closed.clear()
         self.changed.clear()
@@ -155,6 +167,9 @@ class Slots:
 
     def _expired(self) -> list[Key]:
         before = self.gone_before
+        if before <= self._gone_to:
+            return []
+        self._gone_to = before
         keys = [key for key in self._keys() if key.minute < before]
         gone = [each for key in keys for each in self._forget(key)]
         if keys:

@@ -18,6 +18,7 @@ Knows no clock: the caller says what minute it is.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -62,6 +63,8 @@ ASIDE = ("mistyped", "malformed", "version", "unplaced", "untimed", "ahead", "ol
 _PLACES = (("/stream", WORD), ("/seq", NUMBER), ("/v", NUMBER))
 _MOST_SEQ = 2.0**53
 _MOST_CLAIMED = 10_000  # streams; asking again is harmless
+
+log = logging.getLogger(__name__)
 
 Recall = Callable[[Key], bytes | None]
 # (bases and their routes, stream, number of its first line that is counted here) -> numbers up
@@ -126,6 +129,8 @@ class Tally:
     def count(self, lines: bytes, now_minute: int) -> int:
         """Counts whole lines, each with its newline; how many were there."""
         taken = 0
+        if self._slots.believe(now_minute):
+            log.warning("the clock went back: records were counted as of a later time")
         for batch in self._extraction.batches(lines):
             for start, end in batch.malformed:
                 self.told["malformed"] += 1

@@ -273,3 +273,20 @@ def test_changes_that_could_not_be_kept_come_with_the_next(first: int) -> None:
             pending = Changes()
     apply(kept, pending.then(tally.drain()))
     assert kept == single_pass(lines, BASES, HOUR)
+
+
+def test_a_clock_that_was_in_front_for_a_while_stops_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tally, kept = Tally(BASES[:1]), dict[Key, bytes]()
+    changes, future = Changes(), MINUTE + 30 * 24 * HOUR
+    for seq, (minute, now) in enumerate(
+        [(MINUTE, MINUTE), (future, future), (MINUTE + 1, MINUTE + 1), (MINUTE + 2, MINUTE + 2)], 1
+    ):
+        tally.count(placed({"x": 1.0}, seq=seq, minute=minute), now)
+        changes = tally.drain()
+        apply(kept, changes)
+    assert changes.told == {"counted": 4}
+    assert changes.newest == MINUTE + 2
+    assert {MINUTE + 1, MINUTE + 2} <= {key.minute for key in kept}
+    assert caplog.text.count("the clock went back") == 1
