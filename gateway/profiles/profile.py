@@ -184,6 +184,25 @@ class Profile:
         self._forget()
         return self
 
+    def add_state(self, state: State) -> Profile:
+        """Adds what a profile counted that was kept, as `merge` does; returns this one."""
+        name = self.field.name
+        if state.field != self.field.identity:
+            raise ValueError(f"the counts of {name!r} were made on another reference")
+        counts = np.frombuffer(state.counts, f"<i{state.width}")
+        waves = np.frombuffer(state.waves, "<i8")
+        if counts.size != self.counts.size or waves.size != self.waves.size:
+            raise ValueError(f"the counts of {name!r} have another number of cells")
+        self.counts += counts
+        self.waves += waves
+        self.total += int.from_bytes(state.total, "big", signed=True)
+        self.squares += int.from_bytes(state.squares, "big", signed=True)
+        self.low, self.high = min(self.low, state.low), max(self.high, state.high)
+        for hash_, word, count in state.unseen:
+            self.unseen[hash_] = (word, self.unseen.get(hash_, ("", 0))[1] + count)
+        self._forget()
+        return self
+
     def copy(self) -> Profile:
         """One that counts on its own from here on."""
         return Profile(self.field).merge(self)
@@ -271,20 +290,7 @@ class Profile:
     @classmethod
     def of(cls, field: Field, state: State) -> Profile:
         """What the state says; ValueError when it is of another field."""
-        if state.field != field.identity:
-            raise ValueError(f"the counts of {field.name!r} were made on another reference")
-        made = cls(field)
-        counts = np.frombuffer(state.counts, f"<i{state.width}")
-        waves = np.frombuffer(state.waves, "<i8")
-        if counts.size != made.counts.size or waves.size != made.waves.size:
-            raise ValueError(f"the counts of {field.name!r} have another number of cells")
-        made.counts += counts
-        made.waves += waves
-        made.total = int.from_bytes(state.total, "big", signed=True)
-        made.squares = int.from_bytes(state.squares, "big", signed=True)
-        made.low, made.high = state.low, state.high
-        made.unseen = {hash_: (name, count) for hash_, name, count in state.unseen}
-        return made
+        return cls(field).add_state(state)
 
     @classmethod
     def decode(cls, field: Field, data: bytes) -> Profile:

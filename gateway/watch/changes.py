@@ -8,7 +8,7 @@ brings, and with all that was ever brought, what a restart begins with.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -88,6 +88,10 @@ class Changes(Struct, kw_only=True):
         )
 
 
+_raws = msgspec.msgpack.Decoder(dict[str, Raw])
+_states = msgspec.msgpack.Decoder(State)
+
+
 def encoded(slot: Minute) -> bytes:
     """The profiles of a slice, in the order of their names: the same counts are the same bytes."""
     return msgspec.msgpack.encode({name: slot[name].state() for name in sorted(slot)})
@@ -95,10 +99,17 @@ def encoded(slot: Minute) -> bytes:
 
 def decoded(value: bytes, reference: Reference, *only: str) -> Minute:
     """The profiles of a value, or those of some fields; what is of no field of it is left out."""
-    found: dict[str, Any] = msgspec.msgpack.decode(value, type=dict[str, Raw])
+    found = _raws.decode(value)
     made: Minute = {}
     for name, then in reference.profiles.items():
         if name in found and (not only or name in only):
-            state = msgspec.msgpack.decode(found[name], type=State)
-            made[name] = Profile.of(then.field, state)
+            made[name] = Profile.of(then.field, _states.decode(found[name]))
     return made
+
+
+def add_value(slot: Minute, value: bytes) -> None:
+    """Adds the profiles of a value to those of the same names."""
+    found = _raws.decode(value)
+    for name, profile in slot.items():
+        if name in found:
+            profile.add_state(_states.decode(found[name]))

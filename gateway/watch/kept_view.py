@@ -13,6 +13,13 @@ from gateway.watch.changes import Key
 from gateway.watch.kept_file import LIVE, KeptFile
 from gateway.watch.view import is_inside, reach_of, summed
 
+# The first source behind another one. Why in three: each begins where the index has it, past all
+# the slices of the source before.
+_OF = "SELECT version, arm FROM slices WHERE basis = ? AND route = ?"
+_FIRST = f"{_OF} ORDER BY version, arm LIMIT 1"
+_NEXT_ARM = f"{_OF} AND version = ? AND arm > ? ORDER BY arm LIMIT 1"
+_NEXT_VERSION = f"{_OF} AND version > ? ORDER BY version, arm LIMIT 1"
+
 
 class KeptView:
     """A view of the file; each question reads it anew."""
@@ -31,8 +38,17 @@ class KeptView:
 
     def sources(self, basis: Basis) -> tuple[Source, ...]:
         """Those of the basis's route, in order."""
-        sql = "SELECT DISTINCT route, version, arm FROM slices WHERE basis = ? AND route = ?"
-        return tuple(sorted(Source(*row) for row in self._rows(sql, [basis.name, basis.route])))
+        found: list[Source] = []
+        of = (basis.name, basis.route)
+        with self._file.reading() as connection:
+            row = connection.execute(_FIRST, of).fetchone() if connection else None
+            while connection and row:
+                found.append(Source(basis.route, *row))
+                row = (
+                    connection.execute(_NEXT_ARM, [*of, *row]).fetchone()
+                    or connection.execute(_NEXT_VERSION, [*of, row[0]]).fetchone()
+                )
+        return tuple(found)
 
     def minutes(self, basis: Basis, source: Source) -> tuple[int, ...]:
         """First minutes of slices, rising."""

@@ -15,7 +15,7 @@ from typing import Protocol
 from gateway.profiles.profile import Profile
 from gateway.profiles.slices import Minute, Source
 from gateway.watch.basis import Basis
-from gateway.watch.changes import HOUR, Key, decoded
+from gateway.watch.changes import HOUR, Key, add_value
 
 Values = Callable[[Key], bytes | None]
 
@@ -66,8 +66,7 @@ def summed(basis: Basis, values: Iterable[bytes], only: Sequence[str] = ()) -> d
         if not only or name in only
     }
     for value in values:
-        for name, profile in decoded(value, basis.reference, *only).items():
-            whole[name].merge(profile)
+        add_value(whole, value)
     return whole
 
 

@@ -207,3 +207,12 @@ def test_who_begins_ends_the_time_of_who_did_before(kept: Kept) -> None:
     assert before.load()[0].marks == {"a": 3}
     Kept(kept.path, BACKFILL).begin()
     kept.save(Changes(marks={"a": 4}))
+
+
+def test_sources_are_those_that_were_counted_in_order(kept: Kept) -> None:
+    names = [("", ""), ("", "shadow"), ("1", ""), ("1", "next:b"), ("10", ""), ("2", "next:a")]
+    of = [Source("iris", *name) for name in names]
+    keys = [Key(BASIS.name, one, minute) for one in of for minute in (5, 1, 7)]
+    others = [Key("other", Source("iris", "0"), 1), Key(BASIS.name, Source("wine", "0"), 1)]
+    kept.save(Changes(profiles=dict.fromkeys([*keys, *others], b"")))
+    assert kept.view().sources(BASIS) == tuple(of)
