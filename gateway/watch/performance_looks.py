@@ -55,7 +55,7 @@ from gateway.watch.performance_source import (
 
 NS_PER_US, US_PER_MS = 1000, 1000
 SECOND_NS, SECOND_US = 10**9, 10**6
-MINUTE_US, HOUR_US = 60 * SECOND_US, 3600 * SECOND_US
+HOUR_US = 3600 * SECOND_US
 DAY_US = 24 * HOUR_US
 WEEK_US = 7 * DAY_US
 WIDEST_US = 14 * DAY_US
@@ -328,7 +328,7 @@ class _Asked:
         if kind == "pinned" and self._reference:
             return _moment_us(self._reference.since), _moment_us(self._reference.until)
         # Why steps: the figures of a reference are made once for many looks.
-        step = min(max(self.rule.window // NS_PER_US, MINUTE_US), HOUR_US)
+        step = min(max(self.rule.window // NS_PER_US, SECOND_US), HOUR_US)
         until = first_us // step * step
         if kind == "last_week":
             width = max(self.rule.window // NS_PER_US, step)
