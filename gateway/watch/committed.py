@@ -56,11 +56,11 @@ async def _read(brokers: Brokers, client: AIOKafkaClient, consumer: DriftConsume
     topic, name = brokers.config.topic, consumer.state_topic
     async with asyncio.timeout(REACH_S):
         await client.bootstrap()
-        partitions = await brokers.look_up(client, topic)
+        await brokers.look_up(client, topic)
         places = await brokers.look_up(client, name)
         await client.set_topics({topic, name})
     state = StateTopic(brokers, client, name, Scope(consumer.group, topic), places)
     lateness = consumer.lateness // MINUTE_NS
-    follower = Follower(state, Topic(client, topic), partitions, lateness)
+    follower = Follower(state, Topic(client, topic), lateness)
     await follower.follow(time.monotonic())
     return Committed(follower.view(), follower.documents, follower.told)

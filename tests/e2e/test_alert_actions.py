@@ -132,6 +132,7 @@ def test_traffic_shifts_bodies_are_kept_and_a_training_begins_until_it_is_over(
         until(lambda: ("retrain", "night", "refused") in deeds(gateway), GRACE_S, gateway.log)
         until(lambda: score(gateway) == "old", GRACE_S)
         _kept_bodies(gateway)
+        _explained(gateway)
 
         # Somebody says that it is over.
         status, _ = gateway.admin("/api/v1/alerts/2/resolve", "POST", b"{}")
@@ -156,3 +157,14 @@ def _kept_bodies(gateway: GatewayProcess) -> None:
 
     until(lambda: any(bodies()["old"]), GRACE_S, gateway.log)
     assert not any(bodies()["new"])
+
+
+def _explained(gateway: GatewayProcess) -> None:
+    """A choice that was made while the alert held the weights is made again alike."""
+    found = json.loads(gateway.admin("/api/v1/records?route=fraud&backend=old")[1])["records"]
+    number = found[0]["record"]["id"]
+    said = json.loads(gateway.admin(f"/api/v1/records/{number}/explanation")[1])
+    assert said["verdict"] == "agrees"
+    (decision,) = said["decisions"]
+    shifted = {one["backend"]: one["weight"] for one in decision["candidates"] if "weight" in one}
+    assert shifted["old"] == 1_000_000
