@@ -39,6 +39,7 @@ _QUALITY_WORDS = {
     "unseen": "categories the reference never had",
     "violation": "of another type",
     "zero": "zero",
+    "rare": "of categories that were rare",
     "under": "below all that the reference had",
     "over": "above all that the reference had",
 }

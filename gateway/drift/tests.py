@@ -44,8 +44,10 @@ EMBEDDING: tuple[Test, ...] = ("mmd",)
 FAMILIES = {"numeric": 0, "text": 0, "score": 1, "boolean": 2, "category": 2, "embedding": 3}
 OF_ORDER = {"ks", "wasserstein"}
 NAMED_KINDS = {"category", "boolean"}
-# Shares that are tested on their own; `under` and `over` all that the reference had.
-QUALITIES = (*SPECIALS, "zero", "under", "over")
+# Shares that are tested on their own; `rare` of the least frequent categories, which have no pool
+# of their own; `under` and `over` all that the reference had.
+QUALITIES = (*SPECIALS, "rare", "zero", "under", "over")
+RARE = 0.01  # of the reference's rows, all rare categories together
 
 # Rows of what Shifts and Shares find: see `_fast/shifts.pxd`.
 (_ROWS, _PSI, _PSI_EFFECT, _PSI_SCALED, _KS, _KS_EFFECT, _KS_SCALED, _W1, _W1_EFFECT) = range(9)
@@ -438,7 +440,7 @@ class _Qualities:
     """Shares of what is no value, zero or out of range."""
 
     def __init__(self, empty: Sequence[Profile], then: Sequence[Profile]) -> None:
-        begins, ends, self._outside = _quality_cells(empty)
+        begins, ends, self._outside = _quality_cells(then)
         self._names = [one.field.name for one in empty]
         cells = [one.field.cells for one in empty]
         counts = _joined(then)
@@ -524,11 +526,31 @@ def _quality_cells(profiles: Sequence[Profile]) -> tuple[Cuts, Cuts, NDArray[np.
         behind = first + field.bins
         under, over = field.outer_bins if field.is_ordered else (0, 0)
         specials = range(behind, behind + len(SPECIALS))
-        begins.append([*specials, first + max(zero, 0), first, behind - over])
-        ends.append([*(at + 1 for at in specials), first + zero + 1, first + under, behind])
+        rare = _rare(one)
+        begins.append([*specials, first + rare.start, first + max(zero, 0), first, behind - over])
+        ends.append(
+            [
+                *(at + 1 for at in specials),
+                first + rare.stop,
+                first + zero + 1,
+                first + under,
+                behind,
+            ]
+        )
         outside.append((0 <= zero < under, zero >= field.bins - over))
         first += field.cells
     return np.array(begins), np.array(ends), np.array(outside)
+
+
+def _rare(then: Profile) -> range:
+    """The least frequent categories: those at the end; of a boolean either."""
+    if then.field.kind not in NAMED_KINDS:
+        return range(0)
+    counts, most = then.counts[: then.field.bins], RARE * then.rows
+    if then.field.kind == "boolean":
+        return range(1, 2) if counts[1] <= most else range(int(counts[0] <= most))
+    few = int(np.count_nonzero(np.cumsum(counts[::-1]) <= most))
+    return range(counts.size - few, counts.size)
 
 
 def _combined(found: Mapping[Test, Measured], voices: Floats) -> tuple[Floats, Floats]:

@@ -110,9 +110,7 @@ def _unit(then: Profile, now: Profile) -> Iterator[Sign]:
 
 def _sentinel(then: Profile, now: Profile) -> Iterator[Sign]:
     if then.field.kind in NAMED:
-        name, share = _top_stranger(now)
-        if name is not None and name.strip().lower() in WORDS and share >= SHARE:
-            yield _told_sentinel(name, share, 0.0, ("unseen",))
+        yield from _word(then, now)
         return
     if not then.field.is_ordered:
         return
@@ -128,6 +126,18 @@ def _sentinel(then: Profile, now: Profile) -> Iterator[Sign]:
     value = _value_in(then, now, place, float(gained[place]))
     if value is not None:
         yield _told_sentinel(value, float(after[place]), float(before[place]), ())
+
+
+def _word(then: Profile, now: Profile) -> Iterator[Sign]:
+    """A category that says that there is none, such as `unknown`."""
+    name, share = _top_stranger(now)
+    if name is not None and name.strip().lower() in WORDS and share >= SHARE:
+        yield _told_sentinel(name, share, 0.0, ("unseen",))
+    before, after = by_row(then), by_row(now)
+    for place, name in enumerate(then.field.categories):
+        is_more = after[place] - before[place] >= SHARE and before[place] <= RARE
+        if is_more and name.strip().lower() in WORDS:
+            yield _told_sentinel(name, float(after[place]), float(before[place]), ())
 
 
 def _told_sentinel(value: Fact, after: float, before: float, tests: tuple[str, ...]) -> Sign:

@@ -306,3 +306,22 @@ def test_values_outside_of_all_that_the_reference_had_are_told(
     verdict = Battery(reference.profiles).look({"x": now}, 0.001)
     assert verdict.broken == {"x": (test,)}
     assert verdict.qualities[0].statistic == 1 / 40
+
+
+@pytest.mark.parametrize("rare", [True, False])
+def test_boolean_that_was_nearly_always_the_same_is_seen_when_it_is_not(rare: bool) -> None:
+    reference = from_arrays({"x": np.array([not rare] * 4_998 + [rare] * 2)})
+    now = Profile(reference.profiles["x"].field)
+    now.update([not rare] * 900 + [rare] * 100)
+    verdict = Battery(reference.profiles).look({"x": now}, 0.001)
+    assert verdict.broken == {"x": ("rare",)}
+
+
+def test_rare_category_that_becomes_frequent_is_seen() -> None:
+    names = ["a"] * 5_000 + ["b"] * 4_970 + ["c"] * 20 + ["d"] * 10
+    reference = from_arrays({"x": names})
+    now = Profile(reference.profiles["x"].field)
+    now.update((["a"] * 10 + ["b"] * 9 + ["d"]) * 20)
+    verdict = Battery(reference.profiles).look({"x": now}, 0.001)
+    assert verdict.broken == {"x": ("rare",)}
+    assert verdict.qualities[0].statistic == 0.05

@@ -124,6 +124,12 @@ def test_category_that_the_reference_never_had(value: str, kind: str) -> None:
     assert (sign.kind, sign.facts["value"]) == (kind, value)
 
 
+def test_word_for_nothing_that_was_rare_is_a_sentinel() -> None:
+    before = mixed(KINDS, "unknown", 0.002)
+    sign = first("x", before, mixed(KINDS, "unknown", 0.2), "rare")
+    assert (sign.kind, sign.facts["value"]) == ("sentinel", "unknown")
+
+
 def test_category_of_a_few_rows_is_not_told_by_name() -> None:
     after = [f"person {at}" if at % 10 == 0 else "card" for at in range(400)]
     sign = first("x", KINDS, after, "unseen")
