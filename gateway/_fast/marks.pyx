@@ -13,7 +13,7 @@ from gateway._fast.blocks cimport __builtin_ctz, quoted16
 from gateway._fast.members cimport integer_of, next_element, string_equals
 from gateway._fast.pointer cimport Pointer, tokens_of
 from gateway._fast.scan cimport (
-    JSON_MISSING, JSON_OBJECT, JSON_STRING, MAX_NAMES, SCAN_OK, is_given,
+    JSON_ARRAY, JSON_MISSING, JSON_OBJECT, JSON_STRING, MAX_NAMES, SCAN_OK, is_given,
 )
 from gateway._fast.texts cimport text_of
 
@@ -262,18 +262,21 @@ cdef class Marks:
         cdef Member element
         cdef Member[2] choice
         cdef uint32_t at = 0
-        cdef int64_t index
         cdef uint64_t found = 0
+        cdef const Member* choices
         if self.choices_at < 0:
             return 0
-        while next_element(data, &top[self.choices_at], &at, &element):
+        choices = &top[self.choices_at]
+        # Why: mostly there is one, and where it ends need not be found before it is read.
+        if choices.kind == JSON_ARRAY and self.choice.scan_span(
+            data, choices.start + 1, choices.end - 1, choice, NULL, NULL
+        ) == SCAN_OK:
+            return finish_in(data, choice, out)
+        while next_element(data, choices, &at, &element):
             if element.kind != JSON_OBJECT:
                 continue
             self.choice.scan_span(data, element.start, element.end, choice, NULL, NULL)
-            if choice[0].kind == JSON_STRING:
-                index = integer_of(data, &choice[1])
-                found |= <uint64_t>1 << (index & 63 if index > 0 else 0)
-                out.finish = finish_of(data, &choice[0])
+            found |= finish_in(data, choice, out)
         return found
 
     cdef int usage_of(self, const char* data, size_t length, Usage* out) noexcept:
@@ -297,6 +300,16 @@ cdef class Marks:
             code, usage.input_tokens, usage.output_tokens, usage.cached_tokens,
             usage.finish, bool(usage.failed),
         )
+
+
+cdef uint64_t finish_in(const char* data, const Member* choice, Usage* out) noexcept:
+    """The bit of a choice that gave its finish_reason."""
+    cdef int64_t index
+    if choice[0].kind != JSON_STRING:
+        return 0
+    out.finish = finish_of(data, &choice[0])
+    index = integer_of(data, &choice[1])
+    return <uint64_t>1 << (index & 63 if index > 0 else 0)
 
 
 cdef bint is_plain(str word) except -1:
