@@ -216,7 +216,7 @@ def header_with(board: Board, **fields: int) -> Iterator[int]:
     "fields, sentence",
     [
         ({"magic": 0}, "the file is not a board, or not ready: its magic number is wrong"),
-        ({"version": 9}, "the board has layout version 9, this build reads 6"),
+        ({"version": 9}, "the board has layout version 9, this build reads 7"),
         ({"row_bytes": 8}, r"a row has 8 bytes on the board and \d+ in this build"),
         ({"gauge_bytes": 8}, r"a gauge has 8 bytes on the board and \d+ in this build"),
         ({"cell_bytes": 8}, r"a cell has 8 bytes on the board and \d+ in this build"),
@@ -366,6 +366,7 @@ def test_a_row_is_read_as_the_sum_of_its_workers(board: Board) -> None:
     assert row.pop("statuses") == [6] * 6
     assert row.pop("finishes") == [6] * 8
     assert row.pop("skips") == [6] * 16
+    assert row.pop("anomalies") == [6] * 96
     assert set(row.values()) == {6}
 
 
