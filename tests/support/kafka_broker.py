@@ -193,6 +193,7 @@ class Broker:
             ("broker.session.timeout.ms", 1000),
             ("broker.heartbeat.interval.ms", 200),
             ("auto.create.topics.enable", "false"),
+            ("log.retention.ms", -1),  # Why: records of tests have times of their own, long ago
             ("log.cleaner.dedupe.buffer.size", 2 * 2**20 + 1),
             ("num.network.threads", 2),
             ("num.io.threads", 4),
