@@ -19,7 +19,7 @@ from gateway.config.recording import Kafka
 from gateway.shipper.kafka import KafkaSink
 from gateway.watch.fetching import Topic
 from gateway.watch.group import Member, Pace
-from gateway.watch.state_topic import Kept, Scope, State
+from gateway.watch.state_topic import Kept, Scope, State, StateTopic
 from gateway.watch.tally import Tally
 from gateway.watch.watcher import Watcher
 from tests.kafka.listing import Listing
@@ -169,3 +169,19 @@ async def remove_before(config: Kafka, offset: int) -> None:
         await admin.delete_records({place: RecordsToDelete(before_offset=offset)})
     finally:
         await admin.close()
+
+
+@contextlib.asynccontextmanager
+async def connected(config: Kafka) -> AsyncIterator[tuple[Topic, StateTopic]]:
+    """The topics as a member has them, without being one."""
+    brokers, name = Brokers(config), state_topic_of(config.topic)
+    client = AIOKafkaClient(**brokers.options())
+    await client.bootstrap()
+    try:
+        await brokers.look_up(client, config.topic)
+        partitions = await brokers.look_up(client, name)
+        await client.set_topics({config.topic, name})
+        scope = Scope(GROUP, config.topic)
+        yield Topic(client, config.topic), StateTopic(brokers, client, name, scope, partitions)
+    finally:
+        await client.close()

@@ -105,7 +105,7 @@ def line_of(seq: int, stream: str) -> bytes:
     return record(
         seq,
         stream=stream,
-        time=f"2026-11-{1 + minute // 1440:02d}T{minute // 60 % 24:02d}:{minute % 60:02d}:00.5Z",
+        time=f"2026-11-{1 + minute // 1440:02d}T{minute // 60 % 24:02d}:{minute % 60:02d}:00.500000Z",
         finish_reason=("stop", "length", "tool_calls")[seq % 3],
     )
 
@@ -157,3 +157,5 @@ def test_counts_are_a_single_pass_whoever_is_killed(kafka: Address, tmp_path: Pa
         assert found.position.marks == once.marks, f"seed {seed}"
         assert found.position.told == once.told, f"seed {seed}"
         assert once.told["duplicate"] > 0
+        assert set(once.told) == {"duplicate", "counted"}
+        assert len(once.profiles) > 2

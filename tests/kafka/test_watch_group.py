@@ -7,18 +7,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiokafka.errors import KafkaError
 
 from gateway.config.recording import KafkaCreate, KafkaSasl, KafkaTls
 from gateway.config.units import Duration, Secret
 from gateway.profiles.recorded import from_lines
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Sample, decoded
+from gateway.watch.holding import Holding
 from gateway.watch.state_topic import Kept
 from gateway.watch.tally import Tally
 from tests.kafka.lines import SECOND, alone, create_topic, deliver, record, records, settings
-from tests.kafka.listing import listed
+from tests.kafka.listing import Listing, listed
 from tests.kafka.members import (
     caught_up,
+    connected,
     eventually,
     kept_of,
     member_of,
@@ -172,4 +175,29 @@ async def test_wrong_credentials_are_said_without_the_password(secured_kafka: Ad
         await eventually(lambda: member.status.sentence)
         assert "refuses user and password of gateway" in member.status.sentence
         assert "marigold" not in member.status.sentence
+    await alone()
+
+
+async def test_who_lost_a_partition_commits_nothing_more(kafka: Address, tmp_path: Path) -> None:
+    config = settings(kafka.plain, new_topic(), create=KafkaCreate(partitions=1))
+    async with sending(config, tmp_path) as sink:
+        await sink.deliver(records(1, 100))
+        async with connected(config) as (topic, state):
+            former, owner = (Holding(0, state, Listing()) for _ in range(2))
+            await former.open()
+            (fetched,) = await topic.fetch({0: 0})
+            former.count(fetched, 30_000_000)
+            await owner.open()
+            assert owner.position == 0
+            owner.count(fetched, 30_000_000)
+            await owner.flush()
+            with pytest.raises(KafkaError):
+                await former.flush()
+            await former.close()
+            await sink.deliver(records(101, 200))
+            (fetched,) = await topic.fetch({0: owner.position})
+            owner.count(fetched, 30_000_000)
+            await owner.flush()
+            await owner.close()
+    assert everything(await kept_of(config)) == list(range(1, 201))
     await alone()
