@@ -11,7 +11,7 @@ import tempfile
 from bench.micro.timing import compiled, report
 from gateway._fast import Recorder, Segment, Stream
 from gateway.plan import CAPABILITIES
-from tests.support.messages import answer, chat
+from tests.support.messages import answer, chat, post
 from tests.support.records import REASONS
 from tests.support.stage import Stage, serving
 
@@ -51,6 +51,14 @@ ANSWER = {
 }
 
 
+PREDICTED = {
+    "predictions": [
+        {"label": "fraud", "p": [0.9134, 0.0866]},
+        {"label": "fine", "p": [0.0211, 0.9789]},
+    ]
+}
+
+
 def recorder() -> Recorder:
     """Into a file on disk, allocated as the writer allocates it."""
     with tempfile.TemporaryFile() as file:
@@ -62,16 +70,28 @@ def recorder() -> Recorder:
 
 def time_records(name: str, candidates: int, policy: str, **record: object) -> None:
     """One kind of record."""
-    module = compiled("bench_record", SOURCE)
     names = [f"backend-{number}" for number in range(candidates)]
     price = {"price": {"input": 0.15, "output": 0.6}}
     settings = serving(*names, each=price, policy=policy, record=record)
     stage = Stage(settings, rows=2 * candidates + 8, cells=candidates + 8)
+    time_record(name, stage, chat(user="u-123456", max_tokens=64), ANSWER)
+
+
+def time_predictions(name: str, **record: object) -> None:
+    """A record of a classic model: what came back, without its bodies."""
+    each = {"protocol": "http", "url": "http://a.test"}
+    stage = Stage(serving("a", each=each, record=record), rows=16, cells=16)
+    inputs = {"instances": [{"amount": 12.5, "age": 41}, {"amount": 3.25, "age": 29}]}
+    time_record(name, stage, post("/v1/models/chat:predict", inputs), PREDICTED)
+
+
+def time_record(name: str, stage: Stage, request: bytes, said: object) -> None:
+    module = compiled("bench_record", SOURCE)
     client, server = stage.client(), None
-    client.ask(chat(user="u-123456", max_tokens=64))
+    client.ask(request)
     server = stage.server()
     exchange = module.exchange_of(client.peer)
-    server.send(answer(ANSWER))
+    server.send(answer(said))
     report_width(module, name, exchange)
     fresh = recorder()
     report(f"record/{name}", lambda times: module.write(fresh, exchange, times), TIMES)
@@ -87,4 +107,6 @@ if __name__ == "__main__":
     time_records("1_candidate", 1, "ordered")
     time_records("8_candidates", 8, "least_loaded")
     time_records("64_candidates", 64, "cheapest")
+    time_predictions("no_predictions", predictions="/nowhere")
+    time_predictions("predictions")
     time_records("full_payload", 8, "least_loaded", payload="full", redact={"patterns": []})

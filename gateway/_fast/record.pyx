@@ -717,10 +717,11 @@ cdef class Recorder:
             )
             if made is None:
                 return 0
-            self.make_room(<size_t>PyBytes_GET_SIZE(made) + HEAD_BYTES)
-            self.line.put(name)
-            self.line.add_bytes(made)
-            return 0
+            if PyBytes_GET_SIZE(made):
+                self.make_room(<size_t>PyBytes_GET_SIZE(made) + HEAD_BYTES)
+                self.line.put(name)
+                self.line.add_bytes(made)
+                return 0
         self.make_room(member.end - member.start + HEAD_BYTES)
         self.line.put(name)
         self.line.add_json(at + member.start, member.end - member.start)

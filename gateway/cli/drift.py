@@ -32,7 +32,6 @@ app = verb_app()
 for each in (backfill, pin, status, report, watch, performance, domain):
     app.command()(each)
 
-_KSERVE = "/inputs"
 SIDES = ("input", "output")
 
 
@@ -53,14 +52,17 @@ def infer(
 ) -> None:
     """Propose a contract for a route, as YAML: read it, edit it, put it into the configuration.
 
-    It needs records that hold inputs: `record.features`, or `record.payload: sampled`.
+    It needs records that hold inputs: `record.features`, or `record.payload: sampled`; answers are
+    learnt from `record.predictions`, or likewise.
     """
     wanted: dict[str, object] = {"route": [route], "kind": ["prediction"], "since": since}
     found = store_of(config, state).search(filter_of(**_everything(wanted)), limit=limit)
-    at = _features_at(config, route)
+    at = _recorded_at(config, route)
     lines = [match.line for match in found.matches]
     drafts = {
-        which: draft for which in SIDES if (draft := learn(lines, which, at)) and _rows_of(draft)
+        which: draft
+        for which in SIDES
+        if (draft := learn(lines, which, at[which])) and _rows_of(draft)
     }
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -81,14 +83,16 @@ def _rows_of(draft: Draft) -> int:
     return draft.inference.rows
 
 
-def _features_at(path: Path, name: str) -> str:
-    """Where the recorded features stood in their bodies, as far as the configuration tells."""
+def _recorded_at(path: Path, name: str) -> dict[str, str]:
+    """Where recorded features and predictions stood in bodies, if the configuration tells."""
     try:
         config: Config = load(path, os.environ).config
     except ConfigError:
-        return _KSERVE
+        return dict.fromkeys(SIDES, "")
     route = config.routes.get(name)
-    return (route.record.features if route else "") or _KSERVE
+    if route is None:
+        return dict.fromkeys(SIDES, "")
+    return {"input": route.record.features, "output": route.record.predictions}
 
 
 def _why_nothing(route: str, records: int) -> str:

@@ -26,6 +26,11 @@ _SHAPES = (
     ("/inputs", "columns"),
     ("", "rows"),
 )
+# Where records have features and predictions from, unless they are told.
+_USUAL: dict[str, dict[str, str]] = {
+    "input": {"kserve": "/inputs"},
+    "output": {"kserve": "/outputs", "http": "/predictions"},
+}
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -39,15 +44,18 @@ class Draft(Struct, frozen=True, kw_only=True):
     unread: int  # records whose rows were not found there
 
 
-def learn(lines: Iterable[bytes], which: str, features_at: str) -> Draft | None:
-    """From lines of the log, `input` or `output`; None: no line has what is needed."""
+def learn(lines: Iterable[bytes], which: str, at: str) -> Draft | None:
+    """From lines of the log, `input` or `output`; None: no line has what is needed.
+
+    `at` is where features, or predictions, stood in their bodies; "": where they do by default.
+    """
     inference = Inference()
     place: tuple[str, str] | None = None
     records = unread = 0
-    for value, at in _values(lines, which, features_at):
+    for value, stood in _values(lines, which, at):
         if place is None:
-            place = _place_of(value, at)
-        rows = [] if place is None else _rows(value, at, place)
+            place = _place_of(value, stood)
+        rows = [] if place is None else _rows(value, stood, place)
         records += 1
         if rows:
             inference.add(rows)
@@ -58,14 +66,15 @@ def learn(lines: Iterable[bytes], which: str, features_at: str) -> Draft | None:
     return Draft(at=place[0], style=place[1], inference=inference, records=records, unread=unread)
 
 
-def _values(lines: Iterable[bytes], which: str, features_at: str) -> Iterator[tuple[Any, str]]:
+def _values(lines: Iterable[bytes], which: str, at: str) -> Iterator[tuple[Any, str]]:
     """What of each line holds rows, and where that stood in its body."""
+    kept, body = ("features", "request") if which == "input" else ("predictions", "response")
     for line in lines:
         record = msgspec.json.decode(line)
-        if which == "input" and "features" in record:
-            yield record["features"], features_at
+        if kept in record and (which == "input" or record["outcome"] == "ok"):
+            yield record[kept], at or _USUAL[which].get(record.get("protocol", ""), "")
             continue
-        part = record.get("request" if which == "input" else "response", {})
+        part = record.get(body, {})
         if part.get("type") == "json" and not part.get("redacted") and record["outcome"] == "ok":
             yield part["body"], ""
 

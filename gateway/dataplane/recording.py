@@ -60,9 +60,12 @@ class RecordedParts:
     def recorded_part(
         self, worker: Worker, route: Route, body: bytes, record_id: bytes, is_request: bool
     ) -> bytes | None:
-        """The inputs, or the outputs, of a prediction as JSON, or None."""
+        """The inputs, or the outputs, of a prediction as JSON, or None; b"": as they stand."""
         try:
             redactor = self._redactors[route.index]
+            # Cost: 2 us a KiB; to decode and to encode it takes twenty times that.
+            if redactor.leaves(body):
+                return b""
             if is_request:
                 return redactor.features(body, bound_to(record_id.decode(), "features"))
             return redactor.predictions(body, bound_to(record_id.decode(), "predictions"))

@@ -117,6 +117,21 @@ def test_features_are_taken_before_bodies() -> None:
     assert (draft.at, list(draft.inference.fields())) == ("/my/rows", ["a"])
 
 
+@pytest.mark.parametrize(
+    "protocol, given, at",
+    [("http", "", "/predictions"), ("kserve", "", "/outputs"), ("http", "/my/rows", "/my/rows")],
+)
+def test_predictions_are_taken_before_answers(protocol: str, given: str, at: str) -> None:
+    kept = [{"name": "a", "shape": [1], "datatype": "FP64", "data": [1]}]
+    said = kept if protocol == "kserve" else [{"a": 1}]
+    body = {"type": "json", "body": {"b": 1}}
+    draft = learn([line(protocol=protocol, predictions=said, response=body)], "output", given)
+    assert draft is not None
+    assert (draft.at, list(draft.inference.fields())) == (at, ["a"])
+    failed = {"outcome": "upstream_5xx", "protocol": protocol, "predictions": said}
+    assert learn([json.dumps(failed).encode()], "output", given) is None
+
+
 def test_what_was_cut_redacted_or_failed_is_not_learnt_from() -> None:
     lines = [
         line(request={"type": "text", "body": "{"}),

@@ -277,6 +277,32 @@ def test_features_that_are_not_there_or_too_large_are_none(body: bytes) -> None:
     assert redactor().features(b'{"inputs": 1}') is None
 
 
+@pytest.mark.parametrize(
+    "record, body, leaves",
+    [
+        ({}, b'{"outputs": [0.5]}', True),
+        ({}, b'{"outputs": ["ann@example.org"]}', False),
+        ({"redact_patterns": ("secrets",)}, b'{"outputs": ["ann@example.org"]}', True),
+        ({"redact_patterns": ("secrets",)}, b'{"password": "x", "outputs": [1]}', False),
+        ({"redact_patterns": ()}, b'{"password": "x"}', True),
+        ({"redact_pointers": ("/outputs/0",)}, b'{"outputs": [0.5]}', False),
+        ({"max_bytes": 10}, b"[" + b"1," * 9000 + b"1]", False),
+    ],
+)
+def test_what_holds_nothing_to_take_out_is_left(
+    record: dict[str, Any], body: bytes, leaves: bool
+) -> None:
+    assert redactor(**record).leaves(body) is leaves
+    assert not redactor(bytes(32), **record).leaves(body)
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_canaries_are_never_left(canary: str) -> None:
+    _, text, _ = CANARIES[canary]
+    body = json.dumps({"outputs": [{"label": f"it is {text} there"}]}).encode()
+    assert not redactor().leaves(body)
+
+
 def test_predictions_are_cleaned_and_bound_to_their_place() -> None:
     made = redactor(predictions="/outputs", redact_pointers=("/outputs/0/who",))
     body = b'{"outputs": [{"who": 1, "y": 0.5}], "inputs": 1}'
