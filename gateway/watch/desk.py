@@ -82,7 +82,10 @@ class LookDesk:
     @property
     def standing(self) -> Standing:
         """As of the latest turn."""
-        problems = (*self._bases.problems, *((self._problem,) if self._problem else ()))
+        problems = list(self._bases.problems)
+        problems += [self._problem] if self._problem else []
+        if self._looker is not None and self._looker.defects:
+            problems.append("some looks failed by a defect; see the log of the gateway")
         return Standing(
             watermark=self._watermark,
             rules=len(self._bases.of_rule),
@@ -90,7 +93,7 @@ class LookDesk:
             skipped=self._looker.skipped if self._looker else 0,
             last_ms=self._last_ms,
             learning=self._bases.learning,
-            problems=problems,
+            problems=tuple(problems),
         )
 
     async def run(self) -> None:

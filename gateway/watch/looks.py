@@ -16,18 +16,21 @@ several looks (`opens`) is not reckoned with.
 
 Rule 1: a unit with too few rows, here or in its reference, is said to be unjudged, and a route
         without any that was judged has no look.
-Rule 2: looking reads the view and nothing else, but for the requests that show a new finding.
+Rule 2: a look that fails by a defect is told, counted and passed over; the others go on.
+Rule 3: looking reads the view and nothing else, but for the requests that show a new finding.
 Cost: reading a window of 20 fields and 60 minutes a unit, then about 0.1 ms a look.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from gateway.alerts.finding import MOST_FINDINGS, Look
@@ -35,6 +38,7 @@ from gateway.alerts.kinds import Kind
 from gateway.config.watching import Drift, DriftRule
 from gateway.drift.alarms import alpha_of
 from gateway.drift.tests import LEAST, NAMED, NUMERIC, Battery, Control, Limits, Test
+from gateway.errors import GatewayError
 from gateway.profiles.fields import Field
 from gateway.profiles.profile import Profile
 from gateway.profiles.signals import names_of
@@ -54,6 +58,8 @@ ONSET_BEFORE = 30  # minutes in front of the window, where an onset is looked fo
 ONSET_MOST = 360  # minutes in all
 NS_A_MINUTE = 60 * 10**9
 DAY_S = 86_400.0
+
+log = logging.getLogger(__name__)
 
 # Signals of the way a request took: looked at by rules that name them, and not by `*`.
 OPERATIONAL = frozenset({
@@ -92,6 +98,7 @@ class Looker:
         """`state` is what `state()` of a former life said; what cannot be read is forgotten."""
         self._examples = examples or NoExamples()
         self.skipped = 0  # looks that were too far in arrears
+        self.defects = 0  # looks that were passed over
         kept = _decoded(state)
         self._last = {(rule, route): end for rule, route, end in kept.last}
         self._known = dict(kept.known)
@@ -148,6 +155,18 @@ class Looker:
 
     def look(self, view: View, due: Due) -> Look | None:
         """What a rule finds on a route; None where nothing could be judged."""
+        try:
+            # Why: values of 1e308 overflow when squared; what comes of it is no finding.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                return self._look(view, due)
+        except (GatewayError, OSError):
+            raise  # the view cannot be read now; the look is made later
+        except Exception:  # Why: one field that nobody thought of must not end all looking
+            self.defects += 1
+            log.exception("the look of %s at %s is passed over: a defect", due.rule, due.route)
+            return None
+
+    def _look(self, view: View, due: Due) -> Look | None:
         rule, basis = self._drift.rules[due.rule], self._bases.of_rule[due.rule, due.route]
         kind = self._drift.references[rule.reference].kind
         names = [one.field.name for one in basis.reference.fields if is_meant(rule, one.field)]

@@ -138,7 +138,7 @@ def test_reference_that_is_missing_is_a_sentence(place: Place, caplog: Any) -> N
     assert caplog.text.count("/no/such.csv cannot be read") == 1
 
 
-def test_defect_in_a_look_is_told_and_the_next_one_is_tried(
+def test_look_that_fails_by_a_defect_is_told_and_passed_over(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.count(12)
@@ -148,8 +148,26 @@ def test_defect_in_a_look_is_told_and_the_next_one_is_tried(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.watch.looks.Looker.look", broken)
+        patched.setattr("gateway.watch.looks.pairs_of", broken)
         turn(desk)
-    assert "ZeroDivisionError" in desk.standing.problems[0]
+    assert "failed by a defect" in desk.standing.problems[0]
+    assert not place.taken
+    turn(desk)
+    assert not place.taken
+
+
+def test_view_that_cannot_be_read_is_read_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.count(12)
+    desk = place.desk()
+
+    def broken(*_: object) -> None:
+        raise LogError("the disk is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.watch.looks.pairs_of", broken)
+        turn(desk)
+    assert desk.standing.problems == ("the disk is away",)
     turn(desk)
     assert len(place.taken) == 2
