@@ -208,9 +208,6 @@ def _cause(error: OSError) -> str:
 async def abandon(producer: AIOKafkaProducer, deadline_s: float) -> None:
     """Let go of a producer and of what it was about to send; no task of it is left."""
     owners = [producer._sender, producer.client, producer._message_accumulator]  # noqa: SLF001
-    waiter = getattr(producer._txn_manager, "_transaction_waiter", None)  # noqa: SLF001
-    if waiter is not None and waiter.done() and not waiter.cancelled():
-        waiter.exception()  # Why asked: a transaction that failed is waited for by nobody
     await _cancel_tasks_of(owners)
     await let_go(owners, producer.stop(), deadline_s)
 

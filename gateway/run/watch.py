@@ -18,6 +18,7 @@ from urllib.parse import SplitResult
 
 import msgspec
 import uvloop
+from aiokafka.errors import KafkaError
 
 from gateway.alerts.finding import Look
 from gateway.brokers import Brokers
@@ -75,6 +76,7 @@ async def _watch(
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    loop.set_exception_handler(_unheard)
     place, kafka, ring = place_of(admin), config.log.kafka, Ring()
     assert kafka is not None, "checked"  # noqa: S101
     watcher = Watcher(
@@ -93,6 +95,12 @@ async def _watch(
     finally:
         saying.cancel()
     say(line_of(watcher.member, watcher) + "; ended")
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Why: a producer that is fenced fails futures inside of it that nobody can ask."""
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
 
 
 def _aside_in(state: Path) -> Callable[[Sequence[Sample]], None]:

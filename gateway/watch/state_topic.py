@@ -251,15 +251,8 @@ class Writer:
         sent: asyncio.Future[Any] = await self._producer.send(
             self._state.name, value, key, partition=place
         )
-        sent.add_done_callback(_heard)
         return sent
 
     async def close(self) -> None:
         """Let go of it; what is not committed never will be."""
         await abandon(self._producer, ABANDON_S)
-
-
-def _heard(sent: asyncio.Future[Any]) -> None:
-    """Why: of many that fail together only the first is waited for."""
-    if not sent.cancelled():
-        sent.exception()

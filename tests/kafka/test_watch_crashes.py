@@ -101,11 +101,12 @@ class Campaign:
 
 def line_of(seq: int, stream: str) -> bytes:
     """A record with a number and a category, 200 of a stream in a minute."""
-    minute = seq // 200
+    day, minute = divmod(seq // 200, 1440)
+    hour, minute = divmod(minute, 60)
     return record(
         seq,
         stream=stream,
-        time=f"2026-11-{1 + minute // 1440:02d}T{minute // 60 % 24:02d}:{minute % 60:02d}:00.500000Z",
+        time=f"2026-11-{1 + day:02d}T{hour:02d}:{minute:02d}:00.500000Z",
         finish_reason=("stop", "length", "tool_calls")[seq % 3],
     )
 
