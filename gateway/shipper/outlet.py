@@ -114,7 +114,7 @@ class Outlet:
                 continue
             await self._save_when_due()
             # Why: streams that have a little each are let fill; one that has a lot goes on.
-            few = 0 if len(piece.batch.data) * 2 > self.sink.batch_bytes else few + 1
+            few = few + 1 if self._is_little(piece) else 0
             if few >= len(self._source.tails) and not self.sink.sealed_only:
                 few = 0
                 await self._linger()
@@ -203,6 +203,13 @@ class Outlet:
         return max(0.0, now_s - piece.due_s) if piece and piece.due_s else 0.0
 
     # -- resting and keeping
+
+    def _is_little(self, piece: Piece) -> bool:
+        """Less than half a batch, of a segment to which more is written."""
+        if len(piece.batch.data) * 2 > self.sink.batch_bytes:
+            return False
+        item = self._shelf.after(piece.batch.stream, piece.after.number)
+        return item is not None and item.number == piece.after.number and not item.is_sealed
 
     async def _linger(self) -> None:
         """Let a little more come; at the end there is no time for that."""

@@ -227,6 +227,19 @@ async def test_small_amounts_are_let_gather(tmp_path: Path) -> None:
     assert len(sink.batches) < 20
 
 
+async def test_what_cannot_grow_is_not_waited_for(tmp_path: Path) -> None:
+    sink = MemorySink()
+    sink.batch_bytes, sink.linger_s = 1 << 20, 0.2
+    rig = Rig(tmp_path, sink)
+    rig.append(200)  # in many segments of 4 KiB
+    async with rig.running():
+        began_s = time.monotonic()
+        await rig.until_done()
+    assert sink.count == 200
+    assert len(sink.batches) > 10
+    assert time.monotonic() - began_s < 1.5
+
+
 def test_pauses_grow_and_are_bounded() -> None:
     assert 0.0025 <= pause_after(1) <= 0.005
     assert 0.01 <= pause_after(1_000_000) <= 0.02
