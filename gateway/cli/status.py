@@ -86,7 +86,7 @@ def _head(answer: dict[str, Any]) -> str:
 
 def _watch(answer: dict[str, Any]) -> str:
     """What the rules of `drift` found last; "" nobody looks."""
-    looks, alerts = answer["looks"], answer["alerts"]
+    looks, alerts = answer.get("looks", []), answer.get("alerts", [])
     if not looks and not alerts:
         return ""
     changed = [f"{one['route']} ({one['rule'] or 'no rule'})" for one in looks if one["findings"]]

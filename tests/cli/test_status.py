@@ -7,6 +7,7 @@ import pytest
 from gateway.cli import status as status_verb
 from gateway.control.parts import Version
 from tests.cli.admin_port import AdminPort, exit_code
+from tests.control.alerts import FakeAlerts
 
 
 def test_status_is_a_page_of_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,3 +93,11 @@ def test_drain_asks_the_gateway_to_drain(
         assert exit_code("drain", *flags, "--admin", url) == 0
     assert port.gateway.workers.is_draining
     assert "draining" in capsys.readouterr().out
+
+
+def test_status_says_what_the_watch_found(capsys: pytest.CaptureFixture[str]) -> None:
+    with AdminPort(alerts=FakeAlerts()) as url:
+        assert exit_code("status", "--admin", url) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = "watch changed: scores (inputs); 1 alert open, data until 2025-10-09T"
+    assert lines[3].startswith(said)
