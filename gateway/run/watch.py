@@ -115,12 +115,14 @@ def _aside_in(state: Path) -> Callable[[Sequence[Sample]], None]:
 class Teller:
     """Brings looks to a gateway's admin port."""
 
-    def __init__(self, place: SplitResult, token: str, say: Say) -> None:
-        self._place, self._token, self._say = place, token, say
+    def __init__(
+        self, place: SplitResult, token: str, say: Say, *, retry_s: float = RETRY_S
+    ) -> None:
+        self._place, self._token, self._say, self._retry_s = place, token, say, retry_s
 
     async def tell(self, look: Look) -> None:
         """Return when it has arrived, or was refused; a gateway that is away is waited for."""
-        pause_s = RETRY_S
+        pause_s = self._retry_s
         while True:
             try:
                 await in_thread(functools.partial(self._post, look), name="look")
