@@ -133,6 +133,10 @@ def single_pass(config: Kafka) -> dict[int, Changes]:
     return found
 
 
+def counted(told: dict[str, int]) -> int:
+    return told["counted"] + told.get("late", 0)
+
+
 def run_campaign(config: Kafka, folder: Path, chance: random.Random) -> dict[int, Kept]:
     feed = Feed(config, folder, chance.randrange(2**32), ROUNDS * 0.9)
     campaign = Campaign(config, chance)
@@ -156,7 +160,8 @@ def test_counts_are_a_single_pass_whoever_is_killed(kafka: Address, tmp_path: Pa
         found = kept[partition]
         assert found.profiles == once.profiles, f"seed {seed}"
         assert found.position.marks == once.marks, f"seed {seed}"
-        assert found.position.told == once.told, f"seed {seed}"
-        assert once.told["duplicate"] > 0
-        assert set(once.told) == {"duplicate", "counted"}
+        # Why together: whether a line came late depends on what came with it.
+        assert counted(found.position.told) == counted(once.told), f"seed {seed}"
+        assert found.position.told["duplicate"] == once.told["duplicate"] > 0
+        assert set(once.told) <= {"duplicate", "counted", "late"}
         assert len(once.profiles) > 2

@@ -47,11 +47,11 @@ class Log(StateLog):
         some = self.messages[at : at + 2]
         return [fetched(at, batch(at, [v for _, v in some], keys=[k for k, _ in some]))]
 
-    async def commit(self, partition: int, **position: int) -> None:
+    async def commit(self, partition: int, next: int, newest: int) -> None:  # noqa: A002
         writer = self.writer(partition)
         await writer.start()
-        key = Key("b", Source("chat"), position.get("newest", 0))
-        await writer.commit(Changes(profiles={key: b"value"}), Position(**position))
+        key = Key("b", Source("chat"), newest)
+        await writer.commit(Changes(profiles={key: b"value"}), Position(next=next, newest=newest))
 
 
 def follower_of(log: Log, records: Records) -> Follower:
