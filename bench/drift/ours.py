@@ -17,6 +17,8 @@ from gateway.profiles.profile import Profile
 from gateway.profiles.recorded import from_lines
 from gateway.profiles.reference import Reference, from_arrays
 from gateway.profiles.slices import Slices
+from gateway.watch.basis import Basis
+from gateway.watch.tally import Tally
 
 SYSTEM = "gateway"
 BATCH = 4096
@@ -69,6 +71,13 @@ def records(count: int, repetitions: int) -> Iterator[Rate]:
         assert taken == count
         assert not slices.dropped, "every record is counted"
 
+    basis = Basis(name=reference.hash, route="credit", origin="training", reference=reference)
+
+    def counted_once() -> None:
+        tally = Tally([basis])
+        tally.count(data, NOW)
+        assert tally.drain().told == {"counted": count}
+
     signals = len(reference.fields) - FEATURES
     size = len(data) / count
     yield Rate(
@@ -77,6 +86,13 @@ def records(count: int, repetitions: int) -> Iterator[Rate]:
         unit="records",
         count=count,
         seconds=best(counted, repetitions),
+    )
+    yield Rate(
+        system=SYSTEM,
+        what="the same where each counts once: marks, results, encoded state",
+        unit="lines",
+        count=count,
+        seconds=best(counted_once, repetitions),
     )
 
 

@@ -13,12 +13,15 @@ from gateway.shipper.sink import Sink
 from gateway.shipper.sinks import Wanted
 
 WATCH = "watch"  # the sink that counts
+SEQUENTIAL = {"adwin", "page_hinkley"}  # tests of labels, which need no counts
 
 
 def watched_of(config: Config) -> dict[str, object]:
     """What the sink that counts is made of, where it is wanted."""
     drift = config.drift
-    has_reference = any(rule.reference for rule in drift.rules.values())
+    has_reference = any(
+        rule.reference and rule.test not in SEQUENTIAL for rule in drift.rules.values()
+    )
     if not (drift.enabled and drift.consumer.source == "log" and has_reference):
         return {}
     of_rules = {

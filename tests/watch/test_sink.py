@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from gateway.config.watching import Drift, DriftReference, DriftRule
-from gateway.run.counting import counted_lines
+from gateway.config import Config, Duration
+from gateway.config.schema import Route
+from gateway.config.watching import Drift, DriftAlerts, DriftConsumer, DriftReference, DriftRule
+from gateway.run.counting import WATCH, counted_lines, watched_of
 from gateway.shipper.sink import Batch, SinkError
 from gateway.watch.basis import DIRECTORY, BasisFiles, bases_of
 from gateway.watch.changes import Changes, Key
@@ -250,3 +253,23 @@ def test_what_became_of_lines_is_told_whoever_counted_them(tmp_path: Path) -> No
     assert counted_lines(tmp_path) == {"counted": 6}
     (tmp_path / FILE).write_bytes(b"not a database " * 1000)
     assert counted_lines(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "drift, is_wanted",
+    [
+        (Drift(rules={"a": DriftRule(reference="r")}), True),
+        (Drift(rules={"a": DriftRule()}), False),
+        (Drift(rules={"a": DriftRule(reference="r", test="adwin")}), False),
+        (Drift(rules={"a": DriftRule(reference="r")}, enabled=False), False),
+        (
+            Drift(rules={"a": DriftRule(reference="r")}, consumer=DriftConsumer(source="kafka")),
+            False,
+        ),
+    ],
+)
+def test_the_sink_is_there_where_a_rule_looks_at_counts(drift: Drift, is_wanted: bool) -> None:
+    config = Config(backends={}, routes={"iris": Route(backends=("b",))}, drift=drift)
+    assert (WATCH in watched_of(config)) is is_wanted
+    told = msgspec.structs.replace(drift, alerts=DriftAlerts(repeat=Duration(1)))
+    assert watched_of(msgspec.structs.replace(config, drift=told)) == watched_of(config)
