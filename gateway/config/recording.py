@@ -39,7 +39,9 @@ class Recording(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # bodies: `full`; `sampled`, some in full; `digest`, sizes and hashes; `none`
     payload: PayloadPolicy = "digest"
     sample: Share = Share(0.1)  # of the requests whose bodies are kept under `sampled`
-    max: Size = Size(64 * KIB)  # of one body; what is longer is cut, and the record says so
+    # of one body; what is longer is cut, and the record says so; features and predictions that
+    # are longer are left out
+    max: Size = Size(64 * KIB)
     headers: tuple[Line, ...] = ()  # request headers to keep; credentials never are
     features: Pointer = ""  # where inputs stand in a request; default: `/inputs` for kserve
     # where outputs stand in an answer; default: `/outputs` for kserve, `/predictions` for http

@@ -192,6 +192,7 @@ def test_what_works_is_accepted(changes: dict[str, Any]) -> None:
             "routes.chat.record.sample",
         ),
         ({"routes.chat.record": {"payload": "none", "max": "1KiB"}}, "routes.chat.record.max"),
+        ({"routes.chat.record": {"predictions": "/y", "max": "1KiB"}}, ""),
         ({"routes.chat.record": {"payload": "sampled", "sample": "5%"}}, ""),
         (
             {"routes.chat.record": {"redact": {"pointers": [""]}}},
