@@ -52,6 +52,7 @@ class Alert(Struct, kw_only=True, omit_defaults=True):
     told: int = 0  # messages
     is_over_told: bool = False
     is_acted: bool = False  # what its rules ask for was begun
+    asked: tuple[tuple[str, str], ...] = ()  # all that was begun or refused: action and target
     is_undone: bool = False  # and what does not outlive it was taken back
     pending: tuple[tuple[str, str], ...] = ()  # action and target: begun, and not done yet
     switched: tuple[str, ...] = ()  # kill switches that it holds off

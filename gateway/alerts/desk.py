@@ -272,8 +272,11 @@ class AlertDesk:
     async def _act(self, book: Book, alert: Alert, drift: Drift, now_ms: int) -> None:
         age_ms, group_ms = now_ms - alert.opened_ms, drift.alerts.group // NS_PER_MS
         is_silent = now_ms < alert.silenced_until_ms
-        if alert.status == "open" and age_ms >= group_ms and not (alert.is_acted or is_silent):
-            self._begin(book, alert, drift, now_ms)
+        if alert.status == "open" and age_ms >= group_ms and not is_silent:
+            # Why each time: a rule that finds the same cause later may ask for more.
+            news = [each for each in wanted(alert, drift.rules) if each not in alert.asked]
+            if news or not alert.is_acted:
+                self._begin(book, alert, news, drift, now_ms)
         for action, target in alert.pending:
             done = await self._do(alert, action, target)
             alert.pending = tuple(each for each in alert.pending if each != (action, target))
@@ -281,10 +284,17 @@ class AlertDesk:
         if alert.status == "resolved" and alert.is_acted and not alert.is_undone:
             await self._undo(book, alert, now_ms)
 
-    def _begin(self, book: Book, alert: Alert, drift: Drift, now_ms: int) -> None:
+    def _begin(
+        self,
+        book: Book,
+        alert: Alert,
+        asked: Sequence[tuple[Action, str]],
+        drift: Drift,
+        now_ms: int,
+    ) -> None:
         """Write down what is asked for, and the parcels of trainings."""
         alert.is_acted = True
-        asked = wanted(alert, drift.rules)
+        alert.asked = (*alert.asked, *asked)
         deeds, parcels = [], []
         for action, target in asked:
             refusal = self._refusal(book, alert, action, target, drift, now_ms)

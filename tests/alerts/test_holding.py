@@ -110,3 +110,20 @@ async def test_switches_that_are_off_and_rollouts_stay_as_they_are(cases: Cases)
     await case.desk.resolve(1, "api")
     await case.tick(3)
     assert cases.gateway.delivery == Delivery(off=("backend.x",), flags={"f": "on"})
+
+
+async def test_rule_that_finds_the_same_cause_later_has_its_actions(cases: Cases) -> None:
+    rules = {"watch": DriftRule(), "other": DriftRule(actions=SHIFT)}
+    case = cases(Drift(rules=rules, alerts=make_drift().alerts))
+    await open_one(case)
+    await case.tick(2)
+    assert cases.gateway.delivery.holds == {}
+    for minute in (3, 4):
+        await case.look(minute, finding("feature_drift"), rule="other")
+        await case.look(minute, finding())
+    assert [one.id for one in case.desk.alerts()] == [1]
+    assert cases.gateway.delivery.holds == {"alert:1": HELD}
+    for minute in (5, 6):
+        await case.look(minute, finding("feature_drift"), rule="other")
+    asked = [each for each in said_of(case) if each[2] == "asked"]
+    assert asked == [("weights", "new=10%", "asked"), ("payload", "full", "asked")]
