@@ -57,6 +57,7 @@ RECORDS: tuple[Column, ...] = (
     Column("confidence", "DOUBLE"),
     Column("trace_id", "VARCHAR"),
     Column("anomalies", "VARCHAR[]"),
+    Column("predictions", "JSON"),
 )
 FEEDBACK: tuple[Column, ...] = (
     Column("v", "INTEGER"),
@@ -76,7 +77,7 @@ PLACE = ("segment", "position", "line", "raw")
 KEPT_OF_FORGOTTEN = {"v", "time", "stream", "seq"}
 
 
-LATER = {"records": ("anomalies",)}  # that the first files of the store have not
+LATER = {"records": ("anomalies", "predictions")}  # that the first files of the store have not
 
 
 def padded(source: str, table: str = "records") -> str:

@@ -1,18 +1,12 @@
 """Predictions and labels of records as arrays, a row a prediction.
 
-A prediction is a number, a text, an object by name, or a list of these, one a row; KServe's
-tensors count as rows, too. Several probabilities of one row are those of several classes: an
-object by class, a list, or a tensor with more than one column. A label is one value for all
-rows of the record, a list with one a row, or an object that holds either as `class`, `label`,
-`value` or `score`.
-
 Rule: what cannot be read is counted in `unread` with the first reason, and leaves no row.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -24,6 +18,7 @@ from gateway.config.watching import DriftLabels
 from gateway.drift import performance
 from gateway.drift.performance import Figure, Flags, Floats
 from gateway.store.labelled import LabelledRow
+from gateway.watch.answers import Unreadable, decoded, predictions_of, text_of, truths_of
 
 Scalar = str | int | float | bool
 Prediction = Scalar | dict[str, float]  # by class, where it is several probabilities
@@ -31,12 +26,9 @@ Prediction = Scalar | dict[str, float]  # by class, where it is several probabil
 PREFIX = "prediction."
 YES, NO = {"1", "true", "yes"}, {"0", "false", "no"}
 _NUMBER_MEMBERS = ("score", "distance", "count", "value")
-_LABEL_MEMBERS = ("class", "label", "value", "score")
+LARGEST = 1e300  # number
+MOST_ROWS = 1_000_000
 MOST_CLASSES = 100  # that a prediction has probabilities of
-
-
-class Unreadable(Exception):
-    """Why a prediction, or a label, is none."""
 
 
 class Cohort(Struct, kw_only=True):
@@ -149,6 +141,8 @@ class _Reading:
                 for one, truth in zip(predictions, said, strict=True)
             ]
             self._check(made)
+            if len(self._rows) + len(made) > MOST_ROWS:
+                raise Unreadable(f"{MOST_ROWS:,} rows are enough")  # noqa: TRY301
         except Unreadable as reason:
             self._unread[str(reason)] = self._unread.get(str(reason), 0) + 1
             return
@@ -228,110 +222,33 @@ class _Reading:
 def _decoded(prediction: str | None) -> Any:
     if prediction is None:
         raise Unreadable("the record has no prediction")
-    return msgspec.json.decode(prediction)
+    return decoded(prediction)
+
+
+def _value_of(label: str | None) -> Any:
+    try:
+        return decoded(label) if label else None
+    except Unreadable:
+        return None
 
 
 def measured_values(rows: Iterable[LabelledRow]) -> tuple[Floats, NDArray[np.int64]]:
     """Values of a signal that is a number, or yes or no; and when their answers were asked."""
     values, times_us = [], []
     for row in rows:
-        value = msgspec.json.decode(row.label) if row.label else None
+        value = _value_of(row.label)
         if isinstance(value, dict):
             value = next((value[one] for one in _NUMBER_MEMBERS if one in value), None)
-        if isinstance(value, bool | int | float) and math.isfinite(value):
-            values.append(float(value))
+        with suppress(Unreadable):
+            values.append(_number(value))
             times_us.append(row.at_us)
     return np.array(values, dtype=np.float64), np.array(times_us, dtype=np.int64)
-
-
-def predictions_of(value: Any, name: str = "") -> list[Any]:
-    """One a row: a number, a text, or the probabilities of classes."""
-    if isinstance(value, list) and value and _is_tensor(value[0]):
-        return _tensor_rows([one for one in value if _is_tensor(one)], name)
-    if isinstance(value, list) and value and isinstance(value[0], list | dict):
-        return [_member(row, name) for row in value]
-    if isinstance(value, list):
-        return list(value)
-    return [_member(value, name)]
-
-
-def _member(row: Any, name: str) -> Any:
-    if not isinstance(row, dict):
-        return row
-    if name in row:
-        return row[name]
-    if name:
-        raise Unreadable(f"the prediction has no `{name}`")
-    if len(row) == 1:
-        return next(iter(row.values()))
-    if row and all(type(one) in {int, float} for one in row.values()):
-        return row  # probabilities by class
-    named = ", ".join(f"`{one}`" for one in list(row)[:3])
-    raise Unreadable(f"the prediction has {named}: `prediction` in drift.labels says which counts")
-
-
-def _is_tensor(one: Any) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("data"), list) and "name" in one
-
-
-def _tensor_rows(tensors: Sequence[dict[str, Any]], name: str) -> list[Any]:
-    wanted = name.partition(".")[0] if not any(t["name"] == name for t in tensors) else name
-    found = [one for one in tensors if not name or one["name"] == wanted]
-    if len(found) != 1:
-        names = ", ".join(f"`{one['name']}`" for one in tensors[:3])
-        raise Unreadable(f"of tensors {names}, `prediction` in drift.labels says which counts")
-    data, shape = _flat(found[0]["data"]), found[0].get("shape") or []
-    rows = int(shape[0]) if shape and isinstance(shape[0], int) and shape[0] > 0 else len(data)
-    width = len(data) // rows if rows else 0
-    if not width or width * rows != len(data):
-        raise Unreadable("the tensor's data do not fit its shape")
-    if width == 1:
-        return data
-    column = name.removeprefix(f"{wanted}.")
-    split = [data[at : at + width] for at in range(0, len(data), width)]
-    if column.isdecimal() and int(column) < width:
-        return [row[int(column)] for row in split]
-    return split
-
-
-def _flat(data: Any) -> list[Any]:
-    if not isinstance(data, list):
-        return [data]
-    return [one for part in data for one in (_flat(part) if isinstance(part, list) else [part])]
-
-
-def truths_of(label: str | None, rows: int) -> list[Any]:
-    """One a row; None: no label."""
-    if label is None:
-        return [None] * rows
-    value = msgspec.json.decode(label)
-    if isinstance(value, dict):
-        member = next((one for one in _LABEL_MEMBERS if one in value), None)
-        if member is None:
-            raise Unreadable("the label is an object without `class`, `label`, `value` or `score`")
-        value = value[member]
-    if isinstance(value, list):
-        if len(value) != rows:
-            raise Unreadable("the label has another number of rows than the prediction")
-        return value
-    return [value] * rows
-
-
-def text_of(value: Any) -> str:
-    """A class as text: 1, 1.0 and true are told apart from "one", not from "1"."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str | int | float):
-        return str(value)[:200]
-    raise Unreadable("a class is a text, a number or a boolean")
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool):
         return float(value)
-    if isinstance(value, int | float) and math.isfinite(value):
+    if isinstance(value, int | float) and abs(value) <= LARGEST:
         return float(value)
     raise Unreadable("a number was expected, of the prediction or its label")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.messages import Payload
+from gateway.messages import Payload, TokenUsage
 from gateway.store.labelled import LabelQuestion
 from tests.store.places import NOW_S, Place, feedback, id_of, record
 
@@ -103,3 +103,32 @@ def test_of_too_many_records_the_same_part_is_taken_each_time(place: Place) -> N
 
 def test_nothing_recorded_is_no_row(place: Place) -> None:
     assert place.store.labelled(question()).rows == ()
+
+
+@pytest.mark.parametrize(
+    "pointer, expected",
+    [
+        ("/predictions", ["[0.7]", None]),
+        ("/finish_reason", ['"stop"', None]),
+        ("/confidence", ["0.25", None]),
+        ("/usage/output_tokens", ["9", "0"]),
+    ],
+)
+@pytest.mark.parametrize("where", ["stored", "live"])
+def test_prediction_is_what_the_pointer_says(
+    place: Place, where: str, pointer: str, expected: list[str | None]
+) -> None:
+    said = {
+        "predictions": msgspec.Raw(b"[0.7]"),
+        "finish_reason": "stop",
+        "confidence": 0.25,
+        "usage": TokenUsage(output_tokens=9),
+    }
+    lines = [record(1, **said), record(2, usage=TokenUsage(input_tokens=1))]
+    if where == "stored":
+        place.added(1, lines)
+    else:
+        place.write(1, lines)
+    found = place.store.labelled(question(pointer=pointer)).rows
+    assert [row.prediction for row in found][:1] == expected[:1]
+    assert found[1].prediction in (None, expected[1])

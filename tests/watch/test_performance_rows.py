@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.config.watching import DriftLabels
-from gateway.watch.performance_rows import (
-    cohort_of,
-    errors_of,
-    figures_of,
-    measured_values,
-    predictions_of,
-    truths_of,
-)
+from gateway.watch.answers import predictions_of, truths_of
+from gateway.watch.performance_rows import cohort_of, errors_of, figures_of, measured_values
 from tests.watch.labels import row
 
 TENSOR = {"name": "score", "datatype": "FP32", "shape": [2, 1], "data": [0.1, 0.9]}
@@ -143,3 +140,32 @@ def test_signals_are_numbers_or_yes_and_no() -> None:
     values, times_us = measured_values(row(at, None, each) for at, each in enumerate(said))
     assert values.tolist() == [1.0, 4.0, 5.0, 0.2]
     assert times_us.tolist() == [0, 1, 2, 3]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**400), 10**400) | st.floats(allow_nan=False)
+    | st.text(max_size=3) | st.just("score"),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.sampled_from(["name", "data", "shape", "score", "class"]), inner),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(JSON, JSON, st.sampled_from(["class", "probability", "number"]))
+def test_whatever_stands_there_is_a_row_or_a_reason(value: Any, label: Any, kind: Any) -> None:
+    texts = [json.dumps(each) for each in (value, label)]
+    rows = [row(1, 0.5, 1), row(2, None)._replace(prediction=texts[0], label=texts[1])]
+    labels = DriftLabels(kind=kind)
+    found = cohort_of(rows, labels)
+    assert found.at_us.size >= 1 or found.unread
+    assert len(found.requests) == found.at_us.size == len(found.truth) == len(found.scores)
+    figures_of(found, labels)
+    errors_of(found)
+    measured_values(rows)
+
+
+def test_nesting_without_end_is_a_reason() -> None:
+    deep = "[" * 5000 + "]" * 5000
+    found = cohort_of([row(1, None)._replace(prediction=deep, label=deep)], DriftLabels())
+    assert list(found.unread) == ["the JSON cannot be read"]
