@@ -214,6 +214,12 @@ def check_drift(config: Config, found: Findings) -> None:
         path = join("drift.labels", name)
         if name not in config.routes:
             found.unknown("route", name, config.routes, path)
+        elif not (labels.prediction.startswith("/") or _has_predictions(name, config)):
+            message = (
+                f"records of `{name}` hold no predictions: `record.predictions` of the route says"
+                " where answers have them, or `prediction` is a pointer into the record"
+            )
+            found.doubtful(message, path)
         _check_labels(labels, path, found)
     if drift.labels and not (config.log.enabled and config.log.store.enabled):
         message = "labels and answers are read from the local store, which is off (`log.store`)"
@@ -301,6 +307,11 @@ def _check_drift_rule(rule: DriftRule, config: Config, path: str, found: Finding
 def _has_features(name: str, config: Config) -> bool:
     route = config.routes[name]
     return bool(route.record.features) or _protocol(route, config) in {"kserve", ""}
+
+
+def _has_predictions(name: str, config: Config) -> bool:
+    route = config.routes[name]
+    return bool(route.record.predictions) or _protocol(route, config) in {"kserve", "http", ""}
 
 
 def _check_labels(labels: DriftLabels, path: str, found: Findings) -> None:

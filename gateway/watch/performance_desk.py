@@ -44,6 +44,8 @@ class PerformanceDesk:
 
     async def tick(self) -> None:
         """All that is due."""
+        if not self._looks.is_due(self._now_ms()):
+            return
         try:
             for look in await in_thread(self._due, name="performance"):
                 await self._tell(look)

@@ -108,6 +108,14 @@ class PerformanceLooks:
         self._streams: dict[tuple[object, ...], ErrorStream] = {}
         self.problems: dict[Place, str] = {}  # of the last look, in sentences
 
+    def is_due(self, now_ms: int) -> bool:
+        """Whether there is anything to look at now."""
+        drift = self._settings()
+        return any(
+            self._done.get(place, -1) < _number(drift.rules[place[0]], now_ms)
+            for place in watched(drift, self._routes())
+        )
+
     def due(self, now_ms: int) -> list[Look]:
         """All looks whose time has come: of each rule and route at most one, the latest."""
         drift = self._settings()
@@ -116,8 +124,7 @@ class PerformanceLooks:
         self.problems = {place: self.problems[place] for place in places if place in self.problems}
         looks = []
         for name, route in places:
-            rule = drift.rules[name]
-            number = now_ms * US_PER_MS // max(rule.every // NS_PER_US, SECOND_US)
+            number = _number(drift.rules[name], now_ms)
             if self._done.get((name, route), -1) < number:
                 self._done[name, route] = number
                 look = self._look(drift, name, route, now_ms)
@@ -289,6 +296,11 @@ class PerformanceLooks:
         if change is None or change.after - change.before < least:
             return []
         return [stream_finding(test, change, cohort, errors)]
+
+
+def _number(rule: DriftRule, now_ms: int) -> int:
+    """Of the look whose time it is; they rise."""
+    return now_ms * US_PER_MS // max(rule.every // NS_PER_US, SECOND_US)
 
 
 class _Asked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -224,3 +226,11 @@ def test_alert_is_kept_as_text_and_goes_on_from_there() -> None:
     take(again, 2, finding())
     assert the_one(again).count == 3
     assert told(again, 2) == [(1, "opened")]
+
+
+@pytest.mark.parametrize("about, is_over", [("data", False), ("performance", True), ("all", True)])
+def test_silence_of_a_look_at_data_does_not_end_what_labels_said(about: Any, is_over: bool) -> None:
+    book = opened(finding("performance_drop"))
+    for minute in (2, 3, 4):
+        book.take(replace(look(minute), about=about), RULE, MINUTE)
+    assert (the_one(book).status == "resolved") is is_over

@@ -247,3 +247,18 @@ def test_errors_of_routes_without_labels_are_doubtful() -> None:
     assert "none of the routes" in doubts({"drift.rules": rule})["drift.rules.errors.test"]
     labelled = {"drift.rules": rule, "drift.labels": {"fraud": {}}}
     assert "drift.rules.errors.test" not in doubts(labelled)
+
+
+@pytest.mark.parametrize(
+    "labels, record, is_doubtful",
+    [
+        ({}, {}, True),
+        ({"prediction": "/finish_reason"}, {}, False),
+        ({}, {"predictions": "/label"}, False),
+    ],
+)
+def test_labels_of_a_route_whose_records_have_no_predictions_are_doubtful(
+    labels: dict[str, Any], record: dict[str, Any], is_doubtful: bool
+) -> None:
+    found = doubts({"drift.labels": {"chat": labels}, "routes.chat.record": record})
+    assert ("drift.labels.chat" in found) is is_doubtful

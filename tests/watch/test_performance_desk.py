@@ -51,6 +51,16 @@ async def test_looks_are_told_when_they_are_due() -> None:
     assert [look.at_ms for look in case.ear.looks] == [NOW_US // 1000, case.now_us // 1000]
 
 
+async def test_between_looks_nothing_is_asked() -> None:
+    store = usual()
+    case = Case(store)
+    await case.desk.tick()
+    asked = len(store.asked)
+    case.now_us += HOUR_US - 1_000_000
+    await case.desk.tick()
+    assert len(store.asked) == asked
+
+
 async def test_what_fails_is_told_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(FakeStore):
         def labelled(self, question: LabelQuestion) -> Labelled:
