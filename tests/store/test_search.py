@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from gateway.messages import AttemptRecord, Timing, TokenUsage
+from gateway.store.columns import LATER
 from gateway.store.database import StoreError
 from gateway.store.filters import NAMED, Filter
 from gateway.store.moments import from_us, moment_us
@@ -96,10 +97,11 @@ ANOMALIES = {
 
 
 def without_later_columns(place: Place) -> None:
-    """The files as they were before there were anomalies."""
+    """The files as they were at first."""
+    later = ", ".join(f"'{name}'" for name in LATER["records"])
     for path in place.directory.glob("*/*.records.parquet"):
         with duckdb.connect() as connection:
-            rows = f"SELECT COLUMNS(lambda c: c <> 'anomalies') FROM read_parquet('{path}')"
+            rows = f"SELECT COLUMNS(lambda c: c NOT IN ({later})) FROM read_parquet('{path}')"
             connection.execute(f"COPY ({rows}) TO '{path}.new' (FORMAT parquet)")
         path.with_suffix(".parquet.new").replace(path)
 
