@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -60,26 +61,33 @@ def install(library: Library) -> str:
 
 def measured(library: Library, rows: Path) -> tuple[str, list[Rate]]:
     """(its version, its rates); RuntimeError with a sentence where there are none."""
+    found = said(library, f"{library.name}_rates.py", str(rows))
+    return found[0]["version"], list(_rates(library.name, found[1:]))
+
+
+def said(
+    library: Library, script: str, *arguments: str, longest_s: float = LONGEST_S
+) -> list[dict[str, Any]]:
+    """The lines of JSON of a script that its Python runs; RuntimeError where it cannot."""
     if not library.python.exists():
         raise RuntimeError(f"{library.name} is not installed; `python -m bench.drift --install`")
-    command = [str(library.python), "-W", "ignore", str(SCRIPTS / f"{library.name}_rates.py")]
+    command = [str(library.python), "-W", "ignore", str(SCRIPTS / script), *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         ran = subprocess.run(
-            [*command, str(rows)],
+            command,
             capture_output=True,
             text=True,
             check=True,
-            timeout=LONGEST_S,
+            timeout=longest_s,
             env=environment,
         )
     except subprocess.TimeoutExpired:
-        raise RuntimeError(f"{library.name} took more than {LONGEST_S} s") from None
+        raise RuntimeError(f"{library.name} took more than {longest_s:.0f} s") from None
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip().splitlines() or ["no output"])[-1]
         raise RuntimeError(f"{library.name} failed: {last}") from None
-    said = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
-    return said[0]["version"], list(_rates(library.name, said[1:]))
+    return [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
 
 
 def _rates(name: str, said: list[dict[str, object]]) -> Iterator[Rate]:

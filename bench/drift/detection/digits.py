@@ -83,12 +83,18 @@ def trained(rng: np.random.Generator, images: Floats, labels: Labels, width: int
         for rows in np.array_split(rng.permutation(len(images)), max(len(images) // 50, 1)):
             step += 1
             slopes = _slopes(model, images[rows], labels[rows])
-            for part, slope, (mean, square) in zip(model, slopes, moments, strict=True):
-                mean += 0.1 * (slope - mean)
-                square += 0.001 * (slope**2 - square)
-                down = mean / (1 - 0.9**step)
-                part -= 0.005 * down / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+            for part, slope, moment in zip(model, slopes, moments, strict=True):
+                _step(part, slope, moment, step)
     return model
+
+
+def _step(part: Floats, slope: Floats, moment: tuple[Floats, Floats], step: int) -> None:
+    """Down the slope, in place."""
+    mean, square = moment
+    mean += 0.1 * (slope - mean)
+    square += 0.001 * (slope**2 - square)
+    down = mean / (1 - 0.9**step)
+    part -= 0.005 * down / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
 
 
 def _slopes(model: Model, images: Floats, labels: Labels) -> tuple[Floats, ...]:

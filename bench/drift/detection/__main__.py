@@ -1,0 +1,205 @@
+"""`python -m bench.drift.detection`: 200 seeds of each, kept as JSON; ten minutes of a core.
+
+The peers' environments are those of `python -m bench.drift --install`; the pictures are
+scikit-learn's, which Evidently's environment has, and the generators are river's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from bench import machine
+from bench.drift import peers
+from bench.drift.detection import digits, findings, sensors, streams, watch
+from bench.drift.detection.findings import Cell, Results, Share, Watch
+from bench.drift.detection.streams import CHANGE, WARM, Floats, Stream
+
+SEED = 20_261_121
+PAIRS = 300  # of samples on which a peer's own rule is asked
+WINDOW = 200  # of the peers that look at windows
+FEWER = {"river": 8, "evidently": 4, "nannyml": 8}  # slow ones' share of the runs; river: KSWIN
+LONGEST_S = 3600.0
+
+
+class Pairs:
+    """Samples on which our reading of Evidently's rule is compared with its own."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, list[object]] = {
+            "reference": [],
+            "current": [],
+            "size": [],
+            "said": [],
+        }
+
+    def add(self, reference: Floats, current: Floats, size: int, *, said: bool) -> None:
+        """One of them."""
+        if len(self.kept["size"]) < PAIRS:
+            for name, one in zip(self.kept, (reference, current, size, said), strict=True):
+                self.kept[name].append(one)
+
+
+def of_digits(
+    images: Floats, labels: digits.Labels, seeds: int, pairs: Pairs | None = None
+) -> tuple[Cell, ...]:
+    """What each method finds of each shift."""
+    counts: dict[tuple[str, str, float, int], list[bool]] = defaultdict(list)
+    critical = sensors.Critical()
+    for seed in range(seeds):
+        rng = np.random.default_rng([SEED, seed])
+        split = digits.split(rng, images, labels)
+        by = sensors.sensors(rng, split, critical)
+        for number, sample in enumerate(digits.samples(rng, split)):
+            for method, size, is_drift in sensors.told(by, sample):
+                counts[method, sample.shift, sample.share, size].append(is_drift)
+                # Why one in so many: of all sizes and shifts.
+                if pairs and method == "Evidently, probabilities" and (seed + number) % 7 == 0:
+                    reference = split.model.probabilities(split.reference)
+                    current = split.model.probabilities(sample.images)
+                    pairs.add(reference, current, size, said=is_drift)
+    return tuple(
+        Cell(
+            method=method,
+            is_ours=method.startswith(sensors.OURS),
+            shift=shift,
+            share=share,
+            size=size,
+            told=Share(sum(told), len(told)),
+        )
+        for (method, shift, share, size), told in counts.items()
+    )
+
+
+def of_stream(stream: Stream, runs: Floats) -> Watch:
+    """Ours on the runs of a stream."""
+    first = [_firsts(watch.alarms(values)) for values in runs]
+    return watch_of(stream.name, stream.watched, "gateway", first, is_ours=True)
+
+
+def runs_of(stream: Stream, seeds: int) -> Floats:
+    """A stream as each seed has it."""
+    names = stream.name.encode()
+    return np.array(
+        [stream.draw(np.random.default_rng([SEED, seed, *names])) for seed in range(seeds)]
+    )
+
+
+def _firsts(alarms: list[int]) -> tuple[int, int]:
+    before = next((at for at in alarms if at <= CHANGE), 0)
+    return before, next((at for at in alarms if at > CHANGE), 0)
+
+
+def watch_of(
+    stream: str,
+    watched: str,
+    system: str,
+    first: Sequence[Sequence[int]],
+    *,
+    is_ours: bool = False,
+) -> Watch:
+    """Of the first alarms before and after the change, 0 for never."""
+    late = [after - CHANGE if after else np.inf for _, after in first]
+    median, p90 = (float(np.quantile(late, q, method="higher")) for q in (0.5, 0.9))
+    return Watch(
+        stream=stream,
+        watched=watched,
+        system=system,
+        is_ours=is_ours,
+        false=Share(sum(before > 0 for before, _ in first), len(first)),
+        told=Share(sum(after > 0 for _, after in first), len(first)),
+        median=median if np.isfinite(median) else None,
+        p90=p90 if np.isfinite(p90) else None,
+    )
+
+
+def made(library: str, script: str, file: Path) -> dict[str, Floats]:
+    """The arrays that a script of a peer's environment keeps in a file."""
+    peers.said(_library(library), script, str(file))
+    with np.load(file) as found:
+        return {name: found[name] for name in found.files}
+
+
+def _library(name: str) -> peers.Library:
+    return next(one for one in peers.LIBRARIES if one.name == name)
+
+
+def of_peers(file: Path, seeds: int) -> tuple[list[Watch], dict[str, str], list[str]]:
+    """(theirs on the same runs, versions, sentences about those that are not here)."""
+    found: list[Watch] = []
+    versions: dict[str, str] = {}
+    absent: list[str] = []
+    for name, by in FEWER.items():
+        arguments = [str(file), str(WARM), str(CHANGE), *([] if name == "river" else [str(WINDOW)])]
+        arguments.append(str(max(seeds // by, 1)))
+        try:
+            said = peers.said(_library(name), f"{name}_alarms.py", *arguments, longest_s=LONGEST_S)
+        except RuntimeError as error:
+            absent.append(str(error))
+            continue
+        versions[name] = said[0]["version"]
+        found += [watch_of(one["stream"], "", one["system"], one["alarms"]) for one in said[1:]]
+    return found, versions, absent
+
+
+def agreement(pairs: Pairs, file: Path) -> Share:
+    """How often Evidently says of a pair what we say it says."""
+    np.savez(file, **{name: np.array(kept) for name, kept in pairs.kept.items()})  # type: ignore[arg-type]
+    said = peers.said(_library("evidently"), "evidently_alarms.py", str(file))
+    return Share(said[1]["agreed"], said[1]["of"])
+
+
+def results_of(seeds: int) -> Results:
+    """All parts; the peers' at the same time as ours."""
+    began = time.monotonic()
+    pairs = Pairs()
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(1) as beside:
+        folder = Path(name)
+        pictures = made("evidently", "digits_rows.py", folder / "digits.npz")
+        concepts = streams.concepts(made("river", "river_streams.py", folder / "concepts.npz"))
+        known = tuple(streams.all_of(concepts))
+        runs = {one.name: runs_of(one, seeds) for one in known}
+        np.savez(folder / "runs.npz", **runs)  # type: ignore[arg-type]
+        theirs = beside.submit(of_peers, folder / "runs.npz", seeds)
+        ours = [of_stream(one, runs[one.name]) for one in known]
+        print(f"streams: {time.monotonic() - began:.0f} s", flush=True)
+        cells = of_digits(pictures["images"], pictures["labels"].astype(np.intp), seeds, pairs)
+        print(f"digits: {time.monotonic() - began:.0f} s", flush=True)
+        others, versions, absent = theirs.result()
+        checked = {"Evidently": agreement(pairs, folder / "pairs.npz")}
+    return Results(
+        date=machine.today(),
+        commit=machine.commit(),
+        modified=machine.is_modified(),
+        seeds=seeds,
+        seconds=round(time.monotonic() - began, 1),
+        versions={name: version(name) for name in ("numpy", "scipy")} | versions,
+        digits=cells,
+        streams=(*ours, *others),
+        checked=checked,
+        absent=tuple(absent),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="bench.drift.detection", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--output", type=Path, default=findings.FOLDER, help="folder of the JSON")
+    asked = parser.parse_args(arguments)
+    found = results_of(asked.seeds)
+    print(f"{findings.save(found, asked.output)}, {found.seconds:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
