@@ -1,4 +1,7 @@
-"""`python -m bench.drift`: measures, keeps a result as JSON; `--install` makes peers first."""
+"""`python -m bench.drift`: measures, keeps a result as JSON; `--install` makes peers first.
+
+`--tables` counts false alarms instead: at every size of sample, of ours and of the peers.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from bench import machine
-from bench.drift import findings, ours, peers
+from bench.drift import findings, nulls, ours, peers
+from bench.drift.detection import findings as detection
 from bench.drift.findings import Rate, Results, Target
 from bench.drift.records import rows
 
@@ -90,6 +94,15 @@ def results_of(scale: float, repetitions: int) -> Results:
     )
 
 
+def tables_of(runs: int, folder: Path) -> int:
+    """The exit status: 1 when ours is wrong more often than it says."""
+    found = nulls.run(runs)
+    print(f"{nulls.save(found, folder)}, {found.seconds:.0f} s")
+    for sentence in (*found.absent, *found.broken):
+        print(sentence)
+    return int(bool(found.broken))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 when a target of ours is missed."""
     parser = argparse.ArgumentParser(prog="bench.drift", description=__doc__)
@@ -97,7 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="of the sizes (default 1)")
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--output", type=Path, default=findings.FOLDER, help="folder of the JSON")
+    parser.add_argument("--tables", action="store_true", help="count false alarms")
+    parser.add_argument("--runs", type=int, default=2000, help="of each way of counting them")
     asked = parser.parse_args(arguments)
+    if asked.tables:
+        return tables_of(
+            asked.runs, detection.FOLDER if asked.output == findings.FOLDER else asked.output
+        )
     if asked.install:
         for library in peers.LIBRARIES:
             print(peers.install(library))

@@ -46,7 +46,7 @@ class Library(Struct, frozen=True, kw_only=True):
 LIBRARIES = (
     Library(name="evidently", requirements=("evidently>=0.7", "pandas<3")),
     Library(name="nannyml", requirements=("nannyml>=0.13", "pandas<3", "statsmodels")),
-    Library(name="whylogs", requirements=("whylogs>=1.6", "numpy<2", "pandas<3")),
+    Library(name="whylogs", requirements=("whylogs[viz]>=1.6", "numpy<2", "pandas<3")),
     Library(name="river", requirements=("river>=0.22",)),
 )
 

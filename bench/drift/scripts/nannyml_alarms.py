@@ -5,9 +5,12 @@ Jensen-Shannon's distance, its default for numbers and categories alike.
 """
 
 import json
+import os
 import sys
 import warnings
 from importlib.metadata import version
+
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"  # it would tell its makers of each call
 
 import nannyml
 import numpy as np
