@@ -11,11 +11,16 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import reduce
 from importlib.metadata import version
+from itertools import chain
+from multiprocessing import get_context
+from operator import or_
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bench import machine
@@ -29,6 +34,7 @@ PAIRS = 300  # of samples on which a peer's own rule is asked
 WINDOW = 200  # of the peers that look at windows
 FEWER = {"river": 8, "evidently": 4, "nannyml": 8}  # slow ones' share of the runs; river: KSWIN
 LONGEST_S = 3600.0
+PART = 10  # seeds that one process takes at a time
 
 
 class Pairs:
@@ -50,12 +56,12 @@ class Pairs:
 
 
 def of_digits(
-    images: Floats, labels: digits.Labels, seeds: int, pairs: Pairs | None = None
-) -> tuple[Cell, ...]:
-    """What each method finds of each shift."""
+    images: Floats, labels: digits.Labels, seeds: Iterable[int]
+) -> tuple[list[Cell], Pairs]:
+    """(what each method finds of each shift, samples to ask a peer about)."""
     counts: dict[tuple[str, str, float, int], list[bool]] = defaultdict(list)
-    critical = sensors.Critical()
-    for seed in range(seeds):
+    critical, pairs = sensors.Critical(), Pairs()
+    for seed in seeds:
         rng = np.random.default_rng([SEED, seed])
         split = digits.split(rng, images, labels)
         by = sensors.sensors(rng, split, critical)
@@ -63,11 +69,11 @@ def of_digits(
             for method, size, is_drift in sensors.told(by, sample):
                 counts[method, sample.shift, sample.share, size].append(is_drift)
                 # Why one in so many: of all sizes and shifts.
-                if pairs and method == "Evidently, probabilities" and (seed + number) % 7 == 0:
+                if method == "Evidently, probabilities" and (seed + number) % 7 == 0:
                     reference = split.model.probabilities(split.reference)
                     current = split.model.probabilities(sample.images)
                     pairs.add(reference, current, size, said=is_drift)
-    return tuple(
+    cells = [
         Cell(
             method=method,
             is_ours=method.startswith(sensors.OURS),
@@ -77,13 +83,28 @@ def of_digits(
             told=Share(sum(told), len(told)),
         )
         for (method, shift, share, size), told in counts.items()
-    )
+    ]
+    return cells, pairs
 
 
-def of_stream(stream: Stream, runs: Floats) -> Watch:
+def added(parts: Iterable[Iterable[Cell]]) -> tuple[Cell, ...]:
+    """Of some seeds each, as one."""
+    whole: dict[tuple[str, str, float, int], Cell] = {}
+    for one in (cell for part in parts for cell in part):
+        key = one.method, one.shift, one.share, one.size
+        before = whole.get(key)
+        if before is not None:
+            both = findings.summed([before, one])
+            whole[key] = msgspec.structs.replace(one, told=both)
+        else:
+            whole[key] = one
+    return tuple(whole.values())
+
+
+def of_stream(name: str, watched: str, runs: Floats) -> Watch:
     """Ours on the runs of a stream."""
     first = [_firsts(watch.alarms(values)) for values in runs]
-    return watch_of(stream.name, stream.watched, "gateway", first, is_ours=True)
+    return watch_of(name, watched, "gateway", first, is_ours=True)
 
 
 def runs_of(stream: Stream, seeds: int) -> Floats:
@@ -133,22 +154,16 @@ def _library(name: str) -> peers.Library:
     return next(one for one in peers.LIBRARIES if one.name == name)
 
 
-def of_peers(file: Path, seeds: int) -> tuple[list[Watch], dict[str, str], list[str]]:
-    """(theirs on the same runs, versions, sentences about those that are not here)."""
-    found: list[Watch] = []
-    versions: dict[str, str] = {}
-    absent: list[str] = []
-    for name, by in FEWER.items():
-        arguments = [str(file), str(WARM), str(CHANGE), *([] if name == "river" else [str(WINDOW)])]
-        arguments.append(str(max(seeds // by, 1)))
-        try:
-            said = peers.said(_library(name), f"{name}_alarms.py", *arguments, longest_s=LONGEST_S)
-        except RuntimeError as error:
-            absent.append(str(error))
-            continue
-        versions[name] = said[0]["version"]
-        found += [watch_of(one["stream"], "", one["system"], one["alarms"]) for one in said[1:]]
-    return found, versions, absent
+def of_peer(name: str, file: Path, seeds: int) -> tuple[list[Watch], dict[str, str], list[str]]:
+    """(its on the same runs, its version, a sentence where it is not here)."""
+    arguments = [str(file), str(WARM), str(CHANGE), *([] if name == "river" else [str(WINDOW)])]
+    arguments.append(str(max(seeds // FEWER[name], 1)))
+    try:
+        said = peers.said(_library(name), f"{name}_alarms.py", *arguments, longest_s=LONGEST_S)
+    except RuntimeError as error:
+        return [], {}, [str(error)]
+    found = [watch_of(one["stream"], "", one["system"], one["alarms"]) for one in said[1:]]
+    return found, {name: said[0]["version"]}, []
 
 
 def agreement(pairs: Pairs, file: Path) -> Share:
@@ -158,35 +173,45 @@ def agreement(pairs: Pairs, file: Path) -> Share:
     return Share(said[1]["agreed"], said[1]["of"])
 
 
-def results_of(seeds: int) -> Results:
+def results_of(seeds: int, jobs: int) -> Results:
     """All parts; the peers' at the same time as ours."""
     began = time.monotonic()
-    pairs = Pairs()
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(1) as beside:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ThreadPoolExecutor(len(FEWER)) as beside,
+        # Why spawned: a fork would keep the peers' pipes open, which then never end.
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as ours,
+    ):
         folder = Path(name)
         pictures = made("evidently", "digits_rows.py", folder / "digits.npz")
+        images, labels = pictures["images"], pictures["labels"].astype(np.intp)
         concepts = streams.concepts(made("river", "river_streams.py", folder / "concepts.npz"))
-        known = tuple(streams.all_of(concepts))
-        runs = {one.name: runs_of(one, seeds) for one in known}
-        np.savez(folder / "runs.npz", **runs)  # type: ignore[arg-type]
-        theirs = beside.submit(of_peers, folder / "runs.npz", seeds)
-        ours = [of_stream(one, runs[one.name]) for one in known]
-        print(f"streams: {time.monotonic() - began:.0f} s", flush=True)
-        cells = of_digits(pictures["images"], pictures["labels"].astype(np.intp), seeds, pairs)
-        print(f"digits: {time.monotonic() - began:.0f} s", flush=True)
-        others, versions, absent = theirs.result()
-        checked = {"Evidently": agreement(pairs, folder / "pairs.npz")}
+        runs = {one.name: runs_of(one, seeds) for one in streams.all_of(concepts)}
+        file = folder / "runs.npz"
+        np.savez(file, **runs)  # type: ignore[arg-type]
+        theirs = [beside.submit(of_peer, name, file, seeds) for name in FEWER]
+        parts = [range(at, min(at + PART, seeds)) for at in range(0, seeds, PART)]
+        asked = [ours.submit(of_digits, images, labels, part) for part in parts]
+        watched = [
+            ours.submit(of_stream, one.name, one.watched, runs[one.name])
+            for one in streams.all_of(concepts)
+        ]
+        cells, pairs = zip(*(one.result() for one in asked), strict=True)
+        found = [one.result() for one in watched]
+        print(f"ours: {time.monotonic() - began:.0f} s", flush=True)
+        others, versions, absent = zip(*(one.result() for one in theirs), strict=True)
+        checked = {"Evidently": agreement(pairs[0], folder / "pairs.npz")}
     return Results(
         date=machine.today(),
         commit=machine.commit(),
         modified=machine.is_modified(),
         seeds=seeds,
         seconds=round(time.monotonic() - began, 1),
-        versions={name: version(name) for name in ("numpy", "scipy")} | versions,
-        digits=cells,
-        streams=(*ours, *others),
+        versions=reduce(or_, versions, {name: version(name) for name in ("numpy", "scipy")}),
+        digits=added(cells),
+        streams=(*found, *chain.from_iterable(others)),
         checked=checked,
-        absent=tuple(absent),
+        absent=tuple(chain.from_iterable(absent)),
     )
 
 
@@ -195,8 +220,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.drift.detection", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--output", type=Path, default=findings.FOLDER, help="folder of the JSON")
+    parser.add_argument("--jobs", type=int, default=1, help="processes of ours")
     asked = parser.parse_args(arguments)
-    found = results_of(asked.seeds)
+    found = results_of(asked.seeds, asked.jobs)
     print(f"{findings.save(found, asked.output)}, {found.seconds:.0f} s")
     return 0
 

@@ -49,14 +49,14 @@ def concepts(file: Mapping[str, Floats]) -> dict[str, Concept]:
         parts = {
             key: file[f"{name}.{key}"] for key in ("before.x", "before.y", "after.x", "after.y")
         }
-        found[name] = _errors(parts, is_number=name == "Friedman")
+        found[name] = errors(parts, is_number=name == "Friedman")
     found["RandomRBF"] = Concept(file["RandomRBF.before.x"], file["RandomRBF.after.x"])
     # Of 24 attributes the seven that mean something; three of them change places with others.
     found["LED"] = Concept(file["LED.before.x"][:, :7], file["LED.after.x"][:, :7])
     return found
 
 
-def _errors(parts: Mapping[str, Floats], *, is_number: bool) -> Concept:
+def errors(parts: Mapping[str, Floats], *, is_number: bool) -> Concept:
     """Of a model that is linear in the rows, their squares and products."""
     rows, answers = _terms(parts["before.x"]), parts["before.y"]
     fit = _line if is_number else _logistic
