@@ -174,6 +174,7 @@ def test_ranks_are_by_intervals() -> None:
     assert ours.ranked([Share(100, 200)]) == "first"
     assert ours.ranked([Share(145, 200), Share(3, 200)]) == "level"
     assert ours.ranked([Share(190, 200)]) == "behind"
+    assert Share(0, 600).ranked([Share(36, 600)]) == "level"  # as often as chance alone
 
 
 def test_a_detector_that_alarms_always_is_not_compared_with() -> None:

@@ -2,6 +2,7 @@
 
 A method's level is kept where the lower end of Wilson's interval of its false alarms is not
 above LEVEL. Ours is level with another where their intervals overlap, first where it is above.
+What is told no more often than LEVEL is found by nobody.
 
 Rule: a method that does not keep its level is shown and not ranked: what it finds it finds
 everywhere.
@@ -51,7 +52,7 @@ class Share(Struct, frozen=True):
         """Beside others that are at their level."""
         low, high = self.interval
         best = max(others, key=lambda one: one.rate, default=Share(0, 1))
-        if high < best.interval[0]:
+        if high < best.interval[0] and best.interval[0] > LEVEL:
             return "behind"
         return "first" if low > best.interval[1] else "level"
 
