@@ -1,7 +1,7 @@
 # Each target does all of its own set-up; see CONTRIBUTING.md.
 #
 #   KIND    release (default), debug or asan
-#   TESTS   what `make test` runs, with any of pytest's options; default: all, on every core
+#   TESTS   what `make test` runs, with any of pytest's options; default: all, more at once than there are cores
 #   BENCH   options of `make bench`
 #   SECONDS of each fuzzer in `make fuzz`
 #   PYTHON  the interpreter that .venv is made of

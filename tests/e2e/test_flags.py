@@ -61,6 +61,7 @@ def test_forced_variant_is_in_every_worker_and_stays(
     settings: Settings, make_process: MakeProcess
 ) -> None:
     gateway = make_process(settings)
+    until(gateway.plan_hash, 10.0, gateway.log)  # one may be ready before the others
     assert evaluated(gateway) == {True}
     change = told(gateway, "/flags/plain", {"variant": "off", "author": "ann"})
     assert 0 < change["propagation_s"] < 1
