@@ -44,6 +44,8 @@ KINDS = {
     "over": "out_of_range",
 }
 
+USUAL = {"line": "llm_signals", "features": "feature_drift", "predictions": "prediction_drift"}
+
 Route = Annotated[str, typer.Argument(help="Whose values.")]
 RouteOrAll = Annotated[str, typer.Argument(help="Whose values; default: all routes.")]
 ReferenceFile = Annotated[
@@ -263,8 +265,10 @@ def _tell(admin: str, route: str, rule: str, verdict: Verdict) -> None:
 
 
 def _kind(finding: Finding) -> str:
-    usual = "llm_signals" if finding.field.startswith("/") else "feature_drift"
-    return KINDS.get(finding.test, usual)
+    from gateway.profiles.signals import where_of  # noqa: PLC0415  numpy takes a while
+
+    where, _ = where_of(finding.field)
+    return KINDS.get(finding.test, USUAL[where])
 
 
 def _as_told(kind: str, finding: Finding) -> dict[str, Any]:

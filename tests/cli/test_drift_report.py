@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from gateway.cli import drift_report
+from gateway.cli.drift_report import _kind
+from gateway.drift.tests import Finding
 from tests.alerts.alerts import Case, Clock, Gateway, make_drift
 from tests.cli.admin_port import AdminPort, exit_code
 from tests.profiles.samples import line
@@ -111,3 +113,31 @@ def test_nothing_recorded_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     arguments = ("--out", str(tmp_path / "x.json"), "--state", str(tmp_path))
     assert exit_code("drift", "pin", "iris", *arguments) == 1
     assert "no record of the route `iris`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "field, test, kind",
+    [
+        ("amount", "psi", "feature_drift"),
+        ("prediction.p.0", "ks", "prediction_drift"),
+        ("prediction", "ks", "prediction_drift"),
+        ("/usage/output_tokens", "ks", "llm_signals"),
+        ("llm.refused", "chi_square", "llm_signals"),
+        ("prediction.p.0", "null", "data_missing"),
+    ],
+)
+def test_what_drifts_says_what_kind_of_alert_it_is(field: str, test: str, kind: str) -> None:
+    found = Finding(
+        field=field,
+        test=test,
+        statistic=1,
+        effect=1,
+        limit=0.1,
+        p=0,
+        adjusted=0,
+        reference=100,
+        current=100,
+        is_significant=True,
+        is_large=True,
+    )
+    assert _kind(found) == kind
