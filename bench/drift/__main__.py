@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import machine
-from bench.drift import findings, nulls, ours, peers
+from bench.drift import answers, findings, nulls, ours, peers
 from bench.drift.detection import findings as detection
 from bench.drift.findings import Rate, Results, Target
 from bench.drift.records import rows
@@ -74,6 +74,7 @@ def results_of(scale: float, repetitions: int) -> Results:
     rates = [
         *ours.arrays(int(400_000 * scale), repetitions),
         *ours.records(int(40_000 * scale), repetitions),
+        *answers.answers(int(40_000 * scale), repetitions),
         *ours.looks(5000),
         *ours.yardstick(5000),
     ]
