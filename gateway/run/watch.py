@@ -178,8 +178,8 @@ def line_of(member: Member, watcher: Watcher) -> str:
         parts.append(f"put aside: {what}")
     if status.lost:
         parts.append(f"{status.lost:,} were gone before they were read")
-    if member.leads:
-        parts.append(f"leads, {watcher.looks:,} looks told")
+    if member.leads or watcher.looks:
+        parts.append(f"{'leads, ' if member.leads else ''}{watcher.looks:,} looks told")
     if watcher.bases.learning:
         parts.append("learns the fields of " + ", ".join(watcher.bases.learning))
     parts += filter(None, (status.sentence, watcher.sentence, *watcher.bases.problems))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gateway.brokers import Brokers
 from gateway.config.recording import Kafka, KafkaCreate
 from gateway.config.watching import Drift, DriftConsumer, DriftReference, DriftRule
@@ -43,6 +45,7 @@ def counted_of(kept: dict[int, Kept]) -> int:
     return sum(one.position.told.get("counted", 0) for one in kept.values())
 
 
+@pytest.mark.slow
 async def test_what_the_leader_learns_is_what_all_count_on(kafka: Address, tmp_path: Path) -> None:
     config = settings(kafka.plain, new_topic(), create=KafkaCreate(partitions=2))
     first, second = (watcher_of(config, tmp_path / name) for name in "ab")

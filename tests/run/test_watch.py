@@ -170,3 +170,4 @@ def test_a_line_says_what_a_member_does() -> None:
     said = line(_Watching(sentence="no broker answers at a:9092: Connection refused"))
     assert "no broker answers at a:9092" in said
     assert "leads" not in said
+    assert "7 looks told" in said
