@@ -275,7 +275,7 @@ class Extraction:
         if not chosen.size:
             return
         lines = batch.lines
-        minutes = (lines.numbers[_TIME, chosen] // _US_A_MINUTE).astype(np.int64)
+        minutes = lines.numbers[_TIME, chosen].astype(np.int64) // _US_A_MINUTE
         for first, members in _groups(lines, chosen, minutes):
             is_shadow = lines.words[_KIND, first] == _SHADOW
             source = Source(
@@ -446,17 +446,27 @@ def _groups(
 ) -> list[tuple[int, NDArray[np.intp]]]:
     """(first line, lines) of each source and minute."""
     key = minutes.astype(np.uint64)
+    is_all = chosen.size == lines.kinds.shape[1]  # Why asked: a slice costs nothing
     for place in (_KIND, _ROUTE, _VERSION, _ARM):
-        is_there = lines.kinds[place, chosen] == JSON_STRING
-        word = np.where(is_there, lines.words[place, chosen], np.uint64(0))
+        kinds, words = lines.kinds[place], lines.words[place]
+        is_there = (kinds if is_all else kinds[chosen]) == JSON_STRING
+        word = np.where(is_there, words if is_all else words[chosen], np.uint64(0))
         key = (key ^ word) * np.uint64(0x9E3779B97F4A7C15)
         key ^= key >> np.uint64(29)
     if (key == key[0]).all():
         return [(int(chosen[0]), chosen)]
-    _, inverse = np.unique(key, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    ends = np.flatnonzero(np.diff(inverse[order])) + 1
-    return [(int(group[0]), group) for group in np.split(chosen[order], ends)]
+    begins = np.flatnonzero(key[1:] != key[:-1]) + 1
+    if begins.size < key.size // 8:  # Why: lines are nearly in the order of time, and few are many
+        runs: dict[int, list[NDArray[np.intp]]] = {}
+        keys = [int(key[0]), *key[begins].tolist()]
+        for each, run in zip(keys, np.split(chosen, begins), strict=True):
+            runs.setdefault(each, []).append(run)
+        groups = [run[0] if len(run) == 1 else np.concatenate(run) for run in runs.values()]
+    else:
+        order = np.argsort(key, kind="stable")
+        ends = np.flatnonzero(np.diff(key[order])) + 1
+        groups = np.split(chosen[order], ends)
+    return [(int(group[0]), group) for group in groups]
 
 
 def _text(data: bytes, start: int, end: int) -> str:
