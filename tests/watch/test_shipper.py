@@ -15,7 +15,7 @@ import pytest
 
 from gateway.compiler import compile_plan
 from gateway.config import parse
-from gateway.log.figures import FILE_NAME, SinkFigures, read_figures
+from gateway.log.figures import FILE_NAME, read_figures
 from gateway.messages import Delivery
 from gateway.offers import keep_offer, offer_of
 from gateway.run.child import ShipperPost, command
@@ -69,11 +69,10 @@ class Rig:
         os.close(post.ready)
         return process
 
-    def sink(self) -> SinkFigures | None:
+    def pid(self) -> int:
+        """Of the shipper that told of itself."""
         figures = read_figures(self.plan.with_name(FILE_NAME), time.time())
-        return (
-            next((one for one in figures.sinks if one.name == "watch"), None) if figures else None
-        )
+        return figures.pid if figures else 0
 
     def marked(self) -> int:
         """Lines that are counted for good."""
@@ -110,7 +109,7 @@ def test_a_shipper_that_is_killed_counts_every_line_once(tmp_path: Path) -> None
         process.kill()
         process.wait()
     process = rig.start()
-    until(lambda: rig.marked() == len(lines), PATIENCE_S)
+    until(lambda: rig.pid() == process.pid and rig.marked() == len(lines), PATIENCE_S)
     for writer in writers:
         lines += written(writer, 10)
         writer.close()
