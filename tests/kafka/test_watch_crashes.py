@@ -16,17 +16,18 @@ from pathlib import Path
 import pytest
 
 from gateway.config.recording import Kafka, KafkaCreate
+from gateway.config.units import Duration
 from gateway.profiles.recorded import from_lines
 from gateway.shipper.kafka import KafkaSink
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Changes
 from gateway.watch.state_topic import Kept
 from gateway.watch.tally import Tally
-from tests.kafka.lines import batch_of, consume, deliver, record, settings
+from tests.kafka.lines import SECOND, batch_of, consume, deliver, record, settings
 from tests.kafka.members import Process, caught_up, kept_of
 from tests.shipper.processes import Child
 from tests.support.kafka import new_topic
-from tests.support.kafka_broker import Address
+from tests.support.kafka_broker import Address, Broker
 
 IS_LONG = bool(os.environ.get("RUN_SLOW"))
 ROUNDS = 80 if IS_LONG else 7
@@ -63,15 +64,21 @@ class Feed:
 class Campaign:
     """Two to four members, and what happens to them."""
 
-    def __init__(self, config: Kafka, chance: random.Random) -> None:
-        self._config, self._chance = config, chance
+    def __init__(self, config: Kafka, chance: random.Random, broker: Broker | None = None) -> None:
+        """`broker` is killed, too, where it is given."""
+        self._config, self._chance, self._broker = config, chance, broker
+        self._victims = ["kill", "kill", "end", "add", "freeze"] + ["broker"] * bool(broker)
         self._members = [Process(config, counting), Process(config, counting)]
 
     def round(self) -> None:
         time.sleep(self._chance.uniform(0.1, 1.2))
         victim = self._chance.choice(self._members)
-        what = self._chance.choice(("kill", "kill", "end", "add", "freeze"))
-        if what == "freeze":
+        what = self._chance.choice(self._victims)
+        if what == "broker" and self._broker is not None:
+            self._broker.kill()
+            time.sleep(self._chance.uniform(0.0, 1.0))
+            self._broker.start()
+        elif what == "freeze":
             victim.freeze()
             time.sleep(self._chance.uniform(0.1, 3.0))
             victim.thaw()
@@ -137,9 +144,11 @@ def counted(told: dict[str, int]) -> int:
     return told["counted"] + told.get("late", 0)
 
 
-def run_campaign(config: Kafka, folder: Path, chance: random.Random) -> dict[int, Kept]:
+def run_campaign(
+    config: Kafka, folder: Path, chance: random.Random, broker: Broker | None = None
+) -> dict[int, Kept]:
     feed = Feed(config, folder, chance.randrange(2**32), ROUNDS * 0.9)
-    campaign = Campaign(config, chance)
+    campaign = Campaign(config, chance, broker)
     try:
         for _round in range(ROUNDS):
             campaign.round()
@@ -154,6 +163,25 @@ def test_counts_are_a_single_pass_whoever_is_killed(kafka: Address, tmp_path: Pa
     seed = random.randrange(2**32)
     config = settings(kafka.plain, new_topic(), create=KafkaCreate(partitions=4))
     kept = run_campaign(config, tmp_path, random.Random(seed))
+    assert_single_pass(config, kept, seed)
+
+
+@pytest.mark.skipif(not IS_LONG, reason="takes minutes; RUN_SLOW=1 runs it")
+def test_counts_are_a_single_pass_where_brokers_are_killed_too(
+    killable_kafka: Broker, tmp_path: Path
+) -> None:
+    seed = random.randrange(2**32)
+    config = settings(
+        killable_kafka.bootstrap,
+        new_topic(),
+        create=KafkaCreate(partitions=4),
+        timeout=Duration(3 * SECOND),
+    )
+    kept = run_campaign(config, tmp_path, random.Random(seed), killable_kafka)
+    assert_single_pass(config, kept, seed)
+
+
+def assert_single_pass(config: Kafka, kept: dict[int, Kept], seed: int) -> None:
     expected = single_pass(config)
     assert kept.keys() == expected.keys()
     for partition, once in expected.items():
