@@ -241,8 +241,8 @@ def bridge_p(size: Floats, given: Bridge, n: Floats, m: Floats) -> Floats:
     """Of Σ |P - Q| width, in √(1/n + 1/m) times the net's deviations.
 
     The net's own tail, of both sides, and a fifth: from p = 0.05 down that is within a tenth of
-    the probability of bridges with many edges and up to a fifth above that of few (measured:
-    docs/drift-detection.md). Above that it only says that nothing is unusual.
+    the probability of bridges with many edges and up to a fifth above that of few (drawn in
+    tests/statistics/test_distances.py). Above that it only says that nothing is unusual.
     """
     # Why gamma: with few values the net is as skewed as one value over the root of their number.
     skewness = given.skewness * np.abs(1 / m**2 - 1 / n**2) / (1 / n + 1 / m) ** 1.5

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.drift.detection import __main__ as program
-from bench.drift.detection import digits, findings, sensors, streams, tables, watch
+from bench.drift.detection import campaign, digits, findings, sensors, streams, tables, watch
 from bench.drift.detection.digits import Floats, Labels
 from bench.drift.detection.findings import Results, Share, Watch
 from bench.drift.detection.streams import CHANGE, END, WARM, Concept, Stream
@@ -30,8 +29,8 @@ def pictures(count: int = 1797) -> tuple[Floats, Labels]:
 
 @pytest.fixture(name="found", scope="module")
 def _found() -> Results:
-    cells, _ = program.of_digits(*pictures(), [1])
-    return results(digits=program.added([cells]), seeds=1)
+    cells, _ = campaign.of_digits(*pictures(), [1])
+    return results(digits=campaign.added([cells]), seeds=1)
 
 
 def results(**parts: object) -> Results:
@@ -49,7 +48,7 @@ def results(**parts: object) -> Results:
 
 
 def told_of(stream: Stream, seeds: int) -> Watch:
-    return program.of_stream(stream.name, stream.watched, program.runs_of(stream, seeds))
+    return campaign.of_stream(stream.name, stream.watched, campaign.runs_of(stream, seeds))
 
 
 def test_a_model_of_pictures_knows_them() -> None:
