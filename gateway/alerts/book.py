@@ -54,12 +54,15 @@ class Book:
         self.last_id = last_id
         self.turned_away = 0
         self.touched = Touched()
+        # By rule and route: when the latest look came, and the latest time that one was of.
+        self._heard: dict[tuple[str, str], tuple[int, int]] = {}
         self._sent_ms: list[int] = []  # when the latest messages went
 
     # -- looks
 
-    def take(self, look: Look, rule: DriftRule, group_ns: int) -> None:
+    def take(self, look: Look, rule: DriftRule, group_ns: int, now_ms: int = 0) -> None:
         """One look; `at_ms` is set."""
+        self._hear(look, now_ms)
         found = {key_of(look, finding): finding for finding in look.findings}
         for key, finding in found.items():
             symptom = self._symptom(key)
@@ -86,6 +89,18 @@ class Book:
             if is_silent and look.at_ms > symptom.looked_ms:
                 self._looked(key, symptom, look.at_ms, "0", max(rule.of, rule.closes))
         self._settle(look, rule, group_ns // NS_PER_MS)
+
+    def _hear(self, look: Look, now_ms: int) -> None:
+        if len(self._heard) >= MOST_SYMPTOMS:
+            self._heard.clear()
+        where = (look.rule, look.route)
+        self._heard[where] = (now_ms, max(look.at_ms, self._heard.get(where, (0, 0))[1]))
+
+    def _age_ms(self, symptom: Symptom, now_ms: int) -> int:
+        """Since when it was not looked at; by the looks' own time, where they are of the past."""
+        heard_ms, at_ms = self._heard.get((symptom.rule, symptom.route), (0, 0))
+        is_heard = heard_ms and now_ms - heard_ms <= FORGOTTEN_MS
+        return (at_ms if is_heard else now_ms) - symptom.looked_ms
 
     def _symptom(self, key: str) -> Symptom | None:
         for alert in self.alerts.values():
@@ -185,12 +200,12 @@ class Book:
     def forget(self, now_ms: int) -> None:
         """What nobody looks at any more: another version answers, a rule is gone."""
         for key, symptom in list(self.symptoms.items()):
-            if now_ms - symptom.looked_ms > FORGOTTEN_MS:
+            if self._age_ms(symptom, now_ms) > FORGOTTEN_MS:
                 del self.symptoms[key]
                 self.touched.symptoms.add(key)
         for alert in self._open_alerts():
             for symptom in alert.symptoms.values():
-                symptom.is_over |= now_ms - symptom.looked_ms > FORGOTTEN_MS
+                symptom.is_over |= self._age_ms(symptom, now_ms) > FORGOTTEN_MS
             if all(one.is_over for one in alert.symptoms.values()):
                 self.resolve(alert.id, now_ms, "nobody looks any more")
 

@@ -37,6 +37,7 @@ from gateway.notices.receiver import ReceiverFigures
 from gateway.state.alerts import Changes, KeptAlert, KeptDeed, KeptParcel
 
 LOOK_S = 1.0
+PAST_MS = 86_400_000  # what was found last so long ago begins no action
 AHEAD_MS = 300_000  # clocks of others may be so wrong
 LONGEST_SILENCE_MS = 30 * 86_400_000
 MOST_SHOWN = 200
@@ -117,7 +118,7 @@ class AlertDesk:
         look = replace(look, at_ms=look.at_ms or now_ms)
         async with self._lock:
             book = self._read()
-            book.take(look, drift.rules.get(look.rule, DriftRule()), drift.alerts.group)
+            book.take(look, drift.rules.get(look.rule, DriftRule()), drift.alerts.group, now_ms)
             self._save(Changes())
             self._looked.take(look)
         is_here = [one for one in book.alerts.values() if one.route == look.route]
@@ -272,7 +273,9 @@ class AlertDesk:
     async def _act(self, book: Book, alert: Alert, drift: Drift, now_ms: int) -> None:
         age_ms, group_ms = now_ms - alert.opened_ms, drift.alerts.group // NS_PER_MS
         is_silent = now_ms < alert.silenced_until_ms
-        if alert.status == "open" and age_ms >= group_ms and not is_silent:
+        # Why: a week that is replayed is told of, but must roll nothing back today.
+        is_past = now_ms - alert.last_ms > PAST_MS
+        if alert.status == "open" and age_ms >= group_ms and not (is_silent or is_past):
             # Why each time: a rule that finds the same cause later may ask for more.
             news = [each for each in wanted(alert, drift.rules) if each not in alert.asked]
             if news or not alert.is_acted:

@@ -36,6 +36,7 @@ from gateway.watch.view import View
 
 LOOK_S = 5.0
 AGAIN_S = 30.0  # until bases that are not there yet are asked for again
+BACK = 60  # minutes: a rule that is new says nothing of last week
 AT_ONCE = 20  # looks in one thread
 STATE = "drift/looks.json"  # under the state directory
 
@@ -144,6 +145,7 @@ class LookDesk:
                     self._bases,
                     examples=StoredExamples(self._store),
                     state=_read(self._state / STATE),
+                    back=BACK,
                 )
             else:
                 self._looker.use(drift, self._bases)

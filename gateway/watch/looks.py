@@ -94,8 +94,13 @@ class Looker:
         *,
         examples: Examples | None = None,
         state: bytes = b"",
+        back: int | None = None,
     ) -> None:
-        """`state` is what `state()` of a former life said; what cannot be read is forgotten."""
+        """`state` is what `state()` of a former life said; what cannot be read is forgotten.
+
+        A rule that never looked begins with the first data; with `back`, so many minutes back.
+        """
+        self._back = back
         self._examples = examples or NoExamples()
         self.skipped = 0  # looks that were too far in arrears
         self.defects = 0  # looks that were passed over
@@ -145,6 +150,8 @@ class Looker:
                 last = _first(view, basis)
                 if last is None:
                     continue
+                if self._back is not None:
+                    last = max(last, watermark - self._back)
                 self._last[name, route] = last
             ends = range((last // step + 1) * step, watermark + 1, step)
             self.skipped += max(0, len(ends) - MOST)

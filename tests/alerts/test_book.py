@@ -168,6 +168,25 @@ def test_what_nobody_looks_at_any_more_is_over() -> None:
     assert the_one(book).resolved_by == "nobody looks any more"
 
 
+def test_looks_of_a_replayed_week_are_not_forgotten_while_they_come() -> None:
+    book, now_ms = Book(), START_MS + 7 * FORGOTTEN_MS
+    for minute in (0, 1):
+        book.take(look(minute, finding()), RULE, MINUTE, now_ms)
+        book.forget(now_ms)
+    assert the_one(book).status == "open"
+    book.forget(now_ms + FORGOTTEN_MS + 1)
+    assert the_one(book).status == "resolved"
+
+
+def test_version_that_answers_no_more_is_forgotten_though_others_are_looked_at() -> None:
+    book = opened(finding(version="7"))
+    minutes = FORGOTTEN_MS // MINUTE_MS + 5
+    now_ms = START_MS + minutes * MINUTE_MS
+    book.take(replace(look(minutes), unjudged=("7",)), RULE, MINUTE, now_ms)
+    book.forget(now_ms)
+    assert the_one(book).status == "resolved"
+
+
 def test_life_of_an_alert_is_told_once_each() -> None:
     book = opened(finding())
     assert told(book, 1.5) == []  # its followers may still come

@@ -27,6 +27,7 @@ from tests.alerts.alerts import (
     Gateway,
     OneRollout,
     finding,
+    look,
     make_drift,
     make_webhook,
 )
@@ -182,6 +183,20 @@ async def test_switch_is_held_off_while_the_alert_is_open(cases: Cases) -> None:
     assert asked == ("switch_off", "backend.new", "asked")
     assert done == ("switch_off", "backend.new", "done")
     assert on == ("switch_on", "backend.new", "done")
+
+
+async def test_week_that_is_replayed_begins_no_action(cases: Cases) -> None:
+    case = cases(make_drift(actions=DriftActions(switch_off=("backend.new",))))
+    for minute in (0, 5):
+        case.clock.at(3 * 1440)
+        await case.desk.look(look(minute, finding(), rule="watch"))
+        await case.desk.tick()
+    assert case.desk.alerts()[0].status == "open"
+    assert not case.gateway.off
+    assert not said_of(case)
+    for minute in (3 * 1440 - 5, 3 * 1440):
+        await case.look(minute, finding())
+    assert tuple(case.gateway.off) == ("backend.new",)
 
 
 async def test_switch_that_somebody_threw_is_left_alone(cases: Cases) -> None:

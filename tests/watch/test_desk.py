@@ -83,6 +83,12 @@ def test_looks_are_handed_on_once_and_not_again_after_a_restart(place: Place) ->
     assert (place.state / STATE).stat().st_mode & 0o077 == 0
 
 
+def test_rule_that_is_new_says_nothing_of_last_week(place: Place) -> None:
+    place.count(100)
+    turn(place.desk())
+    assert [look.at_ms // 60_000 - START for look in place.taken] == list(range(40, 100, 5))
+
+
 def test_look_that_could_not_be_taken_is_handed_on_later(place: Place) -> None:
     place.count(12)
     desk, place.error = place.desk(), LogError("the disk is full")
