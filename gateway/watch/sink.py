@@ -103,7 +103,7 @@ class WatchSink:
         self._failing_since_s = self._failing_since_s or now_s
         if now_s - self._failing_since_s < GIVE_UP_S:
             raise SinkError(sentence) from None
-        # Why: the log must not fill up for what can be counted later.
+        # Why: the log must not fill up, and requests be refused, for the sake of counts.
         self.dead_letters += batch.records
 
     async def close(self, deadline_s: float) -> None:
