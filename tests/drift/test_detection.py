@@ -12,16 +12,16 @@ from bench.drift.detection.digits import Floats, Labels
 from bench.drift.detection.findings import Results, Share, Watch
 from bench.drift.detection.streams import CHANGE, END, WARM, Concept, Stream
 
-RNG = np.random.default_rng(20_261_121)
 KEPT = sorted(findings.FOLDER.glob("2*.json"))
 
 
 def pictures(count: int = 1797) -> tuple[Floats, Labels]:
     """Ten blots in place of ten digits: scikit-learn, which has those, is no dependency."""
-    middles = RNG.uniform(1.5, 5.5, (digits.CLASSES, 2, 2))
-    labels = RNG.integers(0, digits.CLASSES, count)
+    rng = np.random.default_rng(20_261_121)
+    middles = rng.uniform(1.5, 5.5, (digits.CLASSES, 2, 2))
+    labels = rng.integers(0, digits.CLASSES, count)
     y, x = np.meshgrid(np.arange(8), np.arange(8), indexing="ij")
-    at = middles[labels] + RNG.normal(0, 0.3, (count, 2, 2))
+    at = middles[labels] + rng.normal(0, 0.3, (count, 2, 2))
     apart = (y - at[..., 0, None, None]) ** 2 + (x - at[..., 1, None, None]) ** 2
     images = np.rint(16 * np.exp(-apart / 2).max(axis=1)).reshape(count, digits.PIXELS)
     return images, labels
@@ -132,13 +132,15 @@ def test_errors_that_rise_are_found() -> None:
 
 def concepts() -> dict[str, Concept]:
     """Errors of 10 %, then of 30 %, in place of those of river's generators."""
-    before, after = (RNG.random((5000, 1)) < share for share in (0.1, 0.3))
+    rng = np.random.default_rng(3)
+    before, after = (rng.random((5000, 1)) < share for share in (0.1, 0.3))
     concept = Concept(before.astype(np.float64), after.astype(np.float64))
     return dict.fromkeys((*streams.ERRORS, "RandomRBF", "LED"), concept)
 
 
 def test_errors_are_those_of_a_model_of_the_concept_before() -> None:
-    rows = {at: RNG.normal(size=(20_000, 2)) for at in ("before", "after")}
+    rng = np.random.default_rng(5)
+    rows = {at: rng.normal(size=(20_000, 2)) for at in ("before", "after")}
     sums = {"before": rows["before"].sum(axis=1), "after": rows["after"][:, 0]}
     file = {f"{at}.x": rows[at] for at in rows}
     file |= {f"{at}.y": np.asarray(one > 0, np.float64) for at, one in sums.items()}
