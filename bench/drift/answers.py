@@ -19,8 +19,8 @@ from gateway._fast import Packer
 from gateway.profiles.recorded import from_lines
 from gateway.shipper.kafka_batch import RecordBatch
 from gateway.watch.basis import Basis
-from gateway.watch.fetching import Fetched, read_batches
-from gateway.watch.holding import TOGETHER, lines_in
+from gateway.watch.group.fetching import Fetched, read_batches
+from gateway.watch.group.holding import TOGETHER, lines_in
 from gateway.watch.tally import Tally
 
 ROOM = 512 * 1024  # of a record batch, as `log.kafka.batch` has it

@@ -37,7 +37,7 @@ def performance(
     state: StateDirectory = None,
 ) -> None:
     """Print how good predictions were, by their labels, and what scores say of the latest."""
-    from gateway.watch.performance_report import (  # noqa: PLC0415  scipy takes half a second
+    from gateway.watch.performance.report import (  # noqa: PLC0415  scipy takes half a second
         performance_report,
     )
 

@@ -21,7 +21,7 @@ from gateway.store.store import DIRECTORY as STORE
 from gateway.threads import in_thread
 
 if TYPE_CHECKING:
-    from gateway.watch.performance_desk import PerformanceDesk
+    from gateway.watch.performance.desk import PerformanceDesk
 
 LOOK_S = 5.0
 US_PER_S = 1_000_000
@@ -49,7 +49,7 @@ class LivePerformance:
         labels = self._drift.labels[route]
 
         def asked() -> PerformanceView:
-            from gateway.watch.performance_report import performance_report  # noqa: PLC0415
+            from gateway.watch.performance.report import performance_report  # noqa: PLC0415
 
             now_us = int(time.time() * US_PER_S)
             last_us = int(last_s * US_PER_S)
@@ -65,8 +65,8 @@ class LivePerformance:
         await desk.run()
 
     def _desk(self) -> PerformanceDesk:
-        from gateway.watch.performance_desk import PerformanceDesk  # noqa: PLC0415
-        from gateway.watch.performance_looks import PerformanceLooks  # noqa: PLC0415
+        from gateway.watch.performance.desk import PerformanceDesk  # noqa: PLC0415
+        from gateway.watch.performance.looks import PerformanceLooks  # noqa: PLC0415
 
         looks = PerformanceLooks(
             self._store,

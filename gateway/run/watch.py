@@ -29,11 +29,11 @@ from gateway.threads import in_thread
 from gateway.watch.basis import DIRECTORY
 from gateway.watch.changes import Sample
 from gateway.watch.examples import Ring
-from gateway.watch.group import Member
+from gateway.watch.group.member import Member
+from gateway.watch.group.watcher import Watcher
 from gateway.watch.looks import Looker
 from gateway.watch.quarantine import Quarantine
 from gateway.watch.tally import ASIDE
-from gateway.watch.watcher import Watcher
 
 CALL_S = 10.0
 RETRY_S, LONGEST_S = 1.0, 30.0

@@ -46,7 +46,7 @@ from gateway.watch.basis import Bases, Basis
 from gateway.watch.causes import Cause, Causes, Onset, onset_of
 from gateway.watch.examples import Examples, NoExamples, best_of
 from gateway.watch.findings import MINUTE_MS, Known, Place, Teller, Told, broken_of
-from gateway.watch.performance_looks import PART, watched
+from gateway.watch.performance.looks import PART, watched
 from gateway.watch.references import Pair, Span, pairs_of
 from gateway.watch.view import View
 

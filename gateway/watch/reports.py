@@ -200,7 +200,7 @@ async def reports_of_group(
     state: Path, drift: Drift, routes: Sequence[str], kafka: Kafka
 ) -> Reports:
     """Of what a consumer group has committed; `state` has what was made of files."""
-    from gateway.watch.committed import committed  # noqa: PLC0415  an extra
+    from gateway.watch.group.committed import committed  # noqa: PLC0415  an extra
 
     found = await committed(kafka, drift.consumer)
     learned = _Documents(found.documents)

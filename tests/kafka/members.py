@@ -17,11 +17,11 @@ from aiokafka.client import AIOKafkaClient
 from gateway.brokers import Brokers
 from gateway.config.recording import Kafka
 from gateway.shipper.kafka import KafkaSink
-from gateway.watch.fetching import Topic
-from gateway.watch.group import Member, Pace
-from gateway.watch.state_topic import Kept, Scope, State, StateTopic
+from gateway.watch.group.fetching import Topic
+from gateway.watch.group.member import Member, Pace
+from gateway.watch.group.state_topic import Kept, Scope, State, StateTopic
+from gateway.watch.group.watcher import Watcher
 from gateway.watch.tally import Tally
-from gateway.watch.watcher import Watcher
 from tests.kafka.listing import Listing
 from tests.shipper.processes import Child
 

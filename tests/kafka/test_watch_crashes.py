@@ -21,7 +21,7 @@ from gateway.profiles.recorded import from_lines
 from gateway.shipper.kafka import KafkaSink
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Changes
-from gateway.watch.state_topic import Kept
+from gateway.watch.group.state_topic import Kept
 from gateway.watch.tally import Tally
 from tests.kafka.lines import SECOND, batch_of, consume, deliver, record, settings
 from tests.kafka.members import Process, caught_up, kept_of

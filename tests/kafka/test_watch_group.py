@@ -14,8 +14,8 @@ from gateway.config.units import Duration, Secret
 from gateway.profiles.recorded import from_lines
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Sample, decoded
-from gateway.watch.holding import Holding
-from gateway.watch.state_topic import Kept
+from gateway.watch.group.holding import Holding
+from gateway.watch.group.state_topic import Kept
 from gateway.watch.tally import Tally
 from tests.kafka.lines import SECOND, alone, create_topic, deliver, record, records, settings
 from tests.kafka.listing import Listing, listed

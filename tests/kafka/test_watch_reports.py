@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gateway.brokers import BrokerError
 from gateway.config.watching import DriftConsumer
-from gateway.watch.committed import committed
+from gateway.watch.group.committed import committed
 from gateway.watch.reports import reports_of_group
 from gateway.watch.tally import Tally
 from gateway.watch.view import Counted

@@ -10,8 +10,8 @@ from gateway.brokers import Brokers
 from gateway.config.recording import Kafka, KafkaCreate
 from gateway.config.watching import Drift, DriftConsumer, DriftReference, DriftRule
 from gateway.watch.basis import LEARN_LINES
-from gateway.watch.state_topic import Kept
-from gateway.watch.watcher import Watcher
+from gateway.watch.group.state_topic import Kept
+from gateway.watch.group.watcher import Watcher
 from tests.kafka.lines import alone, batch_of, record, settings
 from tests.kafka.members import (
     GROUP,

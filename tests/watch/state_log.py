@@ -7,8 +7,8 @@ from typing import Any
 
 from aiokafka.errors import ProducerFenced
 
-from gateway.watch.fetching import Fetched, read_batches
-from gateway.watch.state_topic import Kept, Scope, State, Writer
+from gateway.watch.group.fetching import Fetched, read_batches
+from gateway.watch.group.state_topic import Kept, Scope, State, Writer
 from tests.watch.record_batches import batch
 
 Message = tuple[bytes, bytes | None]

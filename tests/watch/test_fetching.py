@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.watch.fetching import read_batches
+from gateway.watch.group.fetching import read_batches
 from tests.watch.record_batches import ABORT, COMMIT, batch, marker
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.profiles.slices import Source
 from gateway.watch.changes import Changes, Key
-from gateway.watch.fetching import EARLIEST, LATEST, Fetched
-from gateway.watch.follower import STUCK_S, Follower
-from gateway.watch.state_topic import Position
+from gateway.watch.group.fetching import EARLIEST, LATEST, Fetched
+from gateway.watch.group.follower import STUCK_S, Follower
+from gateway.watch.group.state_topic import Position
 from tests.watch.record_batches import batch
 from tests.watch.state_log import StateLog, fetched
 

@@ -8,7 +8,7 @@ from aiokafka.errors import ProducerFenced
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.watch.holding import Defect, Holding
+from gateway.watch.group.holding import Defect, Holding
 from tests.kafka.listing import Listing, listed
 from tests.support.loops import LoopThread
 from tests.watch.record_batches import batch

@@ -12,8 +12,8 @@ from gateway.config.watching import DriftRule
 from gateway.errors import ControlError
 from gateway.store.database import StoreError
 from gateway.store.labelled import Labelled, LabelQuestion
-from gateway.watch.performance_desk import PerformanceDesk
-from gateway.watch.performance_looks import PerformanceLooks
+from gateway.watch.performance.desk import PerformanceDesk
+from gateway.watch.performance.looks import PerformanceLooks
 from tests.watch.labels import DAY_US, HOUR_NS, HOUR_US, NOW_US, FakeStore, drift, scored
 
 

@@ -12,7 +12,7 @@ from gateway.config.units import Age, Duration
 from gateway.config.watching import Drift, DriftLabels, DriftRule
 from gateway.store.database import StoreError
 from gateway.store.labelled import Labelled, LabelledRow, LabelQuestion
-from gateway.watch.performance_looks import PerformanceLooks, watched
+from gateway.watch.performance.looks import PerformanceLooks, watched
 from tests.watch.labels import (
     DAY_US,
     HOUR_NS,

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.config.units import Age
 from gateway.config.watching import DriftLabels
-from gateway.watch.performance_report import performance_report
+from gateway.watch.performance.report import performance_report
 from tests.store.places import NOW_S, Place, feedback, id_of, record
 from tests.watch.labels import DAY_US, HOUR_NS, HOUR_US, LABELS, NOW_US, FakeStore, row, scored
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config.watching import DriftLabels
 from gateway.watch.answers import predictions_of, truths_of
-from gateway.watch.performance_rows import cohort_of, errors_of, figures_of, measured_values
+from gateway.watch.performance.rows import cohort_of, errors_of, figures_of, measured_values
 from tests.watch.labels import row
 
 TENSOR = {"name": "score", "datatype": "FP32", "shape": [2, 1], "data": [0.1, 0.9]}

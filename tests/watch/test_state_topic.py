@@ -7,7 +7,7 @@ from aiokafka.errors import ProducerFenced
 
 from gateway.profiles.slices import Source
 from gateway.watch.changes import Changes, Key
-from gateway.watch.state_topic import MOST_PARTS, PART_BYTES, Position, State, in_parts
+from gateway.watch.group.state_topic import MOST_PARTS, PART_BYTES, Position, State, in_parts
 from tests.watch.record_batches import batch
 from tests.watch.state_log import StateLog, fetched
 

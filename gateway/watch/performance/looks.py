@@ -36,7 +36,7 @@ from gateway.drift.performance_drops import LEAST, POINTS, RELATIVE, drops
 from gateway.drift.performance_estimates import Calibration, expected_figures
 from gateway.errors import GatewayError
 from gateway.store.moments import to_us
-from gateway.watch.performance_findings import (
+from gateway.watch.performance.findings import (
     ESTIMATED,
     FEEDBACK,
     PERFORMANCE,
@@ -44,8 +44,8 @@ from gateway.watch.performance_findings import (
     signal_finding,
     stream_finding,
 )
-from gateway.watch.performance_rows import Cohort, errors_of, figures_of
-from gateway.watch.performance_source import (
+from gateway.watch.performance.rows import Cohort, errors_of, figures_of
+from gateway.watch.performance.source import (
     LabelStore,
     latest,
     matured_us,

@@ -29,7 +29,7 @@ from msgspec import Struct
 
 from gateway.brokers import Brokers, abandon
 from gateway.watch.changes import Changes, Key
-from gateway.watch.fetching import Fetched, Topic
+from gateway.watch.group.fetching import Fetched, Topic
 
 PART_BYTES = 512 * 1024
 MOST_PARTS = 255

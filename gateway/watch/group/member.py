@@ -29,10 +29,10 @@ from msgspec import Struct
 
 from gateway.brokers import SECOND_NS, BrokerError, Brokers, let_go, words_of
 from gateway.watch.basis import Basis
-from gateway.watch.fetching import Fetched, Topic
-from gateway.watch.holding import Aside, Defect, Holding, Range, Seen
-from gateway.watch.membership import Membership
-from gateway.watch.state_topic import COMPACTED, Scope, StateTopic
+from gateway.watch.group.fetching import Fetched, Topic
+from gateway.watch.group.holding import Aside, Defect, Holding, Range, Seen
+from gateway.watch.group.membership import Membership
+from gateway.watch.group.state_topic import COMPACTED, Scope, StateTopic
 from gateway.watch.tally import Tally
 
 MINUTE_S = 60

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gateway.config.watching import DriftLabels
 from gateway.drift.performance import Floats
 from gateway.store.labelled import Labelled, LabelQuestion
-from gateway.watch.performance_rows import Cohort, cohort_of, measured_values
+from gateway.watch.performance.rows import Cohort, cohort_of, measured_values
 
 PREDICTIONS = "/predictions"  # of a record
 NS_PER_US = 1000

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from gateway.watch.changes import Sample
-from gateway.watch.fetching import Batch, Fetched
-from gateway.watch.state_topic import Position, StateTopic
+from gateway.watch.group.fetching import Batch, Fetched
+from gateway.watch.group.state_topic import Position, StateTopic
 from gateway.watch.tally import Tally
 
 TOGETHER = 2048  # lines that are counted at once, at least: few at a time cost more each

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.alerts.finding import Look
 from gateway.errors import GatewayError
 from gateway.threads import in_thread
-from gateway.watch.performance_looks import PerformanceLooks
+from gateway.watch.performance.looks import PerformanceLooks
 
 LOOK_S = 5.0
 NS_PER_MS = 1_000_000

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from gateway.brokers import BrokerError, Brokers, words_of
 from gateway.config.recording import Kafka
 from gateway.config.watching import DriftConsumer
-from gateway.watch.fetching import Topic
-from gateway.watch.follower import Follower
-from gateway.watch.state_topic import Scope, StateTopic
+from gateway.watch.group.fetching import Topic
+from gateway.watch.group.follower import Follower
+from gateway.watch.group.state_topic import Scope, StateTopic
 from gateway.watch.view import View
 
 REACH_S = 15.0  # to find the brokers and the topics

@@ -12,7 +12,7 @@ from gateway.alerts.finding import Finding, Window
 from gateway.drift.error_streams import Change, StreamTest
 from gateway.drift.performance import Floats
 from gateway.drift.performance_drops import Drop
-from gateway.watch.performance_rows import Cohort, errors_of
+from gateway.watch.performance.rows import Cohort, errors_of
 
 PERFORMANCE, ESTIMATED, FEEDBACK = "performance.", "estimated.", "feedback."
 ERROR = "performance.error"

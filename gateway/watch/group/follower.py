@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from gateway.watch.fetching import EARLIEST, Topic
-from gateway.watch.state_topic import State, StateTopic
+from gateway.watch.group.fetching import EARLIEST, Topic
+from gateway.watch.group.state_topic import State, StateTopic
 from gateway.watch.view import Counted, Merged
 
 STUCK_S = 300.0  # a partition whose position stands still for so long is not waited for

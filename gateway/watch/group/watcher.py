@@ -28,10 +28,10 @@ from gateway.errors import GatewayError
 from gateway.profiles.reference import decode
 from gateway.threads import in_thread
 from gateway.watch.basis import Bases, BasisFiles, Learner, bases_of, learned_name
-from gateway.watch.follower import Follower
-from gateway.watch.group import MINUTE_S, Member, Pace
-from gateway.watch.holding import Aside
-from gateway.watch.state_topic import RESTORE_S, State, StateTopic
+from gateway.watch.group.follower import Follower
+from gateway.watch.group.holding import Aside
+from gateway.watch.group.member import MINUTE_S, Member, Pace
+from gateway.watch.group.state_topic import RESTORE_S, State, StateTopic
 from gateway.watch.tally import Tally
 from gateway.watch.view import View
 

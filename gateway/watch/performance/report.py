@@ -23,9 +23,9 @@ from gateway.drift.performance_view import (
     PerformanceView,
 )
 from gateway.store.moments import from_us
-from gateway.watch.performance_looks import calibration_of
-from gateway.watch.performance_rows import Cohort, figures_of
-from gateway.watch.performance_source import (
+from gateway.watch.performance.looks import calibration_of
+from gateway.watch.performance.rows import Cohort, figures_of
+from gateway.watch.performance.source import (
     LabelStore,
     Stretch,
     matured_us,

@@ -1,0 +1,1 @@
+"""A consumer group that watches: members, what each holds, and who of them looks."""

@@ -1,0 +1,1 @@
+"""What labels say of predictions: read from the store, looked at, reported."""
