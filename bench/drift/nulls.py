@@ -20,7 +20,7 @@ from bench import machine
 from bench.drift import peers
 from bench.drift.detection.findings import FOLDER, Share
 from gateway.drift.alarms import alpha_of
-from gateway.drift.tests import Battery
+from gateway.drift.battery import Battery
 from gateway.profiles.profile import Profile
 from gateway.profiles.reference import Reference, from_arrays
 from gateway.statistics import distances

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.drift.findings import Memory, Rate
 from bench.drift.records import FEATURES, MINUTE, lines, rows
-from gateway.drift.tests import Battery
+from gateway.drift.battery import Battery
 from gateway.profiles.extraction import Extraction
 from gateway.profiles.profile import Profile
 from gateway.profiles.recorded import from_lines

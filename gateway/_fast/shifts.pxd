@@ -1,7 +1,7 @@
 # How far the numbers of many fields have moved from their reference's: what the tests of a look
 # need of the counts, in one pass, and what their p-values say together.
 #
-# The formulas are those of statistics/distances.py and drift/tests.py, which tests hold beside
+# The formulas are those of statistics/distances.py and drift/groups.py, which tests hold beside
 # this. Gamma, beta and Kolmogorov's functions are scipy's: the caller computes them between
 # `measure` and `judge`, a row of `out` at a time, from the arguments that stand in it.
 #

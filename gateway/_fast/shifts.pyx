@@ -20,7 +20,7 @@ cdef enum:
 
 cdef double MEAN_SUPREMUM = 0.8687311606361592  # of a Brownian bridge's size
 cdef double BEYOND_NET = 1.2            # as in statistics.distances
-cdef double LEAST_P = 1e-300            # as in drift.tests
+cdef double LEAST_P = 1e-300            # as in drift.groups
 cdef double MOST_P = 0.9
 
 

@@ -23,7 +23,7 @@ from gateway.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from gateway.drift.current import Current
     from gateway.drift.report import ReportData
-    from gateway.drift.tests import Finding, Verdict
+    from gateway.drift.verdict import Finding, Verdict
     from gateway.profiles.reference import Reference
 
 MINUTE_S = 60
@@ -199,8 +199,8 @@ def _looked(
     state: Path | None,
 ) -> tuple[ReportData, Verdict]:
     from gateway.drift import current as reading  # noqa: PLC0415  scipy takes half a second
+    from gateway.drift.battery import Battery  # noqa: PLC0415
     from gateway.drift.report import report_of  # noqa: PLC0415
-    from gateway.drift.tests import Battery  # noqa: PLC0415
 
     then = reading.reference_of(reference, route)
     if current is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.drift.battery import Battery
 from gateway.drift.current import current_of_lines
 from gateway.drift.report import as_text, report_of
-from gateway.drift.tests import Battery
 from gateway.profiles.recorded import from_lines
 from gateway.watch.signs import signs_of
 

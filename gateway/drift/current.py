@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gateway.drift.tests import Battery
+from gateway.drift.battery import Battery
 from gateway.errors import ConfigError, Problem
 from gateway.profiles.extraction import Extraction
 from gateway.profiles.profile import Profile

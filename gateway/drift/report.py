@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Struct
 
 from gateway.drift.report_view import ColumnDrift, Distribution, DriftReport, Rows
-from gateway.drift.tests import Finding, Verdict
+from gateway.drift.verdict import Finding, Verdict
 from gateway.profiles.fields import Field
 from gateway.profiles.profile import Profile
 from gateway.profiles.reference import Reference

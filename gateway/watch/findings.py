@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from gateway.alerts.finding import Fact, Finding, Window
 from gateway.alerts.kinds import KINDS, Kind
-from gateway.drift.tests import Finding as Tested
-from gateway.drift.tests import Verdict
+from gateway.drift.verdict import Finding as Tested
+from gateway.drift.verdict import Verdict
 from gateway.profiles.profile import Profile
 from gateway.watch.causes import Causes, Onset
 from gateway.watch.references import Pair, Span

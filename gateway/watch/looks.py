@@ -37,7 +37,9 @@ from gateway.alerts.finding import MOST_FINDINGS, Look
 from gateway.alerts.kinds import Kind
 from gateway.config.watching import Drift, DriftRule
 from gateway.drift.alarms import alpha_of
-from gateway.drift.tests import LEAST, NAMED, NUMERIC, Battery, Control, Limits, Test
+from gateway.drift.battery import Battery
+from gateway.drift.control import Control
+from gateway.drift.verdict import LEAST, NAMED, NUMERIC, Limits, Test
 from gateway.errors import GatewayError
 from gateway.profiles.fields import Field
 from gateway.profiles.profile import Profile

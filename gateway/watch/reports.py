@@ -22,10 +22,11 @@ from msgspec.structs import replace
 from gateway.config.recording import Kafka
 from gateway.config.watching import Drift, DriftRule
 from gateway.drift.alarms import alpha_of
+from gateway.drift.battery import Battery
 from gateway.drift.current import trends
 from gateway.drift.report import ReportData, report_of, view_of
 from gateway.drift.report_view import DriftOverview, RouteReports, RuleLine, RuleReport
-from gateway.drift.tests import LEAST, Battery
+from gateway.drift.verdict import LEAST
 from gateway.log.names import DIRECTORY as LOG
 from gateway.profiles.reference import frozen
 from gateway.store import Store

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.cli import drift_report
 from gateway.cli.drift_report import _kind
-from gateway.drift.tests import Finding
+from gateway.drift.verdict import Finding
 from tests.alerts.alerts import Case, Clock, Gateway, make_drift
 from tests.cli.admin_port import AdminPort, exit_code
 from tests.profiles.samples import line

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.drift.tests import NAMED, Battery
+from gateway.drift.battery import Battery
+from gateway.drift.verdict import NAMED
 from gateway.profiles.extraction import Extraction
 from gateway.profiles.profile import Profile
 from gateway.profiles.recorded import from_lines

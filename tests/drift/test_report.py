@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from gateway.drift.battery import Battery
 from gateway.drift.current import current_of_lines, trends
 from gateway.drift.page import page_of
 from gateway.drift.report import ReportData, as_json, as_text, report_of, sparkline
-from gateway.drift.tests import Battery
 from gateway.profiles.profile import Profile
 from gateway.profiles.reference import from_arrays
 from tests.profiles.samples import MINUTE, line

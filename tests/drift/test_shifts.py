@@ -11,18 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gateway._fast import Pooling, Shares, Shifts, adjusted_into
-from gateway.drift.tests import (
-    LEAST,
-    NUMERIC,
-    QUALITIES,
-    Battery,
-    Counts,
-    _Group,
-    _joined,
-    _Numbers,
-    _quality_cells,
-    _running,
-)
+from gateway.drift.battery import Battery
+from gateway.drift.groups import Counts, Group, Numbers, joined, running_of
+from gateway.drift.qualities import QUALITIES, _quality_cells
+from gateway.drift.verdict import LEAST, NUMERIC
 from gateway.profiles.profile import Profile
 from gateway.profiles.reference import from_arrays
 from gateway.statistics import distances, families
@@ -63,9 +55,9 @@ def both(n: int, m: int, shift: float, seed: int) -> tuple[list[Profile], list[P
 )
 def test_one_pass_says_what_the_formulas_say(n: int, m: int, shift: float) -> None:
     then, now = both(n, m, shift, n + m)
-    counts = _joined(now)
-    told = _Numbers(then).look(counts, now, LEAST)
-    wanted = _Group(then, NUMERIC).look(counts, now, LEAST)
+    counts = joined(now)
+    told = Numbers(then).look(counts, now, LEAST)
+    wanted = Group(then, NUMERIC).look(counts, now, LEAST)
     assert set(told.tests) == set(wanted.tests)
     for test in NUMERIC:
         for mine, theirs in zip(told.tests[test], wanted.tests[test], strict=True):
@@ -77,7 +69,7 @@ def test_one_pass_says_what_the_formulas_say(n: int, m: int, shift: float) -> No
 
 def shares(counts: Counts, profiles: Sequence[Profile]) -> tuple[Floats, Floats]:
     begins, ends, outside = _quality_cells(profiles)
-    running = _running(counts)
+    running = running_of(counts)
     held = np.subtract(running[ends], running[begins], dtype=np.float64)
     held[:, -2:] -= held[:, -3:-2] * outside
     return held, np.array([[float(one.rows)] for one in profiles])
@@ -87,8 +79,8 @@ def shares(counts: Counts, profiles: Sequence[Profile]) -> tuple[Floats, Floats]
 @pytest.mark.parametrize("n, m", [(5000, 3000), (5000, 60), (40, 3000)])
 def test_shares_are_tested_by_the_exact_formula(n: int, m: int, shift: float) -> None:
     then, now = both(n, m, shift, n * m)
-    before, rows = shares(_joined(then), then)
-    after, current = shares(_joined(now), now)
+    before, rows = shares(joined(then), then)
+    after, current = shares(joined(now), now)
     has_any = before + after > 0
     p = np.ones(before.shape)
     p[has_any] = distances.share_p(
@@ -155,6 +147,6 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_counts_of_other_fields_are_refused() -> None:
     then, now = both(100, 100, 0.0, 1)
-    numbers = _Numbers(then)
+    numbers = Numbers(then)
     with pytest.raises(ValueError, match="other fields"):
-        numbers.look(_joined(now)[:-1], now, LEAST)
+        numbers.look(joined(now)[:-1], now, LEAST)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gateway.drift.tests import Battery, Limits
+from gateway.drift.battery import Battery
+from gateway.drift.verdict import Limits
 from gateway.profiles.profile import Profile
 from gateway.profiles.reference import from_arrays
 from gateway.statistics import distances

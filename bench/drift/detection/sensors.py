@@ -1,7 +1,7 @@
 """Tests of samples of pictures: the gateway's on what it sees, and the paper's beside them.
 
 The gateway sees the pixels as features, the model's ten probabilities and its answer, and the
-pixels as an embedding; its tests are those of gateway/drift/tests.py with their defaults. The
+pixels as an embedding; its tests are those of gateway/drift/battery.py with their defaults. The
 others are those of "Failing Loudly": Kolmogorov-Smirnov of each dimension with Bonferroni's
 correction, by scipy's exact p-values, and chi-square of the answers; and what Evidently does
 with a reference of a thousand rows or fewer: drift where the p-values of half the columns are
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.drift.detection.digits import CLASSES, Floats, Sample, Split
-from gateway.drift.tests import Battery
+from gateway.drift.battery import Battery
 from gateway.profiles.fields import Kind
 from gateway.profiles.profile import Profile
 from gateway.profiles.reference import Reference, from_arrays

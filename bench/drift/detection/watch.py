@@ -10,7 +10,8 @@ import numpy as np
 
 from bench.drift.detection.streams import CHANGE, WARM, Floats
 from gateway.drift.alarms import alpha_of
-from gateway.drift.tests import Battery, Counts
+from gateway.drift.battery import Battery
+from gateway.drift.groups import Counts
 from gateway.profiles.profile import Profile
 from gateway.profiles.reference import from_arrays
 
