@@ -62,6 +62,7 @@ class Post(Struct, frozen=True, kw_only=True):
     retires_by: signal.Signals = signal.SIGTERM  # what ends it when its successor is there
     ends_in_turn: int = 0  # gets its SIGTERM when those of lower turns have ended
     is_awaited: bool = True  # the gateway is not ready before it is
+    is_born_deaf: bool = False  # SIGTERM waits until the process lets it in
 
 
 class Process(Struct, eq=False):
@@ -212,12 +213,13 @@ class Supervisor:
             return None
         ready_fd, child_fd = os.pipe()
         try:
-            popen = subprocess.Popen(  # noqa: S603 - our own command line
-                post.command(seat, child_fd),
-                pass_fds=(*post.fds, child_fd),
-                stdin=subprocess.DEVNULL,
-                process_group=0,  # Why: Ctrl-C is for the supervisor, which then drains
-            )
+            with _blocked(signal.SIGTERM) if post.is_born_deaf else contextlib.nullcontext():
+                popen = subprocess.Popen(  # noqa: S603 - our own command line
+                    post.command(seat, child_fd),
+                    pass_fds=(*post.fds, child_fd),
+                    stdin=subprocess.DEVNULL,
+                    process_group=0,  # Why: Ctrl-C is for the supervisor, which then drains
+                )
         except OSError:
             os.close(ready_fd)
             raise
@@ -343,6 +345,16 @@ class Supervisor:
                 if each.current is None and each.free_seat() is not None
             ]
         return min(due, default=None)
+
+
+@contextlib.contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    """The signal waits; a process that is started within is born with it blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def pause_after_failures(failures: int) -> float:

@@ -37,8 +37,11 @@ def on(number, frame):
             time.sleep(0.2)
         write("end")
         os._exit(0)
+if kind == "late":
+    time.sleep(0.3)
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, on)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 write("start")
 if kind.startswith("code"):
     sys.exit(int(kind[4:]))
@@ -161,6 +164,13 @@ def test_post_is_told_to_end_when_those_of_lower_turns_have_ended(scene: Scene) 
         for name in ("a", "middle", "last")
         for event in ("SIGTERM", "end")
     ]
+
+
+def test_process_that_is_born_deaf_hears_the_end_when_it_listens(scene: Scene) -> None:
+    late = scene.post("late", "late", is_born_deaf=True, is_awaited=False)
+    scene.run(late, scene.post("a"), play=scene.nothing)
+    assert scene.events("SIGTERM")[-1] == f"late {NO_SEAT} SIGTERM"
+    assert scene.events("end")[-1] == f"late {NO_SEAT} end"
 
 
 def test_gateway_is_ready_without_a_process_that_nobody_waits_for(scene: Scene) -> None:

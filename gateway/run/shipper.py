@@ -7,7 +7,7 @@ written waits on disk.
 Rule 1: it never ends as misconfigured: a sink that cannot be made is told and shown in
         metrics, and the gateway serves.
 Rule 2: SIGTERM comes when workers and controller have ended; what they wrote last is shipped, for
-        FLUSH_S at most.
+        FLUSH_S at most. It is blocked until we can do so, however early it comes.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class ShipperProcess:
         """The whole life of the shipper."""
         ended, loop = asyncio.Event(), asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, ended.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         document, plan = plan_of(self._offer, self._environ)
         directory, figures = Path(plan.log.directory), self._post.plan.with_name(FILE_NAME)
         with sole(directory):

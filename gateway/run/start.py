@@ -277,6 +277,7 @@ def _shipper(ground: Ground) -> Post:
         command=lambda _seat, ready: command(msgspec.structs.replace(post, ready=ready)),
         rolls=False,  # Why: there is one at a time, and nobody waits for it
         ends_in_turn=2,  # so that it ships what workers and the controller write when they end
+        is_born_deaf=True,  # so that it does, too, where it is told to end while it starts
         is_awaited=False,
     )
 
