@@ -44,7 +44,7 @@ def of_peers() -> tuple[list[Rate], dict[str, str], list[str]]:
 
 
 def targets_of(rates: Sequence[Rate]) -> tuple[Target, ...]:
-    """What the issue asks of ours."""
+    """What is promised of ours, and what was measured."""
     by_unit = {one.unit: one for one in rates if one.is_ours}
     return (
         Target(
