@@ -9,4 +9,7 @@ RESTART_ONLY = ("listen", "admin", "workers", "state")
 
 def waiting_for_restart(running: Config, new: Config) -> tuple[str, ...]:
     """The keys that differ and take effect at the next start only; to be told, not hidden."""
-    return tuple(key for key in RESTART_ONLY if getattr(running, key) != getattr(new, key))
+    found = [key for key in RESTART_ONLY if getattr(running, key) != getattr(new, key)]
+    if running.log.niceness != new.log.niceness:
+        found.append("log.niceness")
+    return tuple(found)

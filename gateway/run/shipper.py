@@ -37,7 +37,6 @@ from gateway.telemetry import set_up_logging
 from gateway.threads import in_thread
 
 LOOK_S = 0.5
-NICENESS = 5  # Why: where cores are short, requests come first; records wait on disk
 FLUSH_S = 5.0
 TEND_S = 60.0
 FAILED = 1
@@ -50,7 +49,6 @@ def shipper_main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Ship until told to end; the exit code."""
     post: ShipperPost = post_of(ShipperPost, arguments)
     settle_in(post.supervisor)
-    os.nice(NICENESS)
     set_up_logging(post.log_format, post.log_level)
     try:
         uvloop.run(ShipperProcess(post, environ).run())
@@ -75,6 +73,7 @@ class ShipperProcess:
         loop.add_signal_handler(signal.SIGTERM, ended.set)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         document, plan = plan_of(self._offer, self._environ)
+        os.nice(document.config.log.niceness)
         directory, figures = Path(plan.log.directory), self._post.plan.with_name(FILE_NAME)
         with sole(directory):
             shipper = Shipper(directory, rules_of(document.config, plan), figures=figures)

@@ -88,11 +88,15 @@ def test_end_of_the_gateway_ships_the_last_records(
     make_backend: MakeBackend, make_process: MakeProcess
 ) -> None:
     settings = chat(make_backend("mini"), workers=1)
-    settings["log"] = {"stdout": True, "store": {"enabled": False}}
+    settings["log"] = {"stdout": True, "store": {"enabled": False}, "niceness": 15}
     gateway = make_process(settings)
     client = Client(gateway)
     client.ask(50)
     client.close()
+    figures = Path(gateway.folder, "state", "run", FILE_NAME)
+    until(figures.exists, PATIENCE_S)
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, pid_of(figures)) == min(19, ours + 15)
     gateway.stop()
     assert printed(gateway) == client.ids
     state = Path(gateway.folder, "state", "log")
