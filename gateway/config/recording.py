@@ -130,8 +130,8 @@ class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_size: Size = Size(8 * GIB)  # of what waits to be delivered
     # then: `drop_oldest` records not delivered yet, or `shed` requests
     on_full: Literal["drop_oldest", "shed"] = "drop_oldest"
-    # of the shipper: how far it stands back where cores are full. 19: requests are served first, and
-    # records wait on disk; 0: it takes what it needs. Read when it starts
+    # of the shipper: how far it stands back where cores are full. 19: requests are served first,
+    # and records wait on disk; 0: it takes what it needs. Read when it starts
     niceness: Annotated[int, Meta(ge=0, le=19)] = 10
     user_header: Line = ""  # request header with the user's id, where the body names none
     encryption: Encryption | None = None  # of payloads; default: none
