@@ -26,12 +26,13 @@ QUICK = {
     "side_rounds": 1,
 }
 SLOW_PARTS = ("store",)  # a quick run of all goes without
+DRIFT = "drift"  # has peers, tables and a result of its own
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="bench", description=__doc__)
-    made.add_argument("part", nargs="?", default="all", choices=[*PARTS, "all", "install"])
+    made.add_argument("part", nargs="?", default="all", choices=[*PARTS, DRIFT, "all", "install"])
     made.add_argument("--quick", action="store_true", help="some minutes; figures to look at only")
     made.add_argument("--peers", default=",".join(DEFAULT), help="comma-separated, of " + known())
     made.add_argument("--rounds", type=int, help="rounds (default 5)")
@@ -111,6 +112,21 @@ def measure(asked: argparse.Namespace, console: Console) -> int:
     return int(asked.strict and not budgets.all_met(verdicts))
 
 
+def drift(asked: argparse.Namespace, console: Console) -> int:
+    """Profiles and tests of drift beside Evidently, NannyML, whylogs and river."""
+    from bench.drift import __main__ as part  # noqa: PLC0415 - scipy takes a while
+    from bench.drift.peers import LIBRARIES  # noqa: PLC0415
+
+    options = ["--output", str(asked.output or ROOT / "build" / "bench" / DRIFT)]
+    if asked.quick:
+        options += ["--scale", "0.1", "--repetitions", "2"]
+    elif not all(library.folder.exists() for library in LIBRARIES):
+        options.append("--install")
+    say(console, "drift, beside Evidently, NannyML, whylogs and river")
+    missed = part.main(options)
+    return missed if asked.strict else 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status."""
     asked = parser().parse_args(arguments)
@@ -121,7 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in names:
                 say(console, install(PEERS[name]))
             return 0
-        return measure(asked, console)
+        if asked.part == DRIFT:
+            return drift(asked, console)
+        status = measure(asked, console)
+        return status if asked.part != "all" or asked.quick else max(status, drift(asked, console))
     except (ValueError, Unavailable) as error:
         say(console, f"bench: {error}")
         return 2

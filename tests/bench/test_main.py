@@ -47,3 +47,19 @@ def test_an_unknown_peer_is_refused_with_those_that_are_known(
     assert entry.main(["load", "--peers", "nginks"]) == 2
     said = " ".join(capsys.readouterr().out.split())
     assert "nginks is no peer; known are nginx, haproxy" in said
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_drift_is_a_part_whose_missed_targets_fail_where_asked(
+    is_strict: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: list[str] = []
+
+    def missed(given: list[str]) -> int:
+        options.extend(given)
+        return 1
+
+    monkeypatch.setattr("bench.drift.__main__.main", missed)
+    words = ["drift", "--quick", "--output", "here"] + ["--strict"] * is_strict
+    assert entry.main(words) == is_strict
+    assert options == ["--output", "here", "--scale", "0.1", "--repetitions", "2"]
