@@ -8,12 +8,6 @@ A rule looks at each of its routes every `every`, at whole minutes of the clock 
 at the window before. A week that is replayed gives the looks of that week; of looks in arrears
 the latest MOST are made, the others counted in `skipped`.
 
-How often a rule may be wrong is a time, `false_alarm_days`. A look may be wrong with probability
-every / false_alarm_days, which its routes share evenly, and of each the units that are judged;
-within a unit the family of all fields is taken into account. By Boole's inequality fewer than
-one false look in that time is expected, however much windows overlap; that an alert wants
-several looks (`opens`) is not reckoned with.
-
 Rule 1: a unit with too few rows, here or in its reference, is said to be unjudged, and a route
         without any that was judged has no look.
 Rule 2: a look that fails by a defect is told, counted and passed over; the others go on.
@@ -26,7 +20,6 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import msgspec
@@ -36,38 +29,24 @@ from msgspec import Struct
 from gateway.alerts.finding import MOST_FINDINGS, Look
 from gateway.alerts.kinds import Kind
 from gateway.config.watching import Drift, DriftRule
-from gateway.drift.alarms import alpha_of
 from gateway.drift.battery import Battery
-from gateway.drift.control import Control
-from gateway.drift.verdict import LEAST, NAMED, NUMERIC, Limits, Test
 from gateway.errors import GatewayError
-from gateway.profiles.fields import Field
 from gateway.profiles.profile import Profile
-from gateway.profiles.signals import names_of
 from gateway.watch.basis import Bases, Basis
 from gateway.watch.causes import Cause, Causes, Onset, onset_of
 from gateway.watch.examples import Examples, NoExamples, best_of
 from gateway.watch.findings import MINUTE_MS, Known, Place, Teller, Told, broken_of
-from gateway.watch.performance.looks import PART, watched
 from gateway.watch.references import Pair, Span, pairs_of
+from gateway.watch.terms import Terms, minutes_of, terms_of
 from gateway.watch.view import View
 
 MOST = 2_000  # looks in arrears
-ENOUGH = 50  # rows of a unit in a window, where a rule does not say
 REMEMBERED = 10_000  # findings
 MEMORY = 24 * 60  # minutes after which a finding that was not seen again is forgotten
 ONSET_BEFORE = 30  # minutes in front of the window, where an onset is looked for
 ONSET_MOST = 360  # minutes in all
-NS_A_MINUTE = 60 * 10**9
-DAY_S = 86_400.0
 
 log = logging.getLogger(__name__)
-
-# Signals of the way a request took: looked at by rules that name them, and not by `*`.
-OPERATIONAL = frozenset({
-    "/cost_usd", "/fallback", "/outcome", "/request/bytes", "/response/bytes", "/status",
-    "/timing/first_byte_us", "/timing/total_us", "/usage/cached_tokens", "llm.tokens_per_s",
-})  # fmt: skip
 
 
 class Due(NamedTuple):
@@ -115,11 +94,7 @@ class Looker:
     def use(self, drift: Drift, bases: Bases) -> None:
         """Look by these from now on."""
         self._drift, self._bases = drift, bases
-        self._shares = {
-            name: max(1, sum(rule == name for rule, _route in bases.of_rule))
-            for name in drift.rules
-        }
-        self._labelled = set(watched(drift, drift.labels))
+        self._terms = terms_of(drift, bases)
         self._batteries: dict[tuple[str, str, frozenset[str]], Battery] = {}
         self._last = {key: end for key, end in self._last.items() if key[0] in drift.rules}
 
@@ -146,7 +121,7 @@ class Looker:
         watermark = view.watermark
         found: list[Due] = []
         for (name, route), basis in self._bases.of_rule.items():
-            step = _minutes(self._drift.rules[name].every)
+            step = self._terms[name, route].every
             last = self._last.get((name, route))
             if last is None:
                 last = _first(view, basis)
@@ -176,25 +151,20 @@ class Looker:
             return None
 
     def _look(self, view: View, due: Due) -> Look | None:
-        rule, basis = self._drift.rules[due.rule], self._bases.of_rule[due.rule, due.route]
-        kind = self._drift.references[rule.reference].kind
-        names = [one.field.name for one in basis.reference.fields if is_meant(rule, one.field)]
-        least = max(rule.minimum or ENOUGH, LEAST)
-        span = Span(due.end - _minutes(rule.window), due.end)
-        pairs = pairs_of(view, basis, kind, names, span, least)
+        terms = self._terms[due.rule, due.route]
+        span = terms.span(due.end)
+        pairs = pairs_of(view, terms.basis, terms.kind, terms.names, span, terms.least)
         if not pairs.judged:
             return None
-        alpha = alpha_of(_minutes(rule.every) * 60.0, rule.false_alarm_days * DAY_S)
-        alpha /= self._shares[due.rule] * len(pairs.judged)
-        if (due.rule, due.route) in self._labelled:
-            alpha *= 1 - PART  # the rest is for looks at labels
+        alpha = terms.alpha / len(pairs.judged)
         found: list[Told] = []
         for pair in pairs.judged:
-            battery = self._battery(due, rule, basis, pair, least)
-            broken = broken_of(battery.look(pair.now, alpha, control=control_of(rule)))
+            battery = self._battery(due, terms, pair)
+            broken = broken_of(battery.look(pair.now, alpha, control=terms.control))
             if broken:
-                found += self._teller(view, basis, pair, due, span).tell(broken, self._known)
-        self._remember(found, due, rule)
+                teller = self._teller(view, terms.basis, pair, due, span)
+                found += teller.tell(broken, self._known)
+        self._remember(found, due, terms.rule)
         return Look(
             route=due.route,
             rule=due.rule,
@@ -204,15 +174,12 @@ class Looker:
             unjudged=tuple(name[:200] for name in pairs.unjudged[:MOST_FINDINGS]),
         )
 
-    def _battery(self, due: Due, rule: DriftRule, basis: Basis, pair: Pair, least: int) -> Battery:
+    def _battery(self, due: Due, terms: Terms, pair: Pair) -> Battery:
         """Tests of a reference; what is known of one that stays is kept."""
-        key = (due.rule, basis.name, frozenset(pair.then))
+        key = (due.rule, terms.basis.name, frozenset(pair.then))
         kept = self._batteries.get(key) if pair.then_span is None else None
         if kept is None:
-            numeric, named = tests_of(rule)
-            kept = Battery(
-                pair.then, limits=limits_of(rule), least=least, numeric=numeric, named=named
-            )
+            kept = terms.battery(pair)
             if pair.then_span is None:
                 if len(self._batteries) >= 256:
                     self._batteries.clear()
@@ -220,7 +187,7 @@ class Looker:
         return kept
 
     def _teller(self, view: View, basis: Basis, pair: Pair, due: Due, span: Span) -> Teller:
-        keep = self._drift.consumer.keep // NS_A_MINUTE
+        keep = minutes_of(self._drift.consumer.keep)
         oldest = view.watermark - keep + 60  # minutes before are sums of hours
         first = max(span.first - ONSET_BEFORE, span.end - ONSET_MOST, oldest)
         minutes = _Minutes(view, basis, pair, Span(first, span.end))
@@ -248,7 +215,7 @@ class Looker:
         for one in found:
             self._known.pop(one.place, None)
             self._known[one.place] = one.known
-        oldest = due.end - (rule.closes + 1) * _minutes(rule.every)
+        oldest = due.end - (rule.closes + 1) * minutes_of(rule.every)
         for place, known in list(self._known.items()):
             is_ours = (place.rule, place.route) == (due.rule, due.route)
             is_over = is_ours and known.seen < oldest
@@ -285,47 +252,10 @@ class _Minutes:
         return whole
 
 
-def is_meant(rule: DriftRule, field: Field) -> bool:
-    """Whether a rule looks at a field: by its name, its text's, or its name as a signal."""
-    names = {*names_of(field.name), field.of or field.name}
-    asked = [one for one in rule.fields if one != "*" or field.name not in OPERATIONAL]
-    return any(fnmatchcase(name, pattern) for name in names for pattern in asked)
-
-
-def limits_of(rule: DriftRule) -> Limits:
-    """From where a change matters, by the rule; shares of what is no value as ever."""
-    if rule.effect is None:
-        return Limits()
-    names = ("psi", "ks", "wasserstein", "js", "hellinger", "chi_square", "l_infinity")
-    asked = ("mmd",) if rule.test == "mmd" else names
-    return Limits(**dict.fromkeys(asked, rule.effect))
-
-
-def tests_of(rule: DriftRule) -> tuple[tuple[Test, ...], tuple[Test, ...]]:
-    """Of numbers, and of categories; the usual ones where the rule's is not for these."""
-    test = rule.test
-    if test in {"psi", "js", "hellinger"}:
-        return (test,), (test,)
-    if test in {"ks", "wasserstein"}:
-        return (test,), NAMED
-    if test in {"chi_square", "l_infinity"}:
-        return NUMERIC, (test,)
-    return NUMERIC, NAMED
-
-
-def control_of(rule: DriftRule) -> Control:
-    """Who is woken is not to be woken for one field of many."""
-    return "bonferroni" if rule.severity == "critical" else "bh"
-
-
 def _first(view: View, basis: Basis) -> int | None:
     """The first minute of which there is anything."""
     firsts = [view.minutes(basis, source)[:1] for source in view.sources(basis)]
     return min((first[0] for first in firsts if first), default=None)
-
-
-def _minutes(duration: int) -> int:
-    return max(1, -(-duration // NS_A_MINUTE))
 
 
 def _decoded(state: bytes) -> _State:

@@ -20,21 +20,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.config.recording import Kafka
-from gateway.config.watching import Drift, DriftRule
-from gateway.drift.alarms import alpha_of
-from gateway.drift.battery import Battery
+from gateway.config.watching import Drift
 from gateway.drift.current import trends
 from gateway.drift.report import ReportData, report_of, view_of
 from gateway.drift.report_view import DriftOverview, RouteReports, RuleLine, RuleReport
-from gateway.drift.verdict import LEAST
 from gateway.log.names import DIRECTORY as LOG
 from gateway.profiles.reference import frozen
 from gateway.store import Store
 from gateway.store.store import DIRECTORY as STORE
-from gateway.watch.basis import DIRECTORY, Bases, Basis, BasisFiles, bases_of, recorded_in
+from gateway.watch.basis import DIRECTORY, Bases, BasisFiles, bases_of, recorded_in
 from gateway.watch.kept import FILE, Kept
-from gateway.watch.looks import DAY_S, NS_A_MINUTE, control_of, is_meant, limits_of, tests_of
 from gateway.watch.references import Pair, Pairs, Span, pairs_of, rows_of
+from gateway.watch.terms import Terms, terms_of
 from gateway.watch.view import View
 
 PARTS = 24
@@ -69,7 +66,7 @@ class Reports:
     ) -> None:
         """`counted` are lines by what became of them."""
         self.counted = counted
-        self._drift, self._bases, self._view, self._now_s = drift, bases, view, now_s
+        self._terms, self._view, self._now_s = terms_of(drift, bases), view, now_s
         self.notes: list[str] = [f"{each}." for each in bases.problems]  # what cannot be said
         self.notes += [f"The fields of `{route}` are being learned." for route in bases.learning]
 
@@ -81,43 +78,37 @@ class Reports:
     def of(self, route: str = "", rule: str = "", *, with_trend: bool) -> list[Reported]:
         """Of one route and rule, or of all; what drifts most first within a rule."""
         found: list[Reported] = []
-        for name, where in sorted(self._bases.of_rule):
+        for name, where in sorted(self._terms):
             if (not route or route == where) and (not rule or rule == name):
                 found += self._of_rule(name, where, with_trend=with_trend)
         return found
 
     def _of_rule(self, name: str, route: str, *, with_trend: bool) -> Iterator[Reported]:
-        rule, basis = self._drift.rules[name], self._bases.of_rule[name, route]
-        kind = self._drift.references[rule.reference].kind
-        window = max(1, -(-rule.window // NS_A_MINUTE))
-        end = self._view.watermark
-        pairs = self._pairs(rule, basis, kind, Span(end - window, end))
+        terms = self._terms[name, route]
+        span = terms.span(self._view.watermark)
+        pairs = self._pairs(terms, span)
         if pairs.unjudged or not pairs.judged:
             versions = ", ".join(f"`{each}`" for each in pairs.unjudged if each)
             of = f" of version {versions}" if versions else ""
             self.notes.append(
-                f"{name} on {route}: too few rows{of} in the last {window} minutes, or in what"
-                f" they are compared with; {max(rule.minimum, LEAST)} are needed."
+                f"{name} on {route}: too few rows{of} in the last {terms.window} minutes, or in"
+                f" what they are compared with; {terms.least} are needed."
             )
         made = [
-            self._reported(name, route, pair, len(pairs.judged), Span(end - window, end))
+            self._reported(name, route, pair, terms.alpha / len(pairs.judged), span)
             for pair in pairs.judged[:MOST_UNITS]
         ]
-        earlier = list(self._earlier(rule, basis, kind, window)) if with_trend and made else []
-        made = [_with_trend(one, earlier, rule) for one in made]
+        earlier = list(self._earlier(terms)) if with_trend and made else []
+        made = [_with_trend(one, earlier, terms) for one in made]
         yield from sorted(made, key=lambda one: (-one.report.drifted, one.arm, one.version))
 
-    def _pairs(self, rule: DriftRule, basis: Basis, kind: str, span: Span) -> Pairs:
-        names = [one.field.name for one in basis.reference.fields if is_meant(rule, one.field)]
-        return pairs_of(self._view, basis, kind, names, span, max(rule.minimum, LEAST))
+    def _pairs(self, terms: Terms, span: Span) -> Pairs:
+        return pairs_of(self._view, terms.basis, terms.kind, terms.names, span, terms.least)
 
-    def _reported(self, name: str, route: str, pair: Pair, units: int, span: Span) -> Reported:
-        rule, basis = self._drift.rules[name], self._bases.of_rule[name, route]
-        kind = self._drift.references[rule.reference].kind
-        every_s = max(1, -(-rule.every // NS_A_MINUTE)) * 60.0
-        shares = max(1, sum(one == name for one, _route in self._bases.of_rule)) * units
-        alpha = alpha_of(every_s, rule.false_alarm_days * DAY_S) / shares
-        verdict = _battery(rule, pair).look(pair.now, alpha, control=control_of(rule))
+    def _reported(self, name: str, route: str, pair: Pair, alpha: float, span: Span) -> Reported:
+        terms = self._terms[name, route]
+        basis, kind = terms.basis, terms.kind
+        verdict = terms.battery(pair).look(pair.now, alpha, control=terms.control)
         reference = frozen(
             pair.then.values(),
             source=_THEN.get(kind, basis.reference.source),
@@ -144,32 +135,25 @@ class Reports:
             report=replace(report, reference_hash=basis.name),
         )
 
-    def _earlier(self, rule: DriftRule, basis: Basis, kind: str, window: int) -> Iterator[Pairs]:
+    def _earlier(self, terms: Terms) -> Iterator[Pairs]:
         """Windows before, the oldest first; none before there was anything."""
         begins = [
             minutes[0]
-            for source in self._view.sources(basis)
-            if (minutes := self._view.minutes(basis, source))
+            for source in self._view.sources(terms.basis)
+            if (minutes := self._view.minutes(terms.basis, source))
         ]
-        end = self._view.watermark
         for back in range(PARTS - 1, -1, -1):
-            span = Span(end - (back + 1) * window, end - back * window)
+            span = terms.span(self._view.watermark - back * terms.window)
             if begins and span.end > min(begins):
-                yield self._pairs(rule, basis, kind, span)
+                yield self._pairs(terms, span)
 
 
-def _battery(rule: DriftRule, pair: Pair) -> Battery:
-    numeric, named = tests_of(rule)
-    least = max(rule.minimum, LEAST)
-    return Battery(pair.then, limits=limits_of(rule), least=least, numeric=numeric, named=named)
-
-
-def _with_trend(one: Reported, earlier: list[Pairs], rule: DriftRule) -> Reported:
+def _with_trend(one: Reported, earlier: list[Pairs], terms: Terms) -> Reported:
     """0 where there was too little to say."""
     found: dict[str, list[float]] = {field.name: [] for field in one.report.fields}
     for pairs in earlier:
         pair = next((each for each in pairs.judged if each.unit == (one.version, one.arm)), None)
-        effects = trends(_battery(rule, pair), [pair.now]) if pair else {}
+        effects = trends(terms.battery(pair), [pair.now]) if pair else {}
         for name in found:
             found[name] += effects.get(name, [0.0])
     fields = tuple(

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from gateway.config.units import Duration
-from gateway.config.watching import Drift, DriftReference
+from gateway.config.watching import Drift, DriftLabels, DriftReference
 from gateway.drift.page import page_of
 from gateway.drift.report import as_text
 from gateway.drift.report_view import RouteReports
@@ -164,3 +165,20 @@ def test_the_one_that_says_most_is_chosen(cents: tuple[Path, Drift]) -> None:
     assert first is not None
     assert first.rule == "inputs"
     assert chosen(found, version="8") is None
+
+
+def test_too_few_rows_for_a_look_are_too_few_for_a_report(tmp_path: Path) -> None:
+    drift = training(tmp_path, inputs=rule(window=Duration(20 * MINUTE_NS)))
+    kept(tmp_path, drift, rows=1)
+    reports = reports_in(tmp_path, drift, ROUTES)
+    assert reports.of("fraud", with_trend=False) == []
+    assert "50 are needed" in " ".join(reports.notes)
+
+
+def test_labels_of_a_route_have_their_part_of_a_reports_false_alarms(tmp_path: Path) -> None:
+    drift = training(tmp_path, inputs=rule())
+    kept(tmp_path, drift)
+    labelled = replace(drift, labels={"fraud": DriftLabels(prediction="score")})
+    (plain,) = reports_in(tmp_path, drift, ROUTES).of("fraud", with_trend=False)
+    (shared,) = reports_in(tmp_path, labelled, ROUTES).of("fraud", with_trend=False)
+    assert shared.report.alpha == pytest.approx(plain.report.alpha / 2)
