@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from bench.kept import keep
+
 FOLDER = Path(__file__).with_name("results")
 
 
@@ -67,10 +69,7 @@ class Results(Struct, frozen=True, kw_only=True):
 
 def save(results: Results, folder: Path = FOLDER) -> Path:
     """Keeps a run by date and commit."""
-    path = folder / f"{results.date[:10]}-{results.commit}.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    return path
+    return keep(results, folder)
 
 
 def load(path: Path) -> Results:

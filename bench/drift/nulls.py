@@ -19,6 +19,7 @@ from scipy import stats
 from bench import machine
 from bench.drift import peers
 from bench.drift.detection.findings import FOLDER, Share
+from bench.kept import keep
 from gateway.drift.alarms import alpha_of
 from gateway.drift.battery import Battery
 from gateway.profiles.profile import Profile
@@ -257,10 +258,7 @@ def run(
 
 def save(found: Nulls, folder: Path = FOLDER) -> Path:
     """Keeps a run by date and commit."""
-    path = folder / f"nulls-{found.date[:10]}-{found.commit}.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
-    return path
+    return keep(found, folder, prefix="nulls-")
 
 
 def load(path: Path) -> Nulls:

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from bench.kept import keep
+
 FOLDER = Path(__file__).with_name("results")
 MEDIAN_TOLERANCE = 1.15  # medians of some hundred runs scatter by so much
 
@@ -95,10 +97,7 @@ class Results(Struct, frozen=True, kw_only=True):
 
 def save(results: Results, folder: Path = FOLDER) -> Path:
     """Writes the file; its name says when and of what."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{results.date[:10]}-{results.commit}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    return path
+    return keep(results, folder)
 
 
 def load(path: Path) -> Results:

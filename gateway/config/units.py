@@ -13,7 +13,7 @@ Knows nothing of YAML or paths; `shape` calls it for each leaf of the file.
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import ClassVar, Self
 
 _NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _BYTES = {
@@ -29,8 +29,6 @@ _BYTES = {
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]+)", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%", re.ASCII)
 _AGE_NS = _NS | {"d": 24 * 3600 * 10**9}
-_MAX_DURATION_NS = 7 * 24 * 3600 * 10**9
-_MAX_AGE_NS = 400 * 24 * 3600 * 10**9
 _MAX_SIZE_BYTES = 2**40
 
 
@@ -38,12 +36,14 @@ class Duration(int):
     """Nanoseconds; written with a unit."""
 
     expected = "a time with its unit, such as 250ms, 2s or 5m"
+    units: ClassVar = _NS
+    longest: ClassVar = (7 * _AGE_NS["d"], "a week")
 
     @classmethod
     def parse(cls, value: object) -> Self:
         if value in (0, "0") and value is not False:
             return cls(0)
-        return cls(_scaled(value, _NS, cls.expected, _MAX_DURATION_NS, "a week"))
+        return cls(_scaled(value, cls.units, cls.expected, *cls.longest))
 
     def __str__(self) -> str:
         return _printed(int(self), ("h", "m", "s", "ms", "us", "ns"), _NS)
@@ -53,12 +53,8 @@ class Age(Duration):
     """Nanoseconds of what is slow, such as labels: days, too, up to more than a year."""
 
     expected = "a time with its unit, such as 24h or 30d"
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        if value in (0, "0") and value is not False:
-            return cls(0)
-        return cls(_scaled(value, _AGE_NS, cls.expected, _MAX_AGE_NS, "400d"))
+    units: ClassVar = _AGE_NS
+    longest: ClassVar = (400 * _AGE_NS["d"], "400d")
 
     def __str__(self) -> str:
         days, rest = divmod(int(self), _AGE_NS["d"])

@@ -23,6 +23,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol
 from urllib.parse import quote
 
@@ -264,6 +265,19 @@ def recorded_in(store: Store) -> Recorded:
         return [match.line for match in reversed(found.matches)]
 
     return lines
+
+
+class BasisDocuments:
+    """A shelf in memory, of what was read elsewhere; who has it brings on what is put there."""
+
+    def __init__(self, documents: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        self.documents = dict(documents)
+
+    def get(self, name: str) -> bytes | None:
+        return self.documents.get(name)
+
+    def put(self, name: str, document: bytes) -> bytes:
+        return self.documents.setdefault(name, document)
 
 
 class BasisFiles:

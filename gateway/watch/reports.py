@@ -28,7 +28,7 @@ from gateway.log.names import DIRECTORY as LOG
 from gateway.profiles.reference import frozen
 from gateway.store import Store
 from gateway.store.store import DIRECTORY as STORE
-from gateway.watch.basis import DIRECTORY, Bases, BasisFiles, bases_of, recorded_in
+from gateway.watch.basis import DIRECTORY, Bases, BasisDocuments, BasisFiles, bases_of, recorded_in
 from gateway.watch.kept import FILE, Kept
 from gateway.watch.references import Pair, Pairs, Span, pairs_of, rows_of
 from gateway.watch.terms import Terms, terms_of
@@ -188,22 +188,9 @@ async def reports_of_group(
     from gateway.watch.group.committed import committed  # noqa: PLC0415  an extra
 
     found = await committed(kafka, drift.consumer)
-    learned = _Documents(found.documents)
+    learned = BasisDocuments(found.documents)
     bases = bases_of(drift, routes, BasisFiles(state / DIRECTORY), learned=learned)
     return Reports(drift, bases, found.view, found.told)
-
-
-class _Documents:
-    """A shelf of what was read; what is put there is not kept."""
-
-    def __init__(self, documents: Mapping[str, bytes]) -> None:
-        self._documents = dict(documents)
-
-    def get(self, name: str) -> bytes | None:
-        return self._documents.get(name)
-
-    def put(self, name: str, document: bytes) -> bytes:
-        return self._documents.setdefault(name, document)
 
 
 def _sum(told: Iterable[Mapping[str, int]]) -> dict[str, int]:

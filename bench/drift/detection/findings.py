@@ -18,9 +18,11 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from bench.kept import keep
+from gateway.statistics.intervals import wilson
+
 FOLDER = Path(__file__).with_name("results")
 LEVEL = 0.05
-Z = 1.959963984540054  # of 95 %
 Rank = Literal["first", "level", "behind"]
 
 
@@ -38,10 +40,8 @@ class Share(Struct, frozen=True):
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's, 95 %."""
-        n, p = max(self.runs, 1), self.rate
-        middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-        half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-        return max(middle - half, 0.0), min(middle + half, 1.0)
+        _, low, high = wilson(self.found, self.runs)
+        return low, high
 
     @property
     def is_at_level(self) -> bool:
@@ -104,11 +104,8 @@ def summed(cells: Iterable[Cell]) -> Share:
 
 def save(results: Results, folder: Path = FOLDER) -> Path:
     """Keeps a run by date and commit."""
-    path = folder / f"{results.date[:10]}-{results.commit}.json"
-    folder.mkdir(parents=True, exist_ok=True)
     # Why in one line a part: a table of ten thousand cells is no text to read.
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=0) + b"\n")
-    return path
+    return keep(results, folder, indent=0)
 
 
 def load(path: Path) -> Results:

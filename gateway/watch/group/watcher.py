@@ -27,7 +27,7 @@ from gateway.config.watching import Drift
 from gateway.errors import GatewayError
 from gateway.profiles.reference import decode
 from gateway.threads import in_thread
-from gateway.watch.basis import Bases, BasisFiles, Learner, bases_of, learned_name
+from gateway.watch.basis import Bases, BasisDocuments, BasisFiles, Learner, bases_of, learned_name
 from gateway.watch.group.follower import Follower
 from gateway.watch.group.holding import Aside
 from gateway.watch.group.member import MINUTE_S, Member, Pace
@@ -74,7 +74,7 @@ class Watcher:
         could not be.
         """
         self._drift, self._routes, self._pace = drift, routes, pace or Pace()
-        self._shelf, self._learned = BasisFiles(bases), _Learned()
+        self._shelf, self._learned = BasisFiles(bases), BasisDocuments()
         self._looker, self._tell, self._recent = looker, tell, recent
         self._learners: dict[str, Learner] = {}
         self._asked_at = 0.0
@@ -207,19 +207,6 @@ class _Lead(NamedTuple):
     state: StateTopic
     follower: Follower
     looker: Looking
-
-
-class _Learned:
-    """A shelf of what the state topic has; documents get there by the leader's next flush."""
-
-    def __init__(self) -> None:
-        self.documents: dict[str, bytes] = {}
-
-    def get(self, name: str) -> bytes | None:
-        return self.documents.get(name)
-
-    def put(self, name: str, document: bytes) -> bytes:
-        return self.documents.setdefault(name, document)
 
 
 async def _learned_of(state: StateTopic) -> dict[str, bytes]:
