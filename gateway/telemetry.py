@@ -569,6 +569,74 @@ WATCH_METRICS = (
     ),
 )
 
+# Upper bounds in seconds of a member's flush: one transaction a partition.
+FLUSH_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+# Of `gateway drift watch --metrics`; `source` is a key of what `run.member_metrics` finds.
+MEMBER_METRICS = (
+    counter(
+        "watch_lines_total",
+        ("result",),
+        "results",
+        "Lines of the log by what became of them: committed by this member since it started.",
+    ),
+    counter(
+        "watch_lost_total",
+        (),
+        "missed",
+        "Records that were gone before this member read them, since it started.",
+    ),
+    gauge(
+        "watch_lag",
+        ("partition",),
+        "lags",
+        "Records that are there and not counted, by partition of the records' topic that is its.",
+    ),
+    gauge("watch_partitions", (), "partitions", "Partitions that are its."),
+    gauge("watch_topic_partitions", (), "of", "Partitions that the records' topic has."),
+    counter(
+        "watch_rebalances_total",
+        (),
+        "rebalances",
+        "Rebalances of the group that it came out of, its joining among them.",
+    ),
+    counter(
+        "watch_fenced_total",
+        (),
+        "fenced",
+        "Flushes that were refused since another member has the partition.",
+    ),
+    histogram(
+        "watch_flush_seconds",
+        (),
+        "flushes",
+        "Time of a flush that was committed: one transaction a partition.",
+        FLUSH_S,
+    ),
+    counter("watch_flush_failures_total", (), "failed_flushes", "Flushes that were not."),
+    gauge("watch_leads", (), "leads", "1 on the member that makes the group's looks."),
+    counter("watch_looks_total", (), "looks", "Looks that it told a gateway."),
+    gauge(
+        "watch_last_look_timestamp_seconds",
+        (),
+        "looked_at_s",
+        "When it told the last one, in seconds since 1970; of data up to then or before.",
+    ),
+    gauge(
+        "watch_data_timestamp_seconds",
+        (),
+        "data_until_s",
+        "Up to when all partitions are counted, in seconds since 1970; where it leads.",
+    ),
+    gauge("watch_learning", (), "learning", "Routes whose fields are still to be learned."),
+    gauge(
+        "watch_problems",
+        (),
+        "problems",
+        "What is wrong now, in sentences on its standard error: brokers, references, looks.",
+    ),
+)
+
 GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Requests, by route", ROUTE_METRICS),
     ("Attempts, by route and backend", ATTEMPT_METRICS),
@@ -585,6 +653,7 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     ("Looks of drift, by route and rule", DRIFT_METRICS),
     ("The watch of the controller", WATCH_METRICS),
     ("The gateway", WHOLE_METRICS),
+    ("A member of the group that watches, on its own port", MEMBER_METRICS),
 )
 METRICS = tuple(metric for _, group in GROUPS for metric in group)
 
@@ -598,6 +667,8 @@ def document() -> str:
         "",
         "`GET /metrics` on the admin port answers in the Prometheus text format, or in OpenMetrics"
         " if `Accept` asks for it.",
+        "A member of `gateway drift watch` answers on `--metrics HOST:PORT` with the last section,"
+        " `gateway_process_*` and `gateway_build_info`; its partitions are labels, too.",
         "Units are seconds, bytes and USD.",
         "Label values come from the configuration, so the number of series is bounded by it.",
         "Metrics by `route` count what clients asked; metrics by `route` and `backend` count"

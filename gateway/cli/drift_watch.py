@@ -22,9 +22,22 @@ Admin = Annotated[
     ),
 ]
 
+Metrics = Annotated[
+    str,
+    typer.Option(
+        "--metrics",
+        metavar="HOST:PORT",
+        envvar="GATEWAY_WATCH_METRICS",
+        help="Where this member's metrics are served, at /metrics; by default nowhere.",
+    ),
+]
+
 
 def watch(
-    config: ConfigFile = DEFAULT_FILE, state: StateDirectory = None, admin: Admin = DEFAULT_URL
+    config: ConfigFile = DEFAULT_FILE,
+    state: StateDirectory = None,
+    admin: Admin = DEFAULT_URL,
+    metrics: Metrics = "",
 ) -> None:
     """Count the records on Kafka, as one of a group; one of its members makes the looks.
 
@@ -42,7 +55,14 @@ def watch(
             file=sys.stderr,
         )
         raise typer.Exit(FAILED) from None
-    process.watch(load(config, os.environ).config, place_of(config, state), admin, os.environ, _say)
+    process.watch(
+        load(config, os.environ).config,
+        place_of(config, state),
+        admin,
+        os.environ,
+        _say,
+        metrics,
+    )
 
 
 def _say(line: str) -> None:

@@ -23,6 +23,7 @@ from gateway.control import (
     exposition,
     feedback,
     flags,
+    metric_text,
     performance,
     production,
     records,
@@ -203,9 +204,9 @@ async def explain_record(call: Call) -> RecordExplanation | Response:
 
 
 async def show_metrics(call: Call) -> Response:
-    is_openmetrics = exposition.is_openmetrics_wanted(call.headers.get("accept", ""))
+    is_openmetrics = metric_text.is_openmetrics_wanted(call.headers.get("accept", ""))
     text = exposition.render(call.parts, is_openmetrics=is_openmetrics)
-    media_type = exposition.OPENMETRICS if is_openmetrics else exposition.PROMETHEUS
+    media_type = metric_text.OPENMETRICS if is_openmetrics else metric_text.PROMETHEUS
     return Response(text, headers={"content-type": media_type})
 
 

@@ -1,12 +1,11 @@
 """`/metrics`: the table of `telemetry`, filled from the board, as text.
 
-Two forms: Prometheus text 0.0.4, and OpenMetrics 1.0 for whoever asks for it. One walk
-over the table; each group of metrics has one function that finds its figures.
+One walk over the table; each group of metrics has one function that finds its figures. The
+two forms of the text are `metric_text`'s.
 
 Cost: 50 routes with 8 backends and every histogram in use are about 35,000 lines; a row's
 histogram is one `%` of a template, not one call a line. Why not prometheus_client's own
 registry: it takes several microseconds a line. Its parsers check this text in the tests.
-Rule: a family is written whole or not at all, HELP and TYPE first.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from gateway.control.figures import (
     shadow_labels,
 )
 from gateway.control.log import values_of
+from gateway.control.metric_text import Sample, Writer, braced, quoted
 from gateway.control.parts import Parts
 from gateway.control.processes import usage_of
 from gateway.errors import OUTCOMES
@@ -60,10 +60,6 @@ from gateway.telemetry import (
     Metric,
 )
 
-PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-Sample = tuple[str, int | float]  # labels in braces, value
 _REASONS = tuple(outcome.reason for outcome in OUTCOMES)
 # Fields that hold a list, and the values of the last labels of each element.
 _SLOTS: dict[str, Sequence[tuple[str, ...]]] = {
@@ -89,36 +85,6 @@ class Whole(Struct, frozen=True):
     last_applied_at_s: Mapping[tuple[str, ...], float]
     last_propagation_s: Mapping[tuple[str, ...], float]
     switches_off: Mapping[tuple[str, ...], float]
-
-
-class Writer:
-    """Collects lines in one of the two forms."""
-
-    def __init__(self, *, is_openmetrics: bool) -> None:
-        self.is_openmetrics = is_openmetrics
-        self.lines: list[str] = []
-
-    def head(self, metric: Metric) -> None:
-        name = metric.name
-        if self.is_openmetrics and metric.kind == "counter":
-            name = name.removesuffix("_total")
-        self.lines.append(f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n")
-
-    def samples(self, metric: Metric, samples: Iterable[Sample]) -> None:
-        scale, name = metric.scale, metric.name
-        lines = [f"{name}{labels} {value * scale!r}\n" for labels, value in samples]
-        if lines:
-            self.head(metric)
-            self.lines += lines
-
-    def text(self) -> str:
-        return "".join(self.lines) + ("# EOF\n" if self.is_openmetrics else "")
-
-
-def is_openmetrics_wanted(accept: str) -> bool:
-    """Whether the Accept header names OpenMetrics, as Prometheus' own does."""
-    wanted = OPENMETRICS.partition(";")[0]
-    return any(part.partition(";")[0].strip() == wanted for part in accept.split(","))
 
 
 def render(parts: Parts, *, is_openmetrics: bool = False) -> str:
@@ -340,15 +306,3 @@ def _row_labels(label: RowLabel) -> str:
     pairs = f'route="{quoted(label.route)}"'
     pairs += f',backend="{quoted(label.backend)}"' if label.backend else ""
     return f'{pairs},arm="{quoted(label.arm)}"' if label.arm else pairs
-
-
-def braced(names: Sequence[str], values: Sequence[str]) -> str:
-    """`{a="x",b="y"}`; nothing if there are no labels."""
-    if not names:
-        return ""
-    return "{" + ",".join(f'{n}="{quoted(v)}"' for n, v in zip(names, values, strict=True)) + "}"
-
-
-def quoted(value: str) -> str:
-    """A label's value, escaped."""
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -10,20 +10,16 @@ Rule: nothing here is needed to serve requests.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-import uvicorn
-
 from gateway._fast import Board, Candidates
-from gateway.control.access import Walls
 from gateway.control.app import create_app
 from gateway.control.explain import LiveExplainer, PathNeeds
 from gateway.control.figures import BoardSource, BoardView
@@ -39,6 +35,7 @@ from gateway.plan import Plan, RoutePlan
 from gateway.protocols import BY_NAME
 from gateway.reload import FileWatch, Reload
 from gateway.run.alerts import alerts_of
+from gateway.run.asgi_server import AsgiServer
 from gateway.run.background import background
 from gateway.run.child import ControllerPost, post_of, say_ready, settle_in
 from gateway.run.counting import counted_lines
@@ -55,7 +52,6 @@ from gateway.supervisor import MISCONFIGURED
 from gateway.telemetry import set_up_logging
 
 LOOK_S = 0.5
-LAST_ANSWERS_S = 2
 NANO = 1e-9
 
 log = logging.getLogger(__name__)
@@ -120,7 +116,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             webhooks=rollouts.notices.figures,
         )
     )
-    server = AdminServer(app, on_started=lambda: say_ready(post.ready))
+    server = AsgiServer(app, on_started=lambda: say_ready(post.ready))
     hangups = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, server.end)
@@ -170,36 +166,6 @@ def needs_of_path(protocol: str, path: str) -> PathNeeds | None:
         return None
     operation, _model = found
     return PathNeeds(operation.capability, operation.is_generation)
-
-
-class AdminServer(uvicorn.Server):
-    """uvicorn, but for its signal handlers and log lines: both are this process's own."""
-
-    def __init__(self, app: Walls, on_started: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                lifespan="on",
-                ws="none",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=LAST_ANSWERS_S,
-            )
-        )
-        self._on_started = on_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def end(self) -> None:
-        self.should_exit = True
 
 
 async def watch(file: Path, reload: Reload) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from gateway.brokers import Brokers
 from gateway.calls import Call, CallError, place_of
 from gateway.config import Config
 from gateway.errors import ConfigError, Problem
+from gateway.run.member_metrics import listening_on, served
+from gateway.sockets import address_of
 from gateway.threads import in_thread
 from gateway.watch.basis import DIRECTORY
 from gateway.watch.changes import Sample
@@ -44,10 +47,20 @@ LOOKS = "/api/v1/alerts/looks"
 Say = Callable[[str], None]
 
 
-def watch(config: Config, state: Path, admin: str, environ: Mapping[str, str], say: Say) -> None:
-    """Watch until SIGTERM or SIGINT; `admin` "" tells nobody."""
+def watch(
+    config: Config,
+    state: Path,
+    admin: str,
+    environ: Mapping[str, str],
+    say: Say,
+    metrics: str = "",
+) -> None:
+    """Watch until SIGTERM or SIGINT; `admin` "" tells nobody, `metrics` "" serves none."""
     check(config, admin)
-    uvloop.run(_watch(config, state, admin, environ, say))
+    listeners = listening_on(metrics) if metrics else []
+    if listeners:
+        say(f"metrics on http://{address_of(listeners[0])}/metrics")
+    uvloop.run(_watch(config, state, admin, environ, say, listeners))
 
 
 def check(config: Config, admin: str) -> None:
@@ -71,7 +84,12 @@ def _wrong(sentence: str, path: str) -> ConfigError:
 
 
 async def _watch(
-    config: Config, state: Path, admin: str, environ: Mapping[str, str], say: Say
+    config: Config,
+    state: Path,
+    admin: str,
+    environ: Mapping[str, str],
+    say: Say,
+    listeners: list[socket.socket],
 ) -> None:
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,7 +109,8 @@ async def _watch(
     )
     saying = asyncio.create_task(_say_changes(watcher, say))
     try:
-        await watcher.run(ended)
+        async with served(watcher, listeners):
+            await watcher.run(ended)
     finally:
         saying.cancel()
     say(line_of(watcher.member, watcher) + "; ended")

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,6 +105,7 @@ def watching(config: Path, admin: str) -> Iterator[subprocess.Popen[bytes]]:
     """The verb, as a process of its own."""
     command = [sys.executable, "-m", "gateway", "drift", "watch", "-c", str(config)]
     command += ["--admin", admin, "--state", str(config.parent / "state")]
+    command += ["--metrics", "127.0.0.1:0"]
     with (config.parent / "said.txt").open("w") as said:
         environment = os.environ | {"GATEWAY_ADMIN_TOKEN": TOKEN}
         process = subprocess.Popen(command, stderr=said, env=environment)
@@ -111,6 +114,15 @@ def watching(config: Path, admin: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
+
+
+def metrics_of(said: str) -> dict[str, float]:
+    """What is on the port that it said."""
+    url = next(line for line in said.splitlines() if "metrics on " in line).split()[-1]
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
 
 
 def configured(kafka: Address, topic: str, folder: Path) -> Path:
@@ -146,6 +158,7 @@ def test_trouble_on_kafka_becomes_one_alert(name: str, kafka: Address, tmp_path:
             40,
             (tmp_path / "said.txt").read_text,
         )
+        figures = metrics_of((tmp_path / "said.txt").read_text())
         process.send_signal(signal.SIGTERM)
         process.wait(20)
     said = (tmp_path / "said.txt").read_text()
@@ -162,3 +175,12 @@ def test_trouble_on_kafka_becomes_one_alert(name: str, kafka: Address, tmp_path:
     assert f"3 of 3 partitions; {60 * MINUTES:,} records counted, 0 behind; leads, " in said
     assert said.endswith("; ended\n")
     assert TOKEN not in said
+    assert figures['gateway_watch_lines_total{result="counted"}'] == 60 * MINUTES
+    assert figures['gateway_watch_lines_total{result="malformed"}'] == 0
+    assert [figures[f'gateway_watch_lag{{partition="{each}"}}'] for each in range(3)] == [0] * 3
+    assert figures["gateway_watch_leads"] == figures["gateway_watch_rebalances_total"] == 1
+    assert figures["gateway_watch_looks_total"] == len(admin.looks)
+    assert figures["gateway_watch_flush_seconds_count"] >= 3
+    assert figures["gateway_watch_problems"] == 0
+    assert START * 60 < figures["gateway_watch_data_timestamp_seconds"] < time.time()
+    assert TOKEN not in str(figures)

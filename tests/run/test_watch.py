@@ -20,7 +20,7 @@ from gateway.config.watching import Drift, DriftConsumer, DriftReference, DriftR
 from gateway.errors import ConfigError
 from gateway.run.watch import Teller, check, line_of
 from gateway.watch.basis import Bases
-from gateway.watch.group.member import Status
+from gateway.watch.group.status import Status
 
 TOKEN = "violet-2277"
 BROKERS = Kafka(bootstrap=("127.0.0.1:9092",))

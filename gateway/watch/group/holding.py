@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -71,6 +72,7 @@ class Holding:
         self.lost = 0
         self.lines = 0  # since it was opened
         self.told: dict[str, int] = {}  # lines by result, as of the last flush
+        self.results: Counter[str] = Counter()  # of `told`, since the caller cleared it
         self.documents: dict[str, bytes] = {}  # that go with the next flush
 
     @property
@@ -166,10 +168,13 @@ class Holding:
                 newest=changes.newest,
                 lost=self.lost,
             )
-            self.told = position.told
+            new = Counter(position.told)
+            new.subtract(self.told)
             if self._aside is not None and changes.samples:
                 self._aside(changes.samples)
             await self._writer.commit(changes, position, documents)
+            self.told = position.told
+            self.results.update(new)
             self._flushed = position.next
             self.documents = {
                 name: each for name, each in self.documents.items() if name not in documents

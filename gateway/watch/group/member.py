@@ -33,6 +33,7 @@ from gateway.watch.group.fetching import Fetched, Topic
 from gateway.watch.group.holding import Aside, Defect, Holding, Range, Seen
 from gateway.watch.group.membership import Membership
 from gateway.watch.group.state_topic import COMPACTED, Scope, StateTopic
+from gateway.watch.group.status import Status
 from gateway.watch.tally import Tally
 
 MINUTE_S = 60
@@ -55,20 +56,6 @@ class Pace(Struct, frozen=True, kw_only=True):
     session_s: float = 10.0  # of silence, after which others get our partitions
     tend_s: float = 2.0  # what is beside counting
     ask_s: float = 10.0  # whether another learned what we do not know
-
-
-class Status(Struct, kw_only=True):
-    """What a member is doing, for people."""
-
-    partitions: tuple[int, ...] = ()
-    of: int = 0  # partitions of the topic
-    lines: int = 0  # counted since the start
-    lag: int = 0  # records that are there and not counted, in our partitions
-    lost: int = 0  # that were gone before they were read
-    flushes: int = 0
-    fenced: int = 0  # times that somebody else had what was ours
-    told: dict[str, int] = {}  # lines by result, in our partitions since their beginning
-    sentence: str = ""  # what is wrong
 
 
 class Member:
@@ -200,6 +187,9 @@ class Member:
         self._failing_since = 0.0
         while not ended.is_set():
             membership.check()
+            if membership.changed.is_set():
+                membership.changed.clear()
+                self.status.rebalances += 1
             if membership.is_settled:
                 await self._settle(membership.partitions)
             fetched = await self._fetch() if self.held else []
@@ -207,18 +197,7 @@ class Member:
                 await _pause(ended, IDLE_S)
             await self._count(fetched)
             await self._flush_due()
-            self._tell()
-
-    def _tell(self) -> None:
-        status = self.status
-        status.partitions = tuple(sorted(self.held))
-        status.of = self.records.partitions if self.records else 0
-        status.lag = sum(holding.lag for holding in self.held.values())
-        told = Counter[str]()
-        for holding in self.held.values():
-            told.update(holding.told)
-        status.told = dict(told)
-        status.lost = sum(holding.lost for holding in self.held.values())
+            self.status.see(self.held, self.records.partitions if self.records else 0)
 
     # -- partitions come and go
 
@@ -307,8 +286,10 @@ class Member:
             holding = self.held.get(one.partition)
             if holding is None or holding.position != one.position:
                 continue
+            lost = holding.lost
             try:
                 self.status.lines += holding.count(one, now_minute, self._seen)
+                self.status.missed += holding.lost - lost
             except Defect as defect:
                 log.exception("records of partition %d cannot be counted", one.partition)
                 passed = self._passed.setdefault(one.partition, deque(maxlen=MOST_PASSED))
@@ -333,14 +314,18 @@ class Member:
         holding = self.held.get(partition)
         if holding is None or not holding.is_dirty:
             return
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._deadline_s):
                 await holding.flush()
         except FAILURES as error:
+            self.status.failed_flushes += 1
             if self.held.get(partition) is holding:
                 await self._failed(partition, error)
             return
-        self.status.flushes += 1
+        self.status.flushes.add(time.monotonic() - began)
+        self.status.results.update(holding.results)
+        holding.results.clear()
         self._tries.pop(partition, None)
         self._retry_at.pop(partition, None)
 

@@ -80,7 +80,8 @@ class Watcher:
         self._asked_at = 0.0
         self._lead: _Lead | None = None
         self.bases = Bases()
-        self.looks = 0  # that were told
+        self.looks = 0  # that were told …
+        self.looked_at_s = 0.0  # … and when the last one was, in seconds since 1970
         self.sentence = ""  # what is wrong with looking
         consumer = drift.consumer
         self.member = Member(
@@ -94,6 +95,11 @@ class Watcher:
             aside=aside,
             pace=self._pace,
         )
+
+    @property
+    def watermark(self) -> int | None:
+        """Minute up to which all partitions are counted, as of the last look; None: not ours."""
+        return self._lead.follower.watermark if self._lead is not None else None
 
     def _tally(self) -> Tally:
         consumer = self._drift.consumer
@@ -179,7 +185,7 @@ class Watcher:
         before = self.looks
         for look in lead.looker.looks(lead.follower.view()):
             await tell(look)
-            self.looks += 1
+            self.looks, self.looked_at_s = self.looks + 1, time.time()
             await asyncio.sleep(0)
             if 0 not in self.member.held:
                 return
