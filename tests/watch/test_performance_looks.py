@@ -199,3 +199,90 @@ def test_null_traffic_is_wrong_no_oftener_than_said() -> None:
         looks = looks_of(FakeStore(rows), drift(rule, LABELS))
         wrong += sum(bool(look.findings) for look in looks(NOW_US))
     assert wrong <= 2
+
+
+def of_versions(rows: list[LabelledRow], *versions: str) -> list[LabelledRow]:
+    """One after the other."""
+    return [
+        each._replace(version=versions[at % len(versions)], id=f"{each.id}-{versions[0]}")
+        for at, each in enumerate(rows)
+    ]
+
+
+def by_version(look: Look) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for each in look.findings:
+        found.setdefault(each.version, set()).add(each.field)
+    return found
+
+
+def test_version_that_is_worse_is_named() -> None:
+    """A tenth of the traffic: too little to be seen in the route's own figures."""
+    fine = of_versions(scored(END_US - 6 * HOUR_US, END_US, 5400, seed=2), "1")
+    bad = of_versions(scored(END_US - 6 * HOUR_US, END_US, 600, seed=3, faith=0.4), "2")
+    before = of_versions(usual(8000), "1", "2")
+    (look,) = looks_of(FakeStore(before + fine + bad))(NOW_US)
+    found = by_version(look)
+    assert "performance.brier" in found["2"]
+    assert "performance.brier" not in found.get("", set())
+    assert "1" not in found
+    (brier,) = (one for one in look.findings if one.field == "performance.brier")
+    assert brier.sentence.startswith("brier of version `2` rose from 0.1")
+    assert brier.evidence["rows"] == 600
+    assert brier.evidence["reference rows"] == 4000  # its own
+    assert all(name.endswith("-2") for name in brier.requests)
+    assert look.unjudged == ()
+
+
+def test_version_that_is_new_is_compared_with_the_route() -> None:
+    fine = of_versions(scored(END_US - 6 * HOUR_US, END_US, 600, seed=2), "1")
+    bad = of_versions(scored(END_US - 6 * HOUR_US, END_US, 600, seed=3, faith=0.2), "2")
+    (look,) = looks_of(FakeStore(of_versions(usual(), "1") + fine + bad))(NOW_US)
+    (brier,) = (o for o in look.findings if (o.version, o.field) == ("2", "performance.brier"))
+    assert brier.evidence["reference rows"] == 4000
+
+
+def test_version_with_few_labels_takes_in_what_was_before_the_window() -> None:
+    fine = of_versions(scored(END_US - 6 * HOUR_US, END_US, 600, seed=2), "1")
+    bad = of_versions(scored(END_US - 4 * DAY_US, END_US, 260, seed=3, faith=0.0), "2")
+    (look,) = looks_of(FakeStore(of_versions(usual(), "1") + fine + bad))(NOW_US)
+    rows = {one.evidence["rows"] for one in look.findings if one.version == "2"}
+    assert rows == {200}
+
+
+def test_of_a_version_with_hardly_any_labels_nothing_is_said() -> None:
+    fine = of_versions(scored(END_US - 6 * HOUR_US, END_US, 600, seed=2), "1")
+    few = of_versions(scored(END_US - 6 * HOUR_US, END_US, 20, seed=3, faith=0.0), "2")
+    (look,) = looks_of(FakeStore(of_versions(usual(), "1") + fine + few))(NOW_US)
+    assert (by_version(look), look.unjudged) == ({}, ("2",))
+
+
+def test_one_version_is_the_route_and_has_no_name() -> None:
+    bad = of_versions(scored(END_US - 6 * HOUR_US, END_US, 600, seed=2, faith=0.2), "2")
+    (look,) = looks_of(FakeStore(of_versions(usual(), "1") + bad))(NOW_US)
+    assert set(by_version(look)) == {""}
+
+
+def test_scores_of_one_version_lose_their_certainty_before_labels_come() -> None:
+    now = (NOW_US - 6 * HOUR_US, NOW_US)
+    sure = of_versions(scored(*now, 1200, seed=4, is_labelled=False), "1")
+    unsure = of_versions(
+        scored(*now, 300, is_labelled=False, draw=lambda rng, n: rng.uniform(0.4, 0.6, n)), "2"
+    )
+    rows = of_versions(usual(6000), "1", "2") + sure + unsure
+    rule = DriftRule(window=Duration(6 * HOUR_NS), every=Duration(HOUR_NS), fields=("estimated.*",))
+    (look,) = looks_of(FakeStore(rows), drift(rule))(NOW_US)
+    assert by_version(look)["2"] == {"estimated.accuracy", "estimated.brier"}
+    assert "1" not in by_version(look)
+
+
+def test_null_traffic_of_several_versions_is_wrong_no_oftener_than_said() -> None:
+    rule = DriftRule(
+        window=Duration(24 * HOUR_NS), every=Duration(24 * HOUR_NS), false_alarm_days=20, effect=0.0
+    )
+    wrong = 0
+    for seed in range(6):
+        rows = of_versions(scored(END_US - 9 * DAY_US, END_US, 1600, seed=seed), "1", "2")
+        looks = looks_of(FakeStore(rows), drift(rule, LABELS))
+        wrong += sum(bool(look.findings) for look in looks(NOW_US))
+    assert wrong <= 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,10 +18,30 @@ from gateway.watch.performance.rows import Cohort, errors_of
 PERFORMANCE, ESTIMATED, FEEDBACK = "performance.", "estimated.", "feedback."
 ERROR = "performance.error"
 SHOWN = 3  # requests
+LONGEST = 200  # characters of a version
 US_PER_MS, SECOND_US = 1000, 10**6
 
 
-def finding_of(prefix: str, drop: Drop, cohort: Cohort) -> Finding:
+class Found(NamedTuple):
+    """What was found of a route, and the versions of which nothing can be said."""
+
+    findings: tuple[Finding, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    def __add__(self, other: Found) -> Found:  # type: ignore[override]
+        return Found(self.findings + other.findings, self.unjudged + other.unjudged)
+
+
+def found_of(prefix: str, compared: Sequence[Drop], cohort: Cohort, version: str = "") -> Found:
+    """Of all figures that could be compared; of a version without one nothing can be said."""
+    if version and not compared:
+        return Found(unjudged=(version[:LONGEST],))
+    dropped = (drop for drop in compared if drop.is_drop)
+    return Found(tuple(finding_of(prefix, drop, cohort, version) for drop in dropped))
+
+
+def finding_of(prefix: str, drop: Drop, cohort: Cohort, version: str = "") -> Finding:
+    """Of one figure; `version` where the model's versions are looked at apart."""
     now, then = drop.current, drop.reference
     versions = sorted(set(cohort.versions))
     times = cohort.at_us
@@ -38,11 +59,12 @@ def finding_of(prefix: str, drop: Drop, cohort: Cohort) -> Finding:
     return Finding(
         kind="performance_drop",
         field=f"{prefix}{drop.name}",
+        version=version[:LONGEST],
         test="fisher" if now.hits is not None and then.hits is not None else "difference",
         effect=drop.effect if math.isfinite(drop.effect) else None,
         p=drop.p,
-        sentence=_sentence(prefix, drop),
-        # Why no version of the finding: one that comes or goes would make it another.
+        sentence=_sentence(prefix, drop, version[:LONGEST]),
+        # Why not its version: of the route as a whole one that comes or goes makes no other.
         evidence={
             "versions": ", ".join(versions)[:200],
             **{name: value for name, value in figures.items() if not math.isnan(value)},
@@ -54,11 +76,12 @@ def finding_of(prefix: str, drop: Drop, cohort: Cohort) -> Finding:
     )
 
 
-def _sentence(prefix: str, drop: Drop) -> str:
+def _sentence(prefix: str, drop: Drop, version: str = "") -> str:
     now, then, name = drop.current, drop.reference, drop.name.replace("_", " ")
     which = "estimated" if prefix == ESTIMATED else "labelled"
     verb = "went" if now.better == "nearer 0" else "fell" if now.better == "higher" else "rose"
-    text = f"{name} {verb} from {then.value:.4g} to {now.value:.4g}"
+    whose = f"{name} of version `{version}`" if version else name
+    text = f"{whose} {verb} from {then.value:.4g} to {now.value:.4g}"
     return (
         f"{text} (95 % interval {now.low:.4g} to {now.high:.4g}), of {now.n:,} {which} predictions."
     )

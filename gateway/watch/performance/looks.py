@@ -1,9 +1,13 @@
 """Looks at labelled predictions: whether a route has become worse than it was.
 
-What is looked at, of a rule on a route with `drift.labels`:
+What is looked at, of a rule on a route with `drift.labels`, and, where several versions of the
+model answer, of each of them:
 
     performance.NAME   figures of the matured rows of the window against those of the reference
     estimated.NAME     the same of what scores say before labels come, up to now
+
+and of the route as a whole:
+
     feedback.SIGNAL    the mean of a signal
     performance.error  by `test: adwin` or `page_hinkley`: errors one after the other
 
@@ -12,7 +16,7 @@ WIDEST. References: `pinned` and `last_week` as they say; otherwise the BEFORE u
 
 A look may be wrong with the probability of `false_alarm_days`, divided by the rule's routes; PART
 of it is for labels, where the rule looks at data, too: half for what is measured, the rest for
-what is estimated and for signals.
+what is estimated and for signals. Where versions are looked at, they share half of each.
 
 Rule: whatever comes, it is a look or a sentence in `problems`, never an exception.
 """
@@ -20,54 +24,57 @@ Rule: whatever comes, it is a look or a sentence in `problems`, never an excepti
 from __future__ import annotations
 
 import fnmatch
-import math
+import functools
+import operator
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.alerts.finding import Finding, Look, Window
-from gateway.config.watching import Drift, DriftLabels, DriftReference, DriftRule
+from gateway.config.watching import Drift, DriftLabels, DriftRule
 from gateway.drift.alarms import alpha_of
 from gateway.drift.error_streams import ErrorStream, StreamTest, days_of
 from gateway.drift.performance import Figure, Floats, of_signal
-from gateway.drift.performance_drops import LEAST, POINTS, RELATIVE, drops
-from gateway.drift.performance_estimates import Calibration, expected_figures
+from gateway.drift.performance_drops import LEAST, POINTS, RELATIVE, Drop, drops
 from gateway.errors import GatewayError
-from gateway.store.moments import to_us
+from gateway.watch.performance.asked import BEFORE_US, Asked
 from gateway.watch.performance.findings import (
     ESTIMATED,
     FEEDBACK,
     PERFORMANCE,
-    finding_of,
+    Found,
+    found_of,
     signal_finding,
     stream_finding,
 )
 from gateway.watch.performance.rows import Cohort, errors_of, figures_of
 from gateway.watch.performance.source import (
+    MOST_NOW,
+    WIDEST_US,
     LabelStore,
-    latest,
+    Matured,
     matured_us,
     signal_of,
     stretch_of,
 )
+from gateway.watch.performance.standard import (
+    Known,
+    Standard,
+    expected_of,
+    expected_standard_of,
+    standard_of,
+    versions_of,
+)
 
 NS_PER_US, US_PER_MS = 1000, 1000
 SECOND_NS, SECOND_US = 10**9, 10**6
-HOUR_US = 3600 * SECOND_US
-DAY_US = 24 * HOUR_US
-WEEK_US = 7 * DAY_US
-WIDEST_US = 14 * DAY_US
-BEFORE_US = 28 * DAY_US
-ENOUGH = 200  # labels that a look wants by default
-MOST_NOW, MOST_THEN = 20_000, 50_000  # records read of the window, of the reference
+MOST_THEN = 50_000  # records read of a reference
 PART = 0.5  # of a rule's false alarms that labels may have, where it looks at data, too
 MOST_KEPT = 200  # references, and streams
 STREAMS: tuple[StreamTest, ...] = ("adwin", "page_hinkley")
 
 Place = tuple[str, str]  # rule and route
-Then = tuple[list[Figure], Calibration | None]
 
 
 def watched(drift: Drift, routes: Iterable[str]) -> list[Place]:
@@ -104,7 +111,7 @@ class PerformanceLooks:
     ) -> None:
         self._store, self._settings, self._routes = store, settings, routes
         self._done: dict[Place, int] = {}  # the last look's number
-        self._then: dict[tuple[object, ...], Then] = {}
+        self._then: dict[tuple[object, ...], Standard] = {}
         self._streams: dict[tuple[object, ...], ErrorStream] = {}
         self.problems: dict[Place, str] = {}  # of the last look, in sentences
 
@@ -144,99 +151,101 @@ class PerformanceLooks:
             return None  # Why no look: too little to see anything does not end an alert
         self.problems.pop((name, route), None)
         return Look(
-            route=route, rule=name, at_ms=now_ms, findings=tuple(found), about="performance"
+            route=route,
+            rule=name,
+            at_ms=now_ms,
+            findings=found.findings,
+            about="performance",
+            unjudged=tuple(dict.fromkeys(found.unjudged)),
         )
 
     def _findings(
         self, drift: Drift, rule: DriftRule, route: str, now_us: int, routes: int
-    ) -> list[Finding] | None:
+    ) -> Found | None:
         labels = drift.labels[route]
         every_s, days = rule.every / SECOND_NS, rule.false_alarm_days
         part = PART if rule.reference else 1.0
         alpha = alpha_of(every_s, days * 86_400) * part / routes
         if rule.test == "adwin" or rule.test == "page_hinkley":  # noqa: PLR1714 - narrows
-            return self._of_stream(rule.test, rule, route, labels, now_us, days * routes)
+            found = self._of_stream(rule.test, rule, route, labels, now_us, days * routes)
+            return None if found is None else Found(tuple(found))
         reference = drift.references.get(rule.reference)
-        asked = _Asked(rule, route, labels, reference, now_us)
+        asked = Asked(rule, route, labels, reference, now_us)
         parts = [self._measured(asked, alpha / 2), self._estimated(asked, alpha / 4)]
         parts += [
             self._signal(asked, signal, alpha / 4 / len(labels.signals))
             for signal in labels.signals
         ]
         known = [part for part in parts if part is not None]
-        return [one for part in known for one in part] if known else None
+        return functools.reduce(operator.add, known) if known else None
 
     # -- figures
 
-    def _measured(self, asked: _Asked, alpha: float) -> list[Finding] | None:
+    def _measured(self, asked: Asked, alpha: float) -> Found | None:
         if not asked.names(PERFORMANCE):
             return None
-        now = self._window(asked)
-        if now.at_us.size < LEAST:
-            return None
-        then, _calibration = self._reference(asked, int(now.at_us[0]))
-        current = asked.chosen(figures_of(now, asked.labels), PERFORMANCE)
-        found = drops(then, current, alpha, effect=asked.rule.effect, least=asked.least)
-        if not found:
-            return None
-        return [finding_of(PERFORMANCE, drop, now) for drop in found if drop.is_drop]
+        matured = Matured(self._store, asked)
+        whole, found = matured.rows(), Found()
+        is_known = False
+        for version, share in shares_of(whole, alpha):
+            now = matured.rows(version) if version else whole
+            compared: list[Drop] = []
+            if now.at_us.size >= LEAST:
+                then = self._standard(asked, int(now.at_us[0])).of(version)
+                current = asked.chosen(figures_of(now, asked.labels), PERFORMANCE)
+                compared = _drops(asked, then, current, share, asked.least)
+            is_known |= bool(compared)
+            found += found_of(PERFORMANCE, compared, now, version)
+        return found if is_known else None
 
-    def _window(self, asked: _Asked) -> Cohort:
-        """Matured rows: those of the window, and of what was before it as many as are needed."""
-        until = matured_us(asked.labels, asked.now_us)
-        since = until - asked.rule.window // NS_PER_US
-        found = stretch_of(
-            self._store, asked.route, asked.labels, since, until, MOST_NOW
-        ).cohort.labelled()
-        if found.at_us.size >= asked.least:
-            return found
-        wide = stretch_of(
-            self._store, asked.route, asked.labels, until - WIDEST_US, until, MOST_NOW
-        )
-        return latest(wide.cohort.labelled(), asked.least)
-
-    def _reference(self, asked: _Asked, first_us: int) -> Then:
-        """Figures and what scores meant, of what is compared with; kept for a while."""
+    def _standard(self, asked: Asked, first_us: int) -> Standard:
+        """What rows from then on are compared with; kept for a while."""
         since, until = asked.reference_of(first_us)
-        key = (asked.route, asked.labels, since, until)
+        key = (asked.route, asked.labels, since, until, asked.least)
         if key not in self._then:
             rows = stretch_of(self._store, asked.route, asked.labels, since, until, MOST_THEN)
-            cohort = rows.cohort.labelled()
-            while len(self._then) >= MOST_KEPT:
-                del self._then[next(iter(self._then))]
-            self._then[key] = figures_of(cohort, asked.labels), calibration_of(cohort)
+            self._keep(key, standard_of(rows.cohort.labelled(), asked.labels, asked.least))
         return self._then[key]
 
-    def _estimated(self, asked: _Asked, alpha: float) -> list[Finding] | None:
+    def _keep(self, key: tuple[object, ...], standard: Standard) -> None:
+        while len(self._then) >= MOST_KEPT:
+            del self._then[next(iter(self._then))]
+        self._then[key] = standard
+
+    def _estimated(self, asked: Asked, alpha: float) -> Found | None:
         """What scores say of rows whose labels are still to come."""
         if asked.labels.kind != "probability" or not asked.names(ESTIMATED):
             return None
-        until = asked.now_us
-        since = until - asked.rule.window // NS_PER_US
-        rows = stretch_of(self._store, asked.route, asked.labels, since, until, MOST_NOW)
+        since = asked.now_us - asked.rule.window // NS_PER_US
+        rows = stretch_of(self._store, asked.route, asked.labels, since, asked.now_us, MOST_NOW)
         now = rows.cohort
         before_us = min(since, matured_us(asked.labels, asked.now_us))
-        then_since, then_until = asked.reference_of(before_us)
-        _figures, known = self._reference(asked, before_us)
-        if known is None or not known.is_sound or now.at_us.size < LEAST:
+        known = self._standard(asked, before_us)
+        meant = known.whole.calibration
+        if meant is None or not meant.is_sound or now.at_us.size < LEAST:
             return None
-        key = ("estimated", asked.route, asked.labels, then_since, then_until)
-        if key not in self._then:
-            old = stretch_of(
-                self._store, asked.route, asked.labels, then_since, then_until, MOST_THEN
-            ).cohort
-            self._then[key] = _expected(asked, old, known), None
-        current = _expected(asked, now, known)
-        found = drops(
-            self._then[key][0],
-            asked.chosen(current, ESTIMATED),
-            alpha,
-            effect=asked.rule.effect,
-            least=LEAST,
-        )
-        return [finding_of(ESTIMATED, drop, now) for drop in found if drop.is_drop]
+        then = self._expected_standard(asked, before_us, known)
+        found = Found()
+        for version, share in shares_of(now, alpha):
+            own = now.of_version(version) if version else now
+            calibration = then.of(version).calibration
+            compared: list[Drop] = []
+            if own.at_us.size >= LEAST and calibration is not None and calibration.is_sound:
+                expected = expected_of(own, asked.threshold, calibration)
+                current = asked.chosen(expected, ESTIMATED)
+                compared = _drops(asked, then.of(version), current, share, LEAST)
+            found += found_of(ESTIMATED, compared, own, version)
+        return found
 
-    def _signal(self, asked: _Asked, signal: str, alpha: float) -> list[Finding] | None:
+    def _expected_standard(self, asked: Asked, before_us: int, known: Standard) -> Standard:
+        since, until = asked.reference_of(before_us)
+        key = ("estimated", asked.route, asked.labels, since, until)
+        if key not in self._then:
+            rows = stretch_of(self._store, asked.route, asked.labels, since, until, MOST_THEN)
+            self._keep(key, expected_standard_of(rows.cohort, asked.threshold, known))
+        return self._then[key]
+
+    def _signal(self, asked: Asked, signal: str, alpha: float) -> Found | None:
         if not asked.names(f"{FEEDBACK}{signal}"):
             return None
         until = matured_us(asked.labels, asked.now_us)
@@ -258,10 +267,10 @@ class PerformanceLooks:
         window = Window(since_ms=since // US_PER_MS, until_ms=until // US_PER_MS)
         if not drop:
             return None
-        return [signal_finding(one, window) for one in drop if one.is_drop]
+        return Found(tuple(signal_finding(one, window) for one in drop if one.is_drop))
 
     def _values(
-        self, asked: _Asked, signal: str, since: int, until: int, most: int
+        self, asked: Asked, signal: str, since: int, until: int, most: int
     ) -> tuple[Floats, NDArray[np.int64]]:
         return signal_of(self._store, asked.route, asked.labels, signal, since, until, most)
 
@@ -298,77 +307,24 @@ class PerformanceLooks:
         return [stream_finding(test, change, cohort, errors)]
 
 
+def shares_of(cohort: Cohort, alpha: float) -> list[tuple[str, float]]:
+    """(version, alpha): the route as a whole, "", and its versions, where there are several."""
+    versions = versions_of(cohort)
+    if len(versions) < 2:
+        return [("", alpha)]
+    return [("", alpha / 2), *((version, alpha / 2 / len(versions)) for version in versions)]
+
+
+def _drops(
+    asked: Asked, then: Known, current: Sequence[Figure], alpha: float, least: int
+) -> list[Drop]:
+    return drops(then.figures, current, alpha, effect=asked.rule.effect, least=least)
+
+
 def _number(rule: DriftRule, now_ms: int) -> int:
     """Of the look whose time it is; they rise."""
     return now_ms * US_PER_MS // max(rule.every // NS_PER_US, SECOND_US)
 
 
-class _Asked:
-    """One rule on one route at one moment."""
-
-    def __init__(
-        self,
-        rule: DriftRule,
-        route: str,
-        labels: DriftLabels,
-        reference: DriftReference | None,
-        now_us: int,
-    ) -> None:
-        self.rule, self.route, self.labels, self.now_us = rule, route, labels, now_us
-        self._reference = reference
-        self.least = max(rule.minimum or ENOUGH, LEAST)
-        self.threshold = float(labels.threshold)
-
-    def names(self, prefix: str) -> bool:
-        """Whether the rule's fields may name something of this family."""
-        return any(
-            pattern.startswith(prefix) or fnmatch.fnmatchcase(prefix, pattern)
-            for pattern in self.rule.fields
-        )
-
-    def chosen(self, figures: Sequence[Figure], prefix: str) -> list[Figure]:
-        """Those that the rule's fields name."""
-        return [
-            one
-            for one in figures
-            if any(fnmatch.fnmatchcase(prefix + one.name, pattern) for pattern in self.rule.fields)
-        ]
-
-    def reference_of(self, first_us: int) -> tuple[int, int]:
-        """The stretch that rows from `first_us` on are compared with."""
-        kind = self._reference.kind if self._reference else ""
-        if kind == "pinned" and self._reference:
-            return _moment_us(self._reference.since), _moment_us(self._reference.until)
-        # Why steps: the figures of a reference are made once for many looks.
-        step = min(max(self.rule.window // NS_PER_US, SECOND_US), HOUR_US)
-        until = first_us // step * step
-        if kind == "last_week":
-            width = max(self.rule.window // NS_PER_US, step)
-            return until - WEEK_US, until - WEEK_US + width
-        return until - BEFORE_US, until
-
-
-def calibration_of(cohort: Cohort) -> Calibration | None:
-    """What scores of a labelled cohort mean; None where they are no probabilities."""
-    if cohort.kind != "probability" or not cohort.truth.size:
-        return None
-    if cohort.scores.ndim == 2:
-        return Calibration.fitted(
-            cohort.scores.max(axis=1), cohort.scores.argmax(axis=1) == cohort.truth
-        )
-    return Calibration.fitted(cohort.scores, cohort.truth > 0.5)
-
-
-def _expected(asked: _Asked, cohort: Cohort, known: Calibration) -> list[Figure]:
-    if cohort.scores.ndim == 2:  # the likeliest class, which is always said
-        return expected_figures(cohort.scores.max(axis=1), known, -math.inf)
-    return expected_figures(cohort.scores, known, asked.threshold)
-
-
 def _least_rise(labels: DriftLabels, usual: float) -> float:
     return POINTS if labels.kind == "class" else RELATIVE * usual
-
-
-def _moment_us(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -23,7 +23,6 @@ from gateway.drift.performance_view import (
     PerformanceView,
 )
 from gateway.store.moments import from_us
-from gateway.watch.performance.looks import calibration_of
 from gateway.watch.performance.rows import Cohort, figures_of
 from gateway.watch.performance.source import (
     LabelStore,
@@ -32,6 +31,7 @@ from gateway.watch.performance.source import (
     signal_of,
     stretch_of,
 )
+from gateway.watch.performance.standard import calibration_of
 
 MOST = 200_000  # records that are read
 PERIODS = 10

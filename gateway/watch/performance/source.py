@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from gateway.config.watching import DriftLabels
 from gateway.drift.performance import Floats
 from gateway.store.labelled import Labelled, LabelQuestion
+from gateway.watch.performance.asked import Asked
 from gateway.watch.performance.rows import Cohort, cohort_of, measured_values
 
 PREDICTIONS = "/predictions"  # of a record
 NS_PER_US = 1000
+WIDEST_US = 14 * 24 * 3600 * 10**6
+MOST_NOW = 20_000  # records read of a window
 
 
 class LabelStore(Protocol):
@@ -86,3 +89,34 @@ def latest(cohort: Cohort, least: int) -> Cohort:
     """The last rows, of whom so many have a label."""
     at = np.flatnonzero(cohort.is_labelled)
     return cohort if at.size <= least else cohort.only(slice(int(at[-least]), None))
+
+
+class Matured:
+    """Rows with a label that are old enough, as one look wants them.
+
+    Those of the window; where they are too few, what was before it is taken in, up to WIDEST.
+    """
+
+    def __init__(self, store: LabelStore, asked: Asked) -> None:
+        self._store, self._asked = store, asked
+        self._until = matured_us(asked.labels, asked.now_us)
+        self._window = self._labelled(asked.rule.window // NS_PER_US)
+        self._wide: Cohort | None = None
+
+    def rows(self, version: str = "") -> Cohort:
+        """Of this version of the model; by default of all."""
+        found = _of(self._window, version)
+        if found.at_us.size >= self._asked.least:
+            return found
+        if self._wide is None:
+            self._wide = self._labelled(WIDEST_US)
+        return latest(_of(self._wide, version), self._asked.least)
+
+    def _labelled(self, width_us: int) -> Cohort:
+        asked, since = self._asked, self._until - width_us
+        found = stretch_of(self._store, asked.route, asked.labels, since, self._until, MOST_NOW)
+        return found.cohort.labelled()
+
+
+def _of(cohort: Cohort, version: str) -> Cohort:
+    return cohort.of_version(version) if version else cohort
