@@ -20,7 +20,8 @@ from gateway.profiles.recorded import from_lines
 from gateway.shipper.kafka_batch import RecordBatch
 from gateway.watch.basis import Basis
 from gateway.watch.group.fetching import Fetched, read_batches
-from gateway.watch.group.holding import TOGETHER, lines_in
+from gateway.watch.group.holding import TOGETHER
+from gateway.watch.group.pile import Pile
 from gateway.watch.tally import Tally
 
 ROOM = 512 * 1024  # of a record batch, as `log.kafka.batch` has it
@@ -58,19 +59,22 @@ def answers(count: int, repetitions: int) -> Iterator[Rate]:
         answer = answer_of(data, codec)
 
         def counted(answer: bytes = answer) -> None:
-            tally, pieces, waiting = Tally([basis]), list[bytes](), 0
+            tally, pile, waiting = Tally([basis]), Pile(), 0
             for batch in fetched_of(answer).batches:
-                found, taken = lines_in(batch, 0)
-                pieces.append(found)
-                waiting += taken
+                waiting += pile.add(batch, 0)
                 if waiting >= TOGETHER:
-                    tally.count(b"".join(pieces), NOW)
-                    pieces, waiting = [], 0
-            tally.count(b"".join(pieces), NOW)
+                    tally.count(pile.lines, NOW)
+                    pile.clear()
+                    waiting = 0
+            tally.count(pile.lines, NOW)
             assert tally.drain().told == {"counted": count}
 
         def read(answer: bytes = answer) -> None:
-            assert sum(lines_in(batch, 0)[1] for batch in fetched_of(answer).batches) == count
+            pile, taken = Pile(), 0
+            for batch in fetched_of(answer).batches:
+                taken += pile.add(batch, 0)
+                pile.clear()
+            assert taken == count
 
         def read_by_aiokafka(answer: bytes = answer) -> None:
             assert sum(1 for _ in messages_of(answer)) == count

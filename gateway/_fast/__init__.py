@@ -10,6 +10,7 @@ try:
     from gateway._fast.backend import Backend
     from gateway._fast.bins import count_numbers
     from gateway._fast.board import Board
+    from gateway._fast.checksum import crc32c
     from gateway._fast.columns import Columns
     from gateway._fast.downstream import Downstream
     from gateway._fast.hashing import hash_of
@@ -27,7 +28,7 @@ try:
     from gateway._fast.table import Route, Table
     from gateway._fast.tally import count_lines, tally_lines
     from gateway._fast.timers import monotonic_ns
-    from gateway._fast.unpack import entries_of, lines_of
+    from gateway._fast.unpack import entries_of, lines_into
     from gateway._fast.upstream import Upstream
     from gateway._fast.worker import Worker
 except ImportError as error:  # pragma: no cover
@@ -62,9 +63,10 @@ __all__ = [
     "adjusted_into",
     "count_lines",
     "count_numbers",
+    "crc32c",
     "entries_of",
     "hash_of",
-    "lines_of",
+    "lines_into",
     "monotonic_ns",
     "tally_lines",
 ]

@@ -24,7 +24,7 @@ class Columns:
     def __init__(self, places: Sequence[tuple[str, int]], rows: Sequence[Rows] = ...) -> None: ...
     def read(
         self,
-        data: bytes,
+        data: bytes | bytearray,
         start: int,
         lines: _Arrays,
         rows: Sequence[tuple[_Arrays, NDArray[np.int32]]] = ...,

@@ -3,7 +3,6 @@
 import cython
 
 from libc.string cimport memchr, memcmp
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
 from gateway._fast.cells cimport cells_into, read_cell
 from gateway._fast.pointer cimport Pointer
@@ -86,14 +85,14 @@ cdef class Columns:
             self.with_rows[n] = names.index((<Rows>self.rows[n]).member)
         self.kept = tuple(kept)
 
-    def read(self, bytes data not None, Py_ssize_t start, lines, rows=()):
+    def read(self, const uint8_t[::1] data not None, Py_ssize_t start, lines, rows=()):
         """(offset, lines, malformed spans, what Rows say), of each (rows, skipped, …).
 
         `lines` are (kinds, numbers, words, starts, ends), each with a row a column; `rows` are
         such arrays for each Rows, with the line that a row is of.
         """
         cdef Py_ssize_t line = 0, end
-        cdef Py_ssize_t at = start, length = PyBytes_GET_SIZE(data)
+        cdef Py_ssize_t at = start, length = data.shape[0]
         cdef const char* newline
         cdef Rows one
         cdef list malformed = []
@@ -101,7 +100,7 @@ cdef class Columns:
         if length > <Py_ssize_t>0xFFFFFFFF:
             raise ValueError("at most 4 GiB of lines at once")
         # Safety: `held` and `data` live until this returns.
-        self.base = <const uint8_t*>PyBytes_AS_STRING(data)
+        self.base = &data[0] if length else NULL
         for one, (arrays, row_lines) in zip(self.rows, rows, strict=True):
             held.append(one.begin(self.base, arrays, row_lines))
         while at < length and line < self.lines.rows:
@@ -118,7 +117,7 @@ cdef class Columns:
                     self.forget(line)
                     break
             at = end + 1
-        return min(at, length), line, malformed, [(<Rows>each).said(data) for each in self.rows]
+        return min(at, length), line, malformed, [(<Rows>each).said() for each in self.rows]
 
     cdef bint have_room(self) noexcept:
         cdef Rows one

@@ -65,7 +65,7 @@ cdef class Rows:
     cdef bint has_room(self) noexcept
     cdef void take(self, Py_ssize_t line) noexcept
     cdef void forget(self) noexcept
-    cdef tuple said(self, bytes data)
+    cdef tuple said(self)
     cdef const uint8_t* read_object(self, const uint8_t* at, const uint8_t* end) noexcept
     cdef const uint8_t* read_member(
         self, const Field* field, Py_ssize_t row, const uint8_t* at, const uint8_t* end

@@ -121,11 +121,11 @@ cdef class Rows:
         self.unknown = self.unknown_before
         self.shapeless = self.shapeless_before
 
-    cdef tuple said(self, bytes data):
+    cdef tuple said(self):
         """(rows, rows skipped, unknown, names of unknown, shapeless)."""
         cdef int i
         names = [
-            data[self.strangers[2 * i]:self.strangers[2 * i + 1]]
+            (<const char*>self.base)[self.strangers[2 * i]:self.strangers[2 * i + 1]]
             for i in range(self.stranger_count)
         ]
         return self.taken, self.skipped, self.unknown, names, self.shapeless

@@ -1,7 +1,7 @@
 """Record batches of Kafka, read; see unpack.pxd for the rules."""
 
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcpy
 
 cdef enum:
@@ -85,25 +85,32 @@ cdef int64_t write_lines(
     return -1 if cursor.at != cursor.end else <int64_t>(to - begin)
 
 
-def lines_of(const uint8_t[::1] data not None, int count, int64_t first=0):
-    """The values as lines, each with its newline; and how many these are."""
+def lines_into(
+    bytearray room not None, Py_ssize_t used, const uint8_t[::1] data not None, int count,
+    int64_t first=0,
+):
+    """Writes the values as lines, each with its newline, behind the first `used` bytes of room.
+
+    (bytes used now, lines); what is behind them in `room`, which grows where it must, is of no
+    meaning.
+    """
     cdef Cursor cursor
     cdef int taken
     cdef int64_t size
-    cdef uint8_t* room
+    if not 0 <= used <= len(room):
+        raise ValueError("what is used is no part of the room")
     if data.shape[0] == 0:
-        return b"", 0
+        return used, 0
     cursor.at, cursor.end = &data[0], &data[0] + data.shape[0]
-    room = <uint8_t*>malloc(<size_t>data.shape[0])
-    if room == NULL:
-        raise MemoryError
-    try:
-        size = write_lines(cursor, count, first, room, &taken)
-        if size < 0:
-            raise ValueError("not the records of a batch")
-        return PyBytes_FromStringAndSize(<char*>room, <Py_ssize_t>size), taken
-    finally:
-        free(room)
+    if len(room) < used + data.shape[0]:
+        PyByteArray_Resize(room, used + data.shape[0])
+    # Safety: the lines of records are shorter than these; nobody else resizes it meanwhile.
+    size = write_lines(
+        cursor, count, first, <uint8_t*>PyByteArray_AS_STRING(room) + used, &taken
+    )
+    if size < 0:
+        raise ValueError("not the records of a batch")
+    return used + size, taken
 
 
 def entries_of(const uint8_t[::1] data not None, int count, int64_t first=0):

@@ -58,6 +58,7 @@ _FEEDBACK = np.uint64(hash_of(b"feedback"))
 _US_A_MINUTE = 60_000_000
 
 
+Data = bytes | bytearray  # lines, each with its newline
 Measured = dict[str, tuple[dict[str, Floats], Kinds]]  # by text: its measures; whether it is one
 
 
@@ -74,7 +75,7 @@ class Part(NamedTuple):
 class Batch(NamedTuple):
     """Lines as columns; views that the next batch overwrites."""
 
-    data: bytes
+    data: Data
     lines: Part
     rows: Part
     row_lines: NDArray[np.int32]  # the line of each row of features
@@ -168,7 +169,7 @@ class Extraction:
         )
         self._words: dict[int, str] = {}
 
-    def count(self, data: bytes, slices: Slices, now: int) -> int:
+    def count(self, data: Data, slices: Slices, now: int) -> int:
         """Counts whole lines in the slices of their minutes; how many lines were taken."""
         taken = 0
         for batch in self.batches(data):
@@ -176,8 +177,8 @@ class Extraction:
             self._count(batch, slices, now)
         return taken
 
-    def batches(self, data: bytes) -> Iterator[Batch]:
-        """Whole lines as columns; each batch overwrites the one before."""
+    def batches(self, data: Data) -> Iterator[Batch]:
+        """Whole lines as columns; each batch overwrites the one before, and refers to the data."""
         at = 0
         while at < len(data):
             at, batch = self._next(data, at)
@@ -203,7 +204,7 @@ class Extraction:
         count = 0 if field.name in MADE else len(_columns_of(field)[1])
         return part.kinds[at : at + count], lines
 
-    def _next(self, data: bytes, at: int) -> tuple[int, Batch]:
+    def _next(self, data: Data, at: int) -> tuple[int, Batch]:
         """Reads the next lines; where the ones behind them begin."""
         whole = self._batch
         for part in (whole.lines, whole.rows, whole.outputs):
@@ -221,7 +222,7 @@ class Extraction:
         self.told.counts["lines"] += lines
         self.told.counts["malformed"] += len(malformed)
         for start, end in malformed[: KEPT - len(self.told.malformed)]:
-            self.told.malformed.append(data[start : min(end, start + LONGEST)])
+            self.told.malformed.append(bytes(data[start : min(end, start + LONGEST)]))
         return after, Batch(
             data,
             _first(whole.lines, lines),
@@ -315,7 +316,7 @@ class Extraction:
                 changed.append(field)
         return changed
 
-    def _count_made(self, data: bytes, part: Part, profile: Profile) -> None:
+    def _count_made(self, data: Data, part: Part, profile: Profile) -> None:
         """A signal that is worked out of several columns."""
         made = MADE[profile.field.name]
         columns = [_column(data, part, self._at["line"][place]) for place in made.places]
@@ -340,7 +341,7 @@ class Extraction:
         return found
 
 
-def _count_field(data: bytes, part: Part, at: int, profile: Profile, texts: Measured) -> None:
+def _count_field(data: Data, part: Part, at: int, profile: Profile, texts: Measured) -> None:
     """Counts the column at `at`, and those behind it that are of the same field."""
     field = profile.field
     if field.measure:
@@ -364,13 +365,13 @@ def _count_field(data: bytes, part: Part, at: int, profile: Profile, texts: Meas
         profile.add_absent(part.kinds[at, ~is_whole])
 
 
-def _column(data: bytes, part: Part, at: int) -> Column:
+def _column(data: Data, part: Part, at: int) -> Column:
     starts, ends = part.starts[at], part.ends[at]
     return Column(
         part.kinds[at],
         part.numbers[at],
         part.words[at],
-        lambda line: data[int(starts[line]) : int(ends[line])],
+        lambda line: bytes(data[int(starts[line]) : int(ends[line])]),
     )
 
 
@@ -469,9 +470,9 @@ def _groups(
     return [(int(group[0]), group) for group in groups]
 
 
-def _text(data: bytes, start: int, end: int) -> str:
+def _text(data: Data, start: int, end: int) -> str:
     """A scalar's text: a string's own, another as it is written."""
-    written = data[start:end]
+    written = bytes(data[start:end])
     if not written.startswith(b'"'):
         return written.decode()
     try:
@@ -480,7 +481,7 @@ def _text(data: bytes, start: int, end: int) -> str:
         return written[1:-1].decode()
 
 
-def _measures(data: bytes, part: Part, at: int) -> tuple[dict[str, Floats], Kinds]:
+def _measures(data: Data, part: Part, at: int) -> tuple[dict[str, Floats], Kinds]:
     """The measures of the texts of a column; what is no text stays what it is."""
     kinds = part.kinds[at].copy()
     is_text = np.flatnonzero(kinds == JSON_STRING)

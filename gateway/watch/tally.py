@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.messages import RECORD_VERSION
-from gateway.profiles.extraction import NUMBER, WORD, Batch, Extraction
+from gateway.profiles.extraction import NUMBER, WORD, Batch, Data, Extraction
 from gateway.profiles.fields import Field, Words
 from gateway.profiles.profile import JSON_NUMBER, JSON_STRING
 from gateway.profiles.slices import AHEAD, Source
@@ -126,7 +126,7 @@ class Tally:
         self._slots.know(one.reference for one in self._bases)
         self._claimed.clear()
 
-    def count(self, lines: bytes, now_minute: int) -> int:
+    def count(self, lines: Data, now_minute: int) -> int:
         """Counts whole lines, each with its newline; how many were there."""
         taken = 0
         if self._slots.believe(now_minute):
@@ -134,7 +134,7 @@ class Tally:
         for batch in self._extraction.batches(lines):
             for start, end in batch.malformed:
                 self.told["malformed"] += 1
-                self._samples.add("malformed", lines[start:end], now_minute)
+                self._samples.add("malformed", bytes(lines[start:end]), now_minute)
             taken += len(batch.malformed) + batch.lines.kinds.shape[1]
             if batch.lines.kinds.shape[1]:
                 self._count(batch, now_minute)
@@ -322,5 +322,5 @@ class Tally:
                 inside = int(part.starts[at, line])
                 begin = batch.data.rfind(b"\n", 0, inside) + 1
                 end = batch.data.find(b"\n", inside)
-                return batch.data[begin : end if end >= 0 else len(batch.data)]
+                return bytes(batch.data[begin : end if end >= 0 else len(batch.data)])
         return b""

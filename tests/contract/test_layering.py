@@ -176,7 +176,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Inside the compiled package: a module imports from the storeys below its own, never beside it.
 STOREYS: tuple[set[str], ...] = (
     {"blocks", "debug", "outcome", "texts"},
-    {"budget", "hashing", "histogram", "scan", "shifts", "timers", "unpack"},
+    {"budget", "checksum", "hashing", "histogram", "scan", "shifts", "timers", "unpack"},
     {"bins", "board", "clock", "decimals", "head", "members", "peer", "queue", "segment"},
     {
         "breaker",

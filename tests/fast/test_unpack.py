@@ -7,7 +7,7 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway._fast import entries_of, lines_of
+from gateway._fast import entries_of, lines_into
 
 HEADER_BYTES = 61
 
@@ -26,6 +26,14 @@ def batch_of(messages: list[Sent]) -> bytes:
     for offset, (key, value, headers) in enumerate(messages):
         builder.append(offset, 1_700_000_000_000 + 7 * offset, key, value, headers)
     return bytes(builder.build())
+
+
+def lines_of(data: bytes | memoryview, count: int, first: int = 0) -> tuple[bytes, int]:
+    """Behind something that is there already, in too little room."""
+    room = bytearray(b"before")
+    used, taken = lines_into(room, 6, data, count, first)
+    assert room.startswith(b"before")
+    return bytes(room[6:used]), taken
 
 
 def line_of(value: bytes | None) -> bytes:

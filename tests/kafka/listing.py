@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from gateway.profiles.extraction import Data
 from gateway.profiles.slices import Source
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Changes, Key
@@ -27,7 +28,7 @@ class Listing(Tally):
     def use(self, bases: Iterable[Basis]) -> None:
         """No matter."""
 
-    def count(self, lines: bytes, now_minute: int) -> int:
+    def count(self, lines: Data, now_minute: int) -> int:
         found = lines.splitlines()
         for line in found:
             read = msgspec.json.decode(line)

@@ -33,13 +33,17 @@ def batch(
 def marker(base: int, producer: int, kind: int) -> bytes:
     """The end of a transaction."""
     key = struct.pack(">hh", 0, kind)
-    whole = bytearray(
-        batch(base, [b"\0" * 6], keys=[key], producer=producer, is_transactional=True)
-    )
-    (attributes,) = struct.unpack_from(">h", whole, _ATTRIBUTES_AT)
-    struct.pack_into(">h", whole, _ATTRIBUTES_AT, attributes | CONTROL)
-    struct.pack_into(">I", whole, _CRC_AT, calc_crc32c(bytes(whole[_CHECKED_FROM:])))
-    return bytes(whole)
+    whole = batch(base, [b"\0" * 6], keys=[key], producer=producer, is_transactional=True)
+    return attributed(whole, CONTROL)
+
+
+def attributed(whole: bytes, more: int) -> bytes:
+    """With these bits set among its attributes."""
+    changed = bytearray(whole)
+    (attributes,) = struct.unpack_from(">h", changed, _ATTRIBUTES_AT)
+    struct.pack_into(">h", changed, _ATTRIBUTES_AT, attributes | more)
+    struct.pack_into(">I", changed, _CRC_AT, calc_crc32c(bytes(changed[_CHECKED_FROM:])))
+    return bytes(changed)
 
 
 def at(base: int, whole: bytearray) -> bytes:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gateway.watch.group.fetching import read_batches
-from tests.watch.record_batches import ABORT, COMMIT, batch, marker
+from gateway.watch.group.pile import Pile
+from tests.watch.record_batches import ABORT, COMMIT, attributed, batch, marker
 
 
 def values(data: bytes, position: int = 0, aborted: tuple[tuple[int, int], ...] = ()) -> bytes:
     """The lines of all batches, and the offset behind them as the last one."""
     batches, behind = read_batches(data, position, aborted)
-    return b"".join(one.lines(position)[0] for one in batches) + b"%d" % behind
+    found = [value or b"" for one in batches for _key, value in one.entries(position)]
+    return b"".join(value + b"\n" for value in found) + b"%d" % behind
 
 
 @pytest.mark.parametrize("codec", range(5), ids=["none", "gzip", "snappy", "lz4", "zstd"])
@@ -52,6 +55,20 @@ def test_a_wrong_checksum_is_refused() -> None:
     data[-3] ^= 1
     with pytest.raises(ValueError, match="the checksum of a record batch is wrong"):
         read_batches(bytes(data), 0, ())
+
+
+def test_what_cannot_be_decompressed_is_refused_where_it_is_wanted() -> None:
+    whole = batch(0, [b"a" * 100], codec=4)
+    (one,), behind = read_batches(whole, 0, ())
+    broken = msgspec.structs.replace(one, data=one.data[:-9])
+    with pytest.raises(ValueError, match="a record batch cannot be decompressed"):
+        Pile().add(broken, 0)
+    assert behind == 1
+
+
+def test_an_unknown_codec_is_refused() -> None:
+    with pytest.raises(ValueError, match="codec of number 7, which is not known"):
+        read_batches(attributed(batch(0, [b"a"]), 7), 0, ())
 
 
 def test_another_message_format_is_refused() -> None:

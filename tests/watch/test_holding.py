@@ -8,10 +8,11 @@ from aiokafka.errors import ProducerFenced
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.profiles.extraction import Data
 from gateway.watch.group.holding import Defect, Holding
 from tests.kafka.listing import Listing, listed
 from tests.support.loops import LoopThread
-from tests.watch.record_batches import batch
+from tests.watch.record_batches import attributed, batch
 from tests.watch.state_log import StateLog, fetched
 
 STREAM = "w0"
@@ -25,7 +26,7 @@ def line(seq: int) -> bytes:
 class Broken(Listing):
     """Cannot count a line of a certain number."""
 
-    def count(self, lines: bytes, now_minute: int) -> int:
+    def count(self, lines: Data, now_minute: int) -> int:
         if line(13) in lines:
             raise ZeroDivisionError
         return super().count(lines, now_minute)
@@ -144,3 +145,14 @@ def test_listing_lists() -> None:
     tally = Listing()
     tally.count(line(1) + b"\n" + line(1) + b"\n", NOW)
     assert listed(tally.drain().profiles) == {STREAM: [1]}
+
+
+async def test_a_batch_that_cannot_be_read_is_lost_alone() -> None:
+    """Its checksum is right, so that it would be the same the next time."""
+    log = StateLog()
+    holding = await opened(log)
+    damaged = attributed(batch(1, [line(2), line(3)]), 4)  # it says zstd, and is not
+    holding.count(fetched(0, batch(0, [line(1)]) + damaged + batch(3, [line(4)])), NOW)
+    await holding.flush()
+    assert counted(log) == [1, 4]
+    assert (holding.lost, holding.position) == (2, 4)

@@ -25,14 +25,13 @@ import aiokafka.errors as kafka_errors
 import cramjam
 import zstandard
 from aiokafka.client import AIOKafkaClient
-from aiokafka.codec import lz4_decode, snappy_decode
+from aiokafka.codec import snappy_decode
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
-from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from gateway._fast import entries_of, lines_of
+from gateway._fast import crc32c, entries_of
 from gateway.brokers import BrokerError, words_of
 
 # Base offset, length behind this field, leader's epoch, magic, CRC; attributes, last offset,
@@ -86,7 +85,7 @@ CODECS: dict[int, Callable[[memoryview], Data]] = {
     0: lambda data: data,
     1: gzip.decompress,
     2: lambda data: bytes(snappy_decode(bytes(data))),
-    3: lambda data: bytes(lz4_decode(bytes(data))),
+    3: lambda data: memoryview(cramjam.lz4.decompress(data)),
     4: _zstd,
 }
 
@@ -98,15 +97,22 @@ class Batch(Struct, frozen=True):
     last: int  # offset of the last one that was sent
     last_ms: int  # the latest time, milliseconds since 1970
     count: int
-    records: Data  # uncompressed
+    codec: int
+    data: memoryview  # the records, compressed
 
-    def lines(self, position: int) -> tuple[bytes, int]:
-        """The values from an offset on, as lines; how many."""
-        return lines_of(self.records, self.count, position - self.base)
+    def records(self) -> Data:
+        """The records, uncompressed; ValueError: they cannot be.
+
+        Why not before they are wanted: what is fetched together may be ten times as large.
+        """
+        try:
+            return CODECS[self.codec](self.data)
+        except DAMAGED as error:
+            raise ValueError(f"a record batch cannot be decompressed: {error}") from None
 
     def entries(self, position: int) -> Iterator[tuple[bytes | None, bytes | None]]:
         """Keys and values from an offset on."""
-        for _delta, key, value in entries_of(self.records, self.count, position - self.base):
+        for _delta, key, value in entries_of(self.records(), self.count, position - self.base):
             yield key, value
 
 
@@ -260,7 +266,7 @@ def read_batches(data: bytes, position: int, aborted: Any) -> tuple[list[Batch],
             raise ValueError("a record batch is shorter than its header")
         if behind > len(data):
             break
-        if calc_crc32c(view[at + CHECKED_FROM : behind]) != head.checksum:
+        if crc32c(view[at + CHECKED_FROM : behind]) != head.checksum:
             raise ValueError("the checksum of a record batch is wrong")
         while open_aborts and open_aborts[0][1] <= head.base:
             gone.add(open_aborts.pop(0)[0])
@@ -269,18 +275,11 @@ def read_batches(data: bytes, position: int, aborted: Any) -> tuple[list[Batch],
         if head.attributes & CONTROL:
             gone.discard(head.producer)  # whatever it says, the transaction has ended
         elif not is_aborted and last >= position and head.records:
-            records = _uncompressed(head.attributes & CODEC, view[at + HEADER.size : behind])
-            found.append(Batch(head.base, last, head.last_ms, head.records, records))
+            codec = head.attributes & CODEC
+            if codec not in CODECS:
+                raise ValueError(f"compressed by a codec of number {codec}, which is not known")
+            data_of = view[at + HEADER.size : behind]
+            found.append(Batch(head.base, last, head.last_ms, head.records, codec, data_of))
         position = max(position, last + 1)
         at = behind
     return found, position
-
-
-def _uncompressed(codec: int, data: memoryview) -> Data:
-    decompress = CODECS.get(codec)
-    if decompress is None:
-        raise ValueError(f"compressed by a codec of number {codec}, which is not known")
-    try:
-        return decompress(data)
-    except DAMAGED as error:
-        raise ValueError(f"a record batch cannot be decompressed: {error}") from None

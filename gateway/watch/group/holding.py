@@ -22,12 +22,11 @@ import msgspec
 
 from gateway.watch.changes import Sample
 from gateway.watch.group.fetching import Batch, Fetched
+from gateway.watch.group.pile import Pile
 from gateway.watch.group.state_topic import Position, StateTopic
 from gateway.watch.tally import Tally
 
 TOGETHER = 2048  # lines that are counted at once, at least: few at a time cost more each
-LONGEST_SAMPLE = 200  # bytes of a value that is no MessagePack
-FIRST_OF_JSON = b"{"[0]
 
 Seen = Callable[[bytes], None]  # lines as they are counted
 Aside = Callable[[Sequence[Sample]], None]  # samples of lines that were put aside
@@ -59,10 +58,15 @@ class Holding:
         tally: Tally,
         passed: Iterable[Range] = (),
         aside: Aside | None = None,
+        pile: Pile | None = None,
     ) -> None:
-        """`tally` has counted nothing yet; `passed` are records that cannot be counted."""
+        """`tally` has counted nothing yet; `passed` are records that cannot be counted.
+
+        Holdings of one event loop may share a pile.
+        """
         self.partition = partition
         self._tally, self._passed, self._aside = tally, tuple(passed), aside
+        self._pile = pile or Pile()
         self._state = state
         self._writer = state.writer(partition)
         self._lock = asyncio.Lock()  # of flushing
@@ -104,22 +108,28 @@ class Holding:
         taken = 0
         for batches in self._together(fetched.batches):
             first = max(batches[0].base, self.position)
-            try:
-                pieces = [lines_in(batch, first) for batch in batches]
-            except ValueError:  # Why not tried again: its checksum is right, it was sent so
-                self.lost += sum(batch.count for batch in batches)
-                continue
-            lines = b"".join(piece for piece, _count in pieces)
+            taken += self._pile_up(batches, first)
+            lines = self._pile.lines
             if self._is_passed(batches[0]):
                 self._pass_over(lines, now_minute)
             else:
                 self._count(lines, (first, batches[-1].last + 1), now_minute)
-            taken += sum(count for _piece, count in pieces)
             if seen is not None:
-                seen(lines)
+                seen(bytes(lines))
         self.lost += fetched.lost
         self.position, self.end = fetched.next, fetched.end
         self.lines += taken
+        return taken
+
+    def _pile_up(self, batches: list[Batch], first: int) -> int:
+        """The lines of their records from offset `first` on; how many."""
+        self._pile.clear()
+        taken = 0
+        for batch in batches:
+            try:
+                taken += self._pile.add(batch, first)
+            except ValueError:  # Why not tried again: its checksum is right, it was sent so
+                self.lost += batch.count
         return taken
 
     def _together(self, batches: list[Batch]) -> Iterator[list[Batch]]:
@@ -136,7 +146,7 @@ class Holding:
         if found:
             yield found
 
-    def _count(self, lines: bytes, records: Range, now_minute: int) -> None:
+    def _count(self, lines: bytearray, records: Range, now_minute: int) -> None:
         try:
             self._tally.count(lines, now_minute)
         except Exception as error:
@@ -145,13 +155,13 @@ class Holding:
     def _is_passed(self, batch: Batch) -> bool:
         return any(first <= batch.last < end for first, end in self._passed)
 
-    def _pass_over(self, lines: bytes, now_minute: int) -> None:
+    def _pass_over(self, lines: bytearray, now_minute: int) -> None:
         by_stream: dict[str, list[int]] = {}
         for line in lines.splitlines():
             with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 place = msgspec.json.decode(line, type=_Place)
                 by_stream.setdefault(place.stream, []).append(place.seq)
-        sample = lines.partition(b"\n")[0]
+        sample = bytes(lines.partition(b"\n")[0])
         for stream, seqs in by_stream.items():
             self._tally.pass_over(stream, max(seqs), len(seqs), sample, now_minute)
 
@@ -183,23 +193,3 @@ class Holding:
     async def close(self) -> None:
         """Let go of it."""
         await self._writer.close()
-
-
-def lines_in(batch: Batch, position: int) -> tuple[bytes, int]:
-    """The records as lines of JSON, whatever their values are encoded in; and how many."""
-    lines, count = batch.lines(position)
-    # Why the first byte of a line is enough: no object in MessagePack begins with it.
-    if not lines or lines[0] == FIRST_OF_JSON:
-        return lines, count
-    values = [value for _key, value in batch.entries(position)]
-    return b"".join(_line(value) for value in values), len(values)
-
-
-def _line(value: bytes | None) -> bytes:
-    """One value as a line; what cannot be read is no JSON either, so that it is told."""
-    if not value or value[0] == FIRST_OF_JSON:
-        return (value or b"null").replace(b"\n", b"\r") + b"\n"
-    try:
-        return msgspec.json.encode(msgspec.msgpack.decode(value)) + b"\n"
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError, TypeError):
-        return b"not MessagePack: " + value[:LONGEST_SAMPLE].hex().encode() + b"\n"

@@ -32,6 +32,7 @@ from gateway.watch.basis import Basis
 from gateway.watch.group.fetching import Fetched, Topic
 from gateway.watch.group.holding import Aside, Defect, Holding, Range, Seen
 from gateway.watch.group.membership import Membership
+from gateway.watch.group.pile import Pile
 from gateway.watch.group.state_topic import COMPACTED, Scope, StateTopic
 from gateway.watch.group.status import Status
 from gateway.watch.tally import Tally
@@ -85,6 +86,7 @@ class Member:
         self._pace = pace or Pace()
         self._deadline_s = brokers.config.timeout / SECOND_NS
         self._tallies: dict[int, Tally] = {}
+        self._pile = Pile()
         self.held: dict[int, Holding] = {}
         self._retry_at: dict[int, float] = {}
         self._tries: Counter[int] = Counter()
@@ -215,7 +217,7 @@ class Member:
             return
         tally = self._tally()
         passed = self._passed.get(partition, ())
-        holding = Holding(partition, self.state, tally, passed, self._aside)
+        holding = Holding(partition, self.state, tally, passed, self._aside, self._pile)
         try:
             await holding.open()
         except FAILURES as error:

@@ -27,7 +27,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from msgspec import Struct
 
-from gateway.brokers import Brokers, abandon
+from gateway.brokers import BrokerError, Brokers, abandon
 from gateway.watch.changes import Changes, Key
 from gateway.watch.group.fetching import Fetched, Topic
 
@@ -100,10 +100,13 @@ class State:
         """Adds what was fetched."""
         at = fetched.position
         for batch in fetched.batches:
-            for key, value in batch.entries(at):
-                read = self._scope.read(key)
-                if read is not None and self._only in (None, read[0]):
-                    self._put(*read, value)
+            try:
+                for key, value in batch.entries(at):
+                    read = self._scope.read(key)
+                    if read is not None and self._only in (None, read[0]):
+                        self._put(*read, value)
+            except ValueError as error:
+                raise BrokerError(f"the state topic, from offset {batch.base}: {error}") from None
 
     def _put(
         self, partition: int, what: str, part: int, more: list[Any], value: bytes | None
