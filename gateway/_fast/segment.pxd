@@ -12,6 +12,9 @@
 #         gap in the numbers says so to whoever reads the stream.
 # Safety: the file's blocks are allocated (posix_fallocate), so that writing cannot fail for
 #         want of space; nobody truncates it while this process holds its lock.
+# Rule 4: pages come into memory before lines do: `touch` is called ahead by a thread of the
+#         owner. A fault on the way would stop every exchange of the process, for as long as the
+#         kernel takes to read ahead: 25 ms where it reads 8 MiB.
 # Cost: bench/micro/record.py.
 
 cimport cython
@@ -24,6 +27,7 @@ cdef class Segment:                     # Segment(fd, number): maps it; owns the
     cdef readonly int number
     cdef readonly size_t size
     cdef readonly size_t used
+    cdef readonly size_t touched        # bytes whose pages are in memory, writable
     cdef readonly uint64_t begun_ns     # when its first line came; 0: it is empty
     cdef char* data
 

@@ -10,7 +10,15 @@ from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, mun
 
 cdef extern from *:
     """
+    #include <sys/mman.h>
     #include <unistd.h>
+    #ifdef MADV_POPULATE_WRITE
+    #define segment_populate(at, length) madvise(at, length, MADV_POPULATE_WRITE)
+    #elif defined(__linux__)
+    #define segment_populate(at, length) madvise(at, length, 23)
+    #else
+    #define segment_populate(at, length) 0
+    #endif
     static inline void segment_end_line(char *at) {
         __atomic_store_n(at, '\\n', __ATOMIC_RELEASE);
     }
@@ -22,9 +30,11 @@ cdef extern from *:
     """
     void segment_end_line(char* at) noexcept nogil
     int segment_sync(int fd) noexcept nogil
+    int segment_populate(char* at, size_t length) noexcept nogil
 
 cdef enum:
     SHORT_SHARE = 4                     # a quarter of a segment is kept for what is under way
+    PAGE_MASK = 0xFFFF                  # pages of 64 KiB are the largest that there are
 
 
 @cython.final
@@ -47,14 +57,29 @@ cdef class Segment:
 
     def close(self):
         """Unmap and let go of the lock: from here on the file is the sealer's."""
-        if self.data != NULL:
-            munmap(self.data, self.size)
+        cdef char* data = self.data
+        if data != NULL:
             self.data = NULL
+            with nogil:                     # some milliseconds
+                munmap(data, self.size)
             # Safety: whoever appends to it finds it full.
             self.used = self.size
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def touch(self, size_t end):
+        """Have the pages up to here in memory; takes milliseconds, and nobody waits for it.
+
+        What an old kernel (before Linux 5.14) cannot do is left to the faults.
+        """
+        cdef size_t begin = max(self.touched, self.used & ~<size_t>PAGE_MASK)
+        end = min((end + PAGE_MASK) & ~<size_t>PAGE_MASK, self.size)
+        if self.data == NULL or end <= begin:
+            return
+        with nogil:
+            segment_populate(self.data + begin, end - begin)
+        self.touched = end
 
     cdef bint append(self, const char* line, size_t length, uint64_t now_ns) noexcept nogil:
         # Safety: size - used is what is left, and a line takes its length and one byte.

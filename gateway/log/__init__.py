@@ -10,6 +10,7 @@
     manifest   what was sealed, forgotten and removed: the entries of the chain
     verify     whether all of it is as it was written, and where not
     quota      how much is there; makes room by dropping the oldest
+    spares     delivered segments that are used again
     files      the few steps on files that must be durable
     figures    what the shipper says of itself
     schema     the JSON Schema of a line
@@ -21,6 +22,7 @@ stream is one process from its start to its end.
     <stream>-<number>.ndjson.new     is being allocated; nobody reads it
     <stream>-<number>.ndjson.open    is written by a live process, which holds flock(LOCK_EX) on
                                      it; zeros stand behind the last newline
+    spare-<boot>-<8 hex>             was a segment, is all zeros, will be one
     <stream>-<number>.ndjson         sealed: cut behind its last newline, fsynced, in the manifest
 
 Rule 1: a line is complete when its newline is there.

@@ -27,6 +27,7 @@ from gateway.log.chain import MANIFEST_NAME, Chain, encoded
 from gateway.log.content import Content
 from gateway.log.files import LogError, pieces, sync_directory, why
 from gateway.log.names import SegmentName
+from gateway.log.spares import retire
 
 # Why a file went: every sink has it, the store among them; or it is nowhere here any more, as
 # every sink has it and there is no store, as it was too old, or as room was needed.
@@ -159,20 +160,21 @@ class Manifest:
         self.append(entry)
 
     def remove(self, segment: str, records: int, reason: str) -> Removed:
-        """Delete a segment's file, and write that down first."""
+        """Delete a segment's file, and write that down first; delivered ones may be spares."""
         entry = Removed(at=self.at(), segment=segment, records=records, reason=reason)
         self.append(entry)
-        self.unlink(segment)
+        self.unlink(segment, keeps_spare=reason == DELIVERED)
         return entry
 
-    def unlink(self, segment: str) -> None:
+    def unlink(self, segment: str, *, keeps_spare: bool = False) -> None:
         """Delete a segment's file; the manifest must know."""
+        path = self._directory / segment
         try:
             with suppress(FileNotFoundError):
-                (self._directory / segment).unlink()
+                retire(path) if keeps_spare else path.unlink()
             sync_directory(self._directory)
         except OSError as error:
-            raise LogError(f"{self._directory / segment} cannot be deleted: {why(error)}") from None
+            raise LogError(f"{path} cannot be deleted: {why(error)}") from None
 
     def at(self) -> str:
         moment = datetime.fromtimestamp(self._now(), UTC)

@@ -61,6 +61,7 @@ messages, as objects, on stdout.
 | `w0-…-00000001.ndjson` | A sealed segment: it will not change. |
 | `w0-…-00000001.ndjson.open` | Being written; zeros stand behind the last line. |
 | `w0-…-00000001.ndjson.damaged` | Put aside after a power cut: behind damage in the midst. |
+| `spare-…` | All zeros: a delivered segment that is used again; 128 MiB of them. |
 | `manifest.ndjson` | What was sealed, forgotten, removed: a chain of hashes. |
 | `head.json` | Where the manifest ends. |
 
@@ -68,6 +69,7 @@ messages, as objects, on stdout.
 Keep a copy of `head.json` on another machine if somebody may rewrite everything on this one.
 
 A segment leaves `state/log` when every sink has it; the local store has its lines then.
+A full one is overwritten with zeros and written again, which spares the next its blocks and pages.
 `gateway log search` and `gateway log export` read both.
 
 ## With other tools

@@ -3,6 +3,8 @@
 Used by the shipper and, where the shipper is gone, by a worker that needs a new segment.
 Both may call at once: they take turns, so that no more is dropped than is needed.
 
+Spares count, and go first; then what was put aside as damaged.
+
 Rule 1: a segment that is written, or that somebody has locked, is never dropped.
 Rule 2: dropping is written into the manifest, with the number of records, before the file goes. On
         a disk so full that it cannot be, the file goes first: that is the room the entry needs.
@@ -18,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway._fast import count_lines
+from gateway.log import spares
 from gateway.log.files import LogError, locked, pieces, sync_directory, try_lock, why
 from gateway.log.manifest import DROPPED, Manifest, Removed
 from gateway.log.names import DAMAGED, SegmentName, list_segments
@@ -26,8 +29,9 @@ LOCK_NAME = "quota.lock"
 
 
 def used_bytes(directory: Path) -> int:
-    """Of all segments, also those being written and what was put aside."""
-    return sum(_size(path) for path in [*_segments(directory), *_put_aside(directory)])
+    """Of all segments, also those being written, of spares, and of what was put aside."""
+    found = [*_segments(directory), *_put_aside(directory)]
+    return sum(map(_size, found)) + spares.used_bytes(directory)
 
 
 def has_room(directory: Path, max_bytes: int, needed_bytes: int) -> bool:
@@ -40,8 +44,8 @@ def make_room(
 ) -> tuple[Removed, ...]:
     """Drop the oldest sealed segments until so many bytes more are within the limit.
 
-    Segments named in `protected` stay. What was put aside as damaged goes first. Whether it was
-    enough, `has_room` says. LogError where a file cannot be deleted.
+    Segments named in `protected` stay. Whether it was enough, `has_room` says. LogError where a
+    file cannot be deleted.
     """
     try:
         with locked(directory / LOCK_NAME):
@@ -52,6 +56,7 @@ def make_room(
 
 def _make_room(directory: Path, limit: int, protected: Collection[str]) -> tuple[Removed, ...]:
     used = used_bytes(directory)
+    used -= spares.clear(directory, used - limit)
     for path in _put_aside(directory) if used > limit else ():
         used -= _size(path)
         path.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """Writes one process's stream of the log: brings segments in time, takes full ones away.
 
 Lines go into memory that `_fast.segment` has mapped; everything that takes time (making a
-file, allocating its blocks, letting an old one go) happens in a thread of its own, one
-segment ahead. What a process wrote is sealed by the shipper, never here.
+file, allocating its blocks, bringing its pages into memory, letting an old one go) happens in
+a thread of its own, ahead of what is written. What a process wrote is sealed by the shipper,
+never here.
 
 Rule 1: a file becomes `.open` only when it is allocated and locked, so that whoever finds
         an unlocked one knows that its writer has gone.
@@ -29,10 +30,13 @@ from gateway.errors import GatewayError, StateError
 from gateway.log.files import LogError, sync_directory
 from gateway.log.names import SegmentName, new_stream
 from gateway.log.quota import make_room, used_bytes
+from gateway.log.spares import take
 from gateway.messages import Feedback
 from gateway.plan import LogPlan
 
 RETRY_NS = 1_000_000_000
+AHEAD_LOOKS = 20  # so many times what came since the last look: about a second of traffic
+AHEAD_BYTES = (256 << 10, 8 << 20)  # of pages in memory, at least and at most
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._made: Segment | None = None
         self._retry_ns = 0
+        self._seen_bytes = 0
         self.fault = ""
         self.stream = Stream(new_stream(prefix), always_sync=plan.syncs_always)
 
@@ -99,9 +104,10 @@ class Writer:
         self.stream.roll_if_older(max(0, now_ns - self._plan.segment_age_ns))
         full = self.stream.take_full()
         wants = self.stream.spare is None and now_ns >= self._retry_ns
-        if full or wants:
+        ahead = self._ahead()
+        if full or wants or ahead:
             self._thread = threading.Thread(
-                target=self._work, args=(full, wants), name="log", daemon=True
+                target=self._work, args=(ahead, full, wants), name="log", daemon=True
             )
             self._thread.start()
 
@@ -119,7 +125,28 @@ class Writer:
         if made is not None:
             self.stream.attach(made)
 
-    def _work(self, full: list[Segment], wants: bool) -> None:
+    def _ahead(self) -> list[tuple[Segment, int]]:
+        """Segments with the place up to which their pages should be in memory."""
+        seen, self._seen_bytes = self._seen_bytes, self.stream.written_bytes
+        least, most = AHEAD_BYTES
+        wished = min(max(least, AHEAD_LOOKS * (self._seen_bytes - seen)), most)
+        current, spare = self.stream.current, self.stream.spare
+        if current is None:
+            return []
+        covered = current.touched - current.used
+        if current.touched == current.size and spare is not None:
+            covered += spare.touched
+        if covered >= wished // 2:
+            return []
+        end = current.used + wished
+        places = [(current, min(end, current.size))]
+        if spare is not None and end > current.size:
+            places.append((spare, min(end - current.size, spare.size)))
+        return [(segment, place) for segment, place in places if segment.touched < place]
+
+    def _work(self, ahead: list[tuple[Segment, int]], full: list[Segment], wants: bool) -> None:
+        for segment, end in ahead:
+            segment.touch(end)
         for segment in full:
             segment.close()
         if wants:
@@ -145,11 +172,13 @@ class Writer:
 
     def _allocate(self) -> Segment:
         plan = self._plan
-        self._make_room(plan)
-        self._number += 1
-        name = SegmentName(self.stream.name, self._number, "new")
+        name = SegmentName(self.stream.name, self._number + 1, "new")
         path = self._directory / name.file_name
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = take(self._directory, path, plan.segment_bytes)
+        if fd is None:
+            self._make_room(plan)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._number += 1
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             allocate(fd, plan.segment_bytes)

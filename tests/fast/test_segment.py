@@ -138,3 +138,31 @@ def test_what_cannot_be_mapped_is_an_error() -> None:
     with pytest.raises(OSError, match="cannot be mapped"):
         Segment(fd, 1)
     os.close(fd)
+
+
+def test_pages_are_touched_ahead_and_hold_zeros() -> None:
+    made = segment(1, 256 << 10)
+    assert made.touched == 0
+    made.touch(1)
+    assert made.touched == 64 << 10  # whole large pages
+    made.touch(1)  # what is there is left alone
+    made.touch(1 << 30)
+    assert made.touched == made.size == 256 << 10
+    assert os.pread(made.fd, made.size, 0) == bytes(made.size)
+
+
+def test_touching_changes_no_line() -> None:
+    writing = stream(256 << 10)
+    assert writing.current is not None
+    assert writing.add(b"before", NOW_NS)
+    writing.current.touch(128 << 10)
+    assert writing.add(b"after", NOW_NS)
+    writing.current.touch(256 << 10)
+    assert lines_of(writing.current) == [b"before", b"after"]
+
+
+def test_a_closed_segment_is_not_touched() -> None:
+    made = segment(1, 256 << 10)
+    made.close()
+    made.touch(1)
+    assert made.touched == 0

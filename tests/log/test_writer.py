@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ import msgspec
 import pytest
 
 from gateway.errors import StateError
+from gateway.log.manifest import DELIVERED, Manifest
 from gateway.log.names import list_segments
-from gateway.log.writer import NoRoom, Writer
+from gateway.log.writer import AHEAD_BYTES, NoRoom, Writer
 from gateway.messages import Feedback
 from gateway.plan import LogPlan
 
@@ -199,3 +201,82 @@ def test_at_its_limit_another_log_drops_its_oldest(tmp_path: Path) -> None:
     ready(made)
     assert not oldest.exists()
     made.close()
+
+
+def quiet(writer: Writer) -> None:
+    """Look until there is nothing to do."""
+
+    def is_idle() -> bool:
+        writer.look()
+        return writer._thread is None
+
+    until(is_idle)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are touched on Linux")
+def test_pages_are_in_memory_before_lines_are(tmp_path: Path) -> None:
+    writer = Writer(plan(tmp_path / "log", segment_bytes=16 * MIB), "w0")
+    writer.start()
+    ready(writer)
+    quiet(writer)
+    segment = writer.stream.current
+    assert segment is not None
+    least, most = AHEAD_BYTES
+    assert segment.touched == least  # of a gateway that has nothing to do
+    line = b"x" * 1023
+    while writer.stream.written_bytes < MIB:
+        assert writer.stream.add(line, now())
+    quiet(writer)
+    assert segment.touched >= MIB + most // 2  # a megabyte a look is much
+    writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are touched on Linux")
+def test_at_the_end_of_a_segment_the_next_one_is_touched(tmp_path: Path) -> None:
+    writer = Writer(plan(tmp_path / "log"), "w0")
+    writer.start()
+    ready(writer)
+    current, spare = writer.stream.current, writer.stream.spare
+    assert current is not None
+    assert spare is not None
+    line = b"x" * 1023
+    while current.used < MIB * 15 // 16:
+        assert writer.stream.add(line, now())
+    quiet(writer)
+    assert current.touched == MIB
+    assert spare.touched > 0
+    assert writer.stream.current is current
+    quiet(writer)  # and then there is nothing to do
+    writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="spares are Linux's")
+def test_a_delivered_segment_is_written_again(tmp_path: Path) -> None:
+    directory = tmp_path / "log"
+    directory.mkdir()
+    delivered = directory / "w0-00000000000000aa-00000001.ndjson"
+    delivered.write_bytes(b"x" * (MIB - 100))
+    number = delivered.stat().st_ino
+    Manifest(directory).remove(delivered.name, 1, DELIVERED)
+    writer = Writer(plan(directory), "w0")
+    writer.start()
+    ((_, path),) = list_segments(directory)
+    assert path.stat().st_ino == number
+    assert path.read_bytes() == bytes(MIB)
+    assert writer.append(ENTRY) == 1
+    writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="spares are Linux's")
+def test_spares_serve_where_the_log_may_not_grow(tmp_path: Path) -> None:
+    """Their room was counted when they were segments."""
+    directory = tmp_path / "log"
+    directory.mkdir()
+    delivered = directory / "w0-00000000000000aa-00000001.ndjson"
+    delivered.write_bytes(bytes(MIB))
+    Manifest(directory).remove(delivered.name, 1, DELIVERED)
+    writer = Writer(plan(directory, max_bytes=MIB, sheds=True), "w0")
+    writer.start()
+    assert writer.stream.current is not None
+    assert writer.fault == ""
+    writer.close()
