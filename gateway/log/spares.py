@@ -32,7 +32,7 @@ from pathlib import Path
 from gateway.log.files import is_still_at, try_lock, write_all
 
 KEPT_BYTES = 128 << 20  # in a directory: some seconds of as much as two workers can write
-SMALLEST_BYTES = 1 << 20  # a smaller one is not worth its zeros
+SMALLEST_BYTES = 512 << 10  # a smaller one is not worth its zeros
 FILLED_SHARE = 7 / 8  # of a segment; what is missing is allocated anew
 
 _NAME = re.compile(r"spare-([0-9a-f]{8})-[0-9a-f]{8}(\.new)?")

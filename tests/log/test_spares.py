@@ -47,7 +47,7 @@ def test_a_full_segment_becomes_a_spare_of_zeros(directory: Path) -> None:
 
 
 def test_a_short_segment_is_deleted(directory: Path) -> None:
-    retire(segment(directory, size=MIB - 1))
+    retire(segment(directory, size=MIB // 2 - 1))
     assert list(directory.iterdir()) == []
 
 
