@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -24,27 +25,13 @@ if TYPE_CHECKING:
     from gateway.drift.current import Current
     from gateway.drift.report import ReportData
     from gateway.drift.verdict import Finding, Verdict
+    from gateway.profiles.profile import Profile
     from gateway.profiles.reference import Reference
+    from gateway.watch.sign import Sign
 
 MINUTE_S = 60
 UNITS = {"m": 1, "h": 60, "d": 1440}  # minutes
 MOST_FINDINGS = 1_000
-
-# What a test of a share, or of values, found is called as an alert.
-KINDS = {
-    "missing": "data_missing",
-    "null": "data_missing",
-    "nan": "data_missing",
-    "above": "out_of_range",
-    "below": "out_of_range",
-    "unseen": "new_category",
-    "violation": "type_changed",
-    "zero": "sentinel",
-    "under": "out_of_range",
-    "over": "out_of_range",
-}
-
-USUAL = {"line": "llm_signals", "features": "feature_drift", "predictions": "prediction_drift"}
 
 Route = Annotated[str, typer.Argument(help="Whose values.")]
 RouteOrAll = Annotated[str, typer.Argument(help="Whose values; default: all routes.")]
@@ -69,6 +56,14 @@ Rule = Annotated[
         help="This entry of drift.rules; with --reference, tell a running gateway under its name.",
     ),
 ]
+
+
+class _Looked(NamedTuple):
+    """What was compared, and what the tests say of it."""
+
+    then: Mapping[str, Profile]
+    now: Mapping[str, Profile]
+    verdict: Verdict
 
 
 def status(
@@ -101,9 +96,9 @@ def status(
     from gateway.drift.report import as_json as json_of  # noqa: PLC0415  scipy takes half a second
     from gateway.drift.report import as_text  # noqa: PLC0415
 
-    found, verdict = _looked(_named(route), reference, current, last, limit, alpha, config, state)
+    found, looked = _looked(_named(route), reference, current, last, limit, alpha, config, state)
     print(json_of(found).decode() if as_json else as_text(found))
-    _tell(admin, route, rule, verdict)
+    _tell(admin, route, rule, looked)
 
 
 def report(
@@ -136,9 +131,9 @@ def report(
         made, said = drift_rules.report(route, asked, form, config, state)
         _put(out, made, said)
         return
-    found, verdict = _looked(route, reference, current, last, limit, alpha, config, state)
+    found, looked = _looked(route, reference, current, last, limit, alpha, config, state)
     _put(out, _formed(found, form), f"{found.drifted} of {len(found.fields)} fields drift")
-    _tell(admin, route, rule, verdict)
+    _tell(admin, route, rule, looked)
 
 
 def _formed(found: ReportData, form: Form) -> bytes:
@@ -197,7 +192,7 @@ def _looked(
     alpha: float,
     config: Path,
     state: Path | None,
-) -> tuple[ReportData, Verdict]:
+) -> tuple[ReportData, _Looked]:
     from gateway.drift import current as reading  # noqa: PLC0415  scipy takes half a second
     from gateway.drift.battery import Battery  # noqa: PLC0415
     from gateway.drift.report import report_of  # noqa: PLC0415
@@ -219,7 +214,7 @@ def _looked(
         now_s=time.time(),
         trends=reading.trends(battery, now.parts),
     )
-    return found, verdict
+    return found, _Looked(then.profiles, now.profiles, verdict)
 
 
 def _recorded(
@@ -250,31 +245,34 @@ def _lines(route: str, last: str, limit: int, config: Path, state: Path | None) 
     return [match.line for match in found.matches]
 
 
-def _tell(admin: str, route: str, rule: str, verdict: Verdict) -> None:
+def _tell(admin: str, route: str, rule: str, looked: _Looked) -> None:
     """What was found, and what was not, to a running gateway."""
     if not rule:
         return
-    worst: dict[tuple[str, str], Finding] = {}
-    for finding in verdict.findings():  # the surest first
-        if finding.is_drift:
-            worst.setdefault((_kind(finding), finding.field), finding)
-    told = [_as_told(kind, one) for (kind, _field), one in list(worst.items())[:MOST_FINDINGS]]
+    told = _findings(looked)
     answer = ask(admin, "/api/v1/alerts/looks", {"route": route, "rule": rule, "findings": told})
     opened = ", ".join(map(str, answer["open"])) or "none"
     print(f"told {admin}: {len(told)} findings; open alerts: {opened}", file=sys.stderr)
 
 
-def _kind(finding: Finding) -> str:
-    from gateway.profiles.signals import where_of  # noqa: PLC0415  numpy takes a while
+def _findings(looked: _Looked) -> list[dict[str, Any]]:
+    """One a field, of the kind that the rules' own looks give it."""
+    from gateway.watch.findings import broken_of  # noqa: PLC0415  as above
+    from gateway.watch.signs import signs_of  # noqa: PLC0415
 
-    where, _ = where_of(finding.field)
-    return KINDS.get(finding.test, USUAL[where])
+    told = []
+    for one in broken_of(looked.verdict)[:MOST_FINDINGS]:
+        sign = signs_of(looked.then[one.name], looked.now[one.name], one.qualities)[0]
+        tested = next((each for each in one.tested if each.test in sign.tests), one.tested[0])
+        told.append(_as_told(sign, tested))
+    return told
 
 
-def _as_told(kind: str, finding: Finding) -> dict[str, Any]:
+def _as_told(sign: Sign, finding: Finding) -> dict[str, Any]:
     return {
-        "kind": kind,
+        "kind": sign.kind,
         "field": finding.field[:200],
+        "sentence": f"`{finding.field[:200]}` {sign.sentence}."[:1_000],
         "test": finding.test,
         "effect": finding.effect,
         "p": finding.adjusted,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gateway.cli import drift_report
-from gateway.cli.drift_report import _kind
-from gateway.drift.verdict import Finding
+from gateway.cli.drift_report import _findings, _Looked
+from gateway.drift.battery import Battery
+from gateway.profiles.profile import Profile
+from gateway.profiles.reference import from_arrays
 from tests.alerts.alerts import Case, Clock, Gateway, make_drift
 from tests.cli.admin_port import AdminPort, exit_code
 from tests.profiles.samples import line
@@ -76,7 +79,7 @@ def test_what_is_found_becomes_an_alert_and_what_is_not_ends_it(
     said = [line for line in capsys.readouterr().err.splitlines() if "open alerts" in line]
     assert [line.rpartition(" ")[2] for line in said] == ["none", "1", "1", "1", "none"]
     alert = case.desk.alert(1)
-    assert (alert.lead.kind, alert.lead.field) == ("out_of_range", "amount")
+    assert (alert.lead.kind, alert.lead.field) == ("unit_changed", "amount")
     assert "amount" in {one.field for one in alert.followers}
 
 
@@ -115,29 +118,32 @@ def test_nothing_recorded_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     assert "no record of the route `iris`" in capsys.readouterr().err
 
 
+def became(columns: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
+    """Kinds of what is told, by field."""
+    reference = from_arrays(columns)
+    profiles = {name: Profile(then.field) for name, then in reference.profiles.items()}
+    for name, profile in profiles.items():
+        profile.update(now[name])
+    verdict = Battery(reference.profiles).look(profiles, 0.01)
+    told = _findings(_Looked(reference.profiles, profiles, verdict))
+    return {one["field"]: one["kind"] for one in told}
+
+
 @pytest.mark.parametrize(
-    "field, test, kind",
+    "field, change, kind",
     [
-        ("amount", "psi", "feature_drift"),
-        ("prediction.p.0", "ks", "prediction_drift"),
-        ("prediction", "ks", "prediction_drift"),
-        ("/usage/output_tokens", "ks", "llm_signals"),
-        ("llm.refused", "chi_square", "llm_signals"),
-        ("prediction.p.0", "null", "data_missing"),
+        ("amount", lambda x: x + 1, "feature_drift"),
+        ("amount", lambda x: x * 100, "unit_changed"),
+        ("amount", lambda x: np.where(np.arange(x.size) % 3, x, -1.0), "sentinel"),
+        ("amount", lambda x: np.where(np.arange(x.size) % 3, x, np.nan), "data_missing"),
+        ("prediction.p.0", lambda x: x + 1, "prediction_drift"),
+        ("prediction.p.0", lambda x: x * 0 + 20.0, "prediction_collapse"),
+        ("/usage/output_tokens", lambda x: x + 2, "llm_signals"),
     ],
 )
-def test_what_drifts_says_what_kind_of_alert_it_is(field: str, test: str, kind: str) -> None:
-    found = Finding(
-        field=field,
-        test=test,
-        statistic=1,
-        effect=1,
-        limit=0.1,
-        p=0,
-        adjusted=0,
-        reference=100,
-        current=100,
-        is_significant=True,
-        is_large=True,
-    )
-    assert _kind(found) == kind
+def test_what_drifts_is_called_as_the_rules_call_it(
+    field: str, change: Callable[[Any], Any], kind: str
+) -> None:
+    draw = np.random.default_rng(6)
+    then, now = draw.normal(20, 4, 4_000), draw.normal(20, 4, 4_000)
+    assert became({field: then}, {field: change(now)}) == {field: kind}
