@@ -80,7 +80,7 @@ def test_what_is_found_becomes_an_alert_and_what_is_not_ends_it(
     assert [line.rpartition(" ")[2] for line in said] == ["none", "1", "1", "1", "none"]
     alert = case.desk.alert(1)
     assert (alert.lead.kind, alert.lead.field) == ("unit_changed", "amount")
-    assert "amount" in {one.field for one in alert.followers}
+    assert "country" in {one.field for one in alert.followers}
 
 
 @pytest.mark.parametrize("name", ["gone.csv", "gone.json", "some.txt"])

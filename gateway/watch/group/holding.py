@@ -105,10 +105,15 @@ class Holding:
 
     def count(self, fetched: Fetched, now_minute: int, seen: Seen | None = None) -> int:
         """Counts what was fetched from the position on; how many records. Raises Defect."""
-        taken = 0
+        return sum(self.counting(fetched, now_minute, seen))
+
+    def counting(
+        self, fetched: Fetched, now_minute: int, seen: Seen | None = None
+    ) -> Iterator[int]:
+        """The same in pieces, after each of which it may be flushed."""
         for batches in self._together(fetched.batches):
             first = max(batches[0].base, self.position)
-            taken += self._pile_up(batches, first)
+            taken = self._pile_up(batches, first)
             lines = self._pile.lines
             if self._is_passed(batches[0]):
                 self._pass_over(lines, now_minute)
@@ -116,10 +121,11 @@ class Holding:
                 self._count(lines, (first, batches[-1].last + 1), now_minute)
             if seen is not None:
                 seen(bytes(lines))
+            self.lines += taken
+            self.position, self.end = batches[-1].last + 1, fetched.end
+            yield taken
         self.lost += fetched.lost
         self.position, self.end = fetched.next, fetched.end
-        self.lines += taken
-        return taken
 
     def _pile_up(self, batches: list[Batch], first: int) -> int:
         """The lines of their records from offset `first` on; how many."""

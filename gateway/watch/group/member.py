@@ -41,6 +41,7 @@ MINUTE_S = 60
 CLOSE_S = 2.0
 IDLE_S = 0.2
 POLICY = "cleanup.policy"
+BETWEEN = 4  # times `flush_slices` that may change while an answer is counted
 MOST_PASSED = 100  # places of a partition that cannot be counted
 FAILURES = (BrokerError, KafkaError, OSError, TimeoutError)
 
@@ -290,14 +291,27 @@ class Member:
                 continue
             lost = holding.lost
             try:
-                self.status.lines += holding.count(one, now_minute, self._seen)
+                for taken in holding.counting(one, now_minute, self._seen):
+                    self.status.lines += taken
+                    await self._between(holding)
+                    if self.held.get(one.partition) is not holding:
+                        break
                 self.status.missed += holding.lost - lost
             except Defect as defect:
                 log.exception("records of partition %d cannot be counted", one.partition)
                 passed = self._passed.setdefault(one.partition, deque(maxlen=MOST_PASSED))
                 passed.append(defect.records)
                 await self._close(one.partition)
-            await asyncio.sleep(0)  # for heartbeats
+            await asyncio.sleep(0)
+
+    async def _between(self, holding: Holding) -> None:
+        """Let heartbeats go, and keep a flush short.
+
+        Why: an answer may hold hours of few requests each, which change a slice a request.
+        """
+        await asyncio.sleep(0)
+        if holding.changed >= BETWEEN * self._pace.flush_slices:
+            await self._flush(holding.partition)
 
     async def _flush_due(self) -> None:
         now = time.monotonic()
