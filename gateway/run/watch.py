@@ -201,5 +201,6 @@ def line_of(member: Member, watcher: Watcher) -> str:
         parts.append(f"{'leads, ' if member.leads else ''}{watcher.looks:,} looks told")
     if watcher.bases.learning:
         parts.append("learns the fields of " + ", ".join(watcher.bases.learning))
-    parts += filter(None, (status.sentence, watcher.sentence, *watcher.bases.problems))
+    problems = (*watcher.bases.problems, *watcher.unpinned.values())
+    parts += filter(None, (status.sentence, watcher.sentence, *problems))
     return "; ".join(parts)

@@ -34,7 +34,7 @@ from msgspec.structs import replace
 from gateway.config.watching import Drift, DriftConsumer, DriftReference, DriftRule
 from gateway.errors import ConfigError, GatewayError
 from gateway.log.files import sync_directory, why, write_durably
-from gateway.profiles.recorded import Line, from_lines
+from gateway.profiles.recorded import from_lines
 from gateway.profiles.reference import Reference, decode, from_file
 from gateway.store import Store
 from gateway.store.database import StoreError
@@ -46,8 +46,6 @@ Recorded = Callable[[str, datetime, datetime], Iterable[bytes]]  # lines of a ro
 
 DIRECTORY = "drift/bases"  # under the state directory
 PINNED_LINES = 50_000  # of recorded traffic that a pinned reference is made of, the newest
-LEARN_LINES, LEARN_MINUTES, LEAST_LINES = 10_000, 10, 500
-LEARN_BYTES = 32 * 2**20
 
 SEQUENTIAL = {"adwin", "page_hinkley"}  # tests of labelled error: not looks at profiles
 
@@ -61,12 +59,34 @@ class Basis(Struct, frozen=True, kw_only=True):
     reference: Reference
 
 
+class Pin(Struct, frozen=True, kw_only=True):
+    """A stretch of recorded traffic that is to be a reference."""
+
+    name: str  # of its document on a shelf
+    reference: str  # entry of `drift.references`
+    route: str
+    since: datetime
+    until: datetime
+
+    def reference_of(self, lines: Iterable[bytes], consumer: DriftConsumer) -> Reference:
+        """Of lines of the route and the stretch; without any it has no rows."""
+        return from_lines(
+            lines,
+            self.route,
+            source=f"{self.route}, {_text(self.since)} to {_text(self.until)}",
+            bins=consumer.bins,
+            top=consumer.top,
+            most=consumer.fields,
+        )
+
+
 class Bases(Struct, frozen=True, kw_only=True):
     """All that is to be counted, and what each rule looks at."""
 
     all: tuple[Basis, ...] = ()  # by route and name; of one route there may be several
     of_rule: Mapping[tuple[str, str], Basis] = {}  # by rule and route
     learning: tuple[str, ...] = ()  # routes whose fields are still to be learned
+    pinning: tuple[Pin, ...] = ()  # stretches that whoever has the records must make references of
     problems: tuple[str, ...] = ()  # sentences
 
 
@@ -127,8 +147,9 @@ def bases_of(
 ) -> Bases:
     """Every basis that the rules need. Blocks: reads files, and for a pinned stretch the store.
 
-    `learned` holds documents named `learned_name(route)`, by default on the same shelf.
-    `recorded` reads the store; without it a pinned stretch that is not on the shelf is a problem.
+    `learned` holds what is made of traffic, by `learned_name(route)` or a pin's name; by default
+    the same shelf. `recorded` reads the store; without it stretches that are not there are in
+    `pinning`.
     """
     wanted = wants(drift, routes)
     makers = _Makers(drift, shelf, learned or shelf, recorded)
@@ -142,7 +163,8 @@ def bases_of(
             problems.append(_sentence(want, error))
             continue
         if reference is None:
-            learning.append(want.route)
+            if want.origin == "learned":
+                learning.append(want.route)
         else:
             made[want] = Basis(
                 name=reference.hash, route=want.route, origin=want.origin, reference=reference
@@ -152,8 +174,14 @@ def bases_of(
         all=tuple(whole[key] for key in sorted(whole)),
         of_rule={key: made[want] for key, want in wanted.items() if want in made},
         learning=tuple(learning),
-        problems=tuple(problems),
+        pinning=tuple(makers.pinning.values()),
+        problems=(*problems, *(_awaited(pin) for pin in makers.pinning.values())),
     )
+
+
+def _awaited(pin: Pin) -> str:
+    what = f"drift.references.{pin.reference}: the traffic of {pin.route}"
+    return f"{what} until {_text(pin.until)} is made a reference by the member that leads"
 
 
 def _sentence(want: Want, error: Exception) -> str:
@@ -170,10 +198,11 @@ class _Makers:
     ) -> None:
         self._drift, self._shelf, self._learned = drift, shelf, learned
         self._recorded = recorded
+        self.pinning: dict[str, Pin] = {}  # by name: those that cannot be made here
         self._files: dict[str, Reference] = {}  # of this call: one file may serve many routes
 
     def reference_of(self, want: Want) -> Reference | None:
-        """None of one that is still to be learned."""
+        """None of one that is still to be learned, or pinned, of traffic seen elsewhere."""
         if want.origin == "learned":
             name = learned_name(want.route)
             document = self._learned.get(name)
@@ -202,29 +231,23 @@ class _Makers:
 
         return self._made(name, make)
 
-    def _pinned(self, want: Want, described: DriftReference) -> Reference:
+    def _pinned(self, want: Want, described: DriftReference) -> Reference | None:
         since, until = _moment(described.since), _moment(described.until)
         route = described.route or want.route
         name = self._named("pinned", want.reference, (route, since.isoformat(), until.isoformat()))
+        pin = Pin(name=name, reference=want.reference, route=route, since=since, until=until)
+        recorded = self._recorded
+        if recorded is None:
+            document = self._learned.get(name)
+            if document is None:
+                self.pinning[name] = pin
+                return None
+            return decode(document, name)
 
         def make() -> Reference:
             if until > datetime.now(UTC):
                 raise StoreError(f"its stretch ends at {described.until}: it is made then")
-            if self._recorded is None:
-                raise StoreError(
-                    "there is no store to pin traffic of; make it where there is one, "
-                    "by `gateway drift pin`, and give it as `training`"
-                )
-            lines = self._recorded(route, since, until)
-            consumer = self._drift.consumer
-            made = from_lines(
-                lines,
-                route,
-                source=f"{route}, {described.since} to {described.until}",
-                bins=consumer.bins,
-                top=consumer.top,
-                most=consumer.fields,
-            )
+            made = pin.reference_of(recorded(route, since, until), self._drift.consumer)
             if not made.rows:
                 raise StoreError(f"no record of the route `{route}` is in the store of that time")
             return made
@@ -247,6 +270,10 @@ class _Makers:
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def learned_name(route: str) -> str:
@@ -310,53 +337,3 @@ class BasisFiles:
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.json"
-
-
-class Learner:
-    """Lines of one route until they are enough for a reference; bounded.
-
-    Enough are LEARN_LINES or LEARN_BYTES; or LEAST_LINES once LEARN_MINUTES have passed. What
-    was learned from is not counted: it is what the fields were frozen on.
-    """
-
-    def __init__(self, route: str, consumer: DriftConsumer | None = None) -> None:
-        self._route, self._consumer = route, consumer or DriftConsumer()
-        self._kept: list[bytes] = []
-        self._bytes = 0
-        self._since = 0  # minute of the first
-
-    def add(self, data: bytes, now_minute: int) -> Reference | None:
-        """Whole lines of the log, of any route; the reference once there are enough.
-
-        The caller puts it on the shelf, `put(learned_name(route), reference.encode())`, and
-        takes what the shelf answers (`decode`), which another process may have put first.
-        """
-        for line in data.split(b"\n"):
-            if self._is_full:
-                break
-            if line and self._is_ours(line):
-                self._kept.append(line)
-                self._bytes += len(line)
-                self._since = self._since or now_minute
-        has_waited = now_minute - self._since >= LEARN_MINUTES
-        if not self._is_full and not (has_waited and len(self._kept) >= LEAST_LINES):
-            return None
-        return from_lines(
-            self._kept,
-            self._route,
-            source=f"the first traffic of {self._route}",
-            bins=self._consumer.bins,
-            top=self._consumer.top,
-            most=self._consumer.fields,
-        )
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self._kept) >= LEARN_LINES or self._bytes >= LEARN_BYTES
-
-    def _is_ours(self, line: bytes) -> bool:
-        try:
-            read = msgspec.json.decode(line, type=Line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return False
-        return read.kind == "prediction" and read.route == self._route

@@ -33,13 +33,13 @@ from gateway.watch.basis import (
     DIRECTORY,
     Bases,
     BasisFiles,
-    Learner,
     bases_of,
     learned_name,
     recorded_in,
 )
 from gateway.watch.kept import FILE, Kept
 from gateway.watch.kept_file import Damaged
+from gateway.watch.learner import Learner
 from gateway.watch.quarantine import Quarantine
 from gateway.watch.tally import Tally
 

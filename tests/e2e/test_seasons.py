@@ -76,7 +76,7 @@ class World:
     """Both routes, in the order of their times."""
 
     def __init__(self, first: int) -> None:
-        usual: dict[str, int] = {"night": NIGHT, "day": BY_DAY}
+        usual: dict[str, Any] = {"night": NIGHT, "day": BY_DAY}
         self._traffic = [
             Seasons("calm", seed=1, **usual),
             Seasons("calm", seed=2, arm="challenger", **usual),

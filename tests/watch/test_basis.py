@@ -11,15 +11,14 @@ import pytest
 from gateway.config.watching import Drift, DriftReference, DriftRule
 from gateway.profiles.reference import decode, from_arrays
 from gateway.watch.basis import (
-    LEAST_LINES,
+    BasisDocuments,
     BasisFiles,
-    Learner,
     Want,
     bases_of,
     learned_name,
     wants,
 )
-from tests.profiles.samples import MINUTE, line, normal
+from tests.profiles.samples import line, normal
 
 
 def drift_of(**rules: DriftRule) -> Drift:
@@ -111,6 +110,26 @@ def test_pinned_stretch_is_made_once(tmp_path: Path) -> None:
     assert "x" in again.all[0].reference.names
 
 
+def test_stretch_is_pinned_elsewhere_where_there_is_no_store(tmp_path: Path) -> None:
+    drift, learned = drift_of(inputs=DriftRule(reference="march")), BasisDocuments()
+    awaited = bases_of(drift, ["iris"], BasisFiles(tmp_path), learned=learned)
+    (pin,) = awaited.pinning
+    assert (pin.route, pin.until) == ("iris", datetime(2026, 3, 2, tzinfo=UTC))
+    assert awaited.problems == (
+        "drift.references.march: the traffic of iris until 2026-03-02T00:00:00Z is made a"
+        " reference by the member that leads",
+    )
+    assert not awaited.learning
+    lines = [line({"x": float(value)}) for value in normal(100)]
+    learned.put(pin.name, pin.reference_of(lines, drift.consumer).encode())
+    made = bases_of(drift, ["iris"], BasisFiles(tmp_path), learned=learned)
+    assert not made.pinning
+    assert made.of_rule["inputs", "iris"].origin == "pinned"
+    # As a gateway with a store makes it of the same lines.
+    other = bases_of(drift, ["iris"], BasisFiles(tmp_path), recorded=lambda *_: lines)
+    assert other.all == made.all
+
+
 @pytest.mark.parametrize(
     "until, lines, sentence",
     [
@@ -128,34 +147,6 @@ def test_stretch_that_cannot_be_pinned_is_told(
     bases = bases_of(drift, ["iris"], BasisFiles(tmp_path), recorded=lambda *_: lines)
     assert sentence in bases.problems[0]
     assert not bases.all
-
-
-def test_fields_are_learned_of_the_first_traffic(tmp_path: Path) -> None:
-    drift, shelf = drift_of(weekly=DriftRule(reference="week")), BasisFiles(tmp_path)
-    assert bases_of(drift, ["iris"], shelf).learning == ("iris",)
-    learner = Learner("iris")
-    few = [line({"x": float(value)}) for value in normal(LEAST_LINES)]
-    strange = [line({"y": 1.0}, route="fraud"), b"{", line({"y": 1.0}, kind="shadow")]
-    assert learner.add(b"\n".join([*few, *strange, b""]), MINUTE) is None
-    made = learner.add(b"", MINUTE + 10)
-    assert made is not None
-    assert made.rows == LEAST_LINES
-    assert "x" in made.names
-    assert "y" not in made.names
-    shelf.put(learned_name("iris"), made.encode())
-    bases = bases_of(drift, ["iris"], shelf)
-    assert bases.of_rule["weekly", "iris"].name == made.hash
-    assert not bases.learning
-
-
-def test_learning_ends_with_enough_lines_and_not_before_a_few_have_come() -> None:
-    learner = Learner("iris")
-    row = line({"x": 1.0}) + b"\n"
-    assert learner.add(row, MINUTE) is None
-    assert learner.add(b"", MINUTE + 1000) is None
-    made = learner.add(row * 20_000, MINUTE + 1000)
-    assert made is not None
-    assert made.rows == 10_000
 
 
 def test_of_two_that_put_at_once_one_holds_for_both(tmp_path: Path) -> None:

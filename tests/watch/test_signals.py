@@ -11,7 +11,7 @@ import pytest
 
 from gateway.alerts.alert import Alert
 from gateway.profiles.reference import Reference
-from gateway.watch.basis import Learner
+from gateway.watch.learner import Learner
 from gateway.watch.violations import ANOMALIES
 from tests.profiles.samples import at
 from tests.watch.world import START, Watch, drift_of, rule

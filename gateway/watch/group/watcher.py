@@ -2,6 +2,7 @@
 
     before partitions are counted   the bases: files here, what was learned from the state topic
     while some are to be learned    the leader learns them of what it sees, the others ask
+    while a stretch is to be pinned the leader reads it from the records' topic, the others ask
     while it leads                  follows all partitions' state, makes the looks that are due
 
 The leader is who has partition 0. Two may think so for a moment: what the former one learns is
@@ -22,19 +23,22 @@ from typing import NamedTuple, Protocol
 from aiokafka.errors import KafkaError
 
 from gateway.alerts.finding import Look
-from gateway.brokers import BrokerError, Brokers
+from gateway.brokers import SECOND_NS, BrokerError, Brokers
 from gateway.config.watching import Drift
 from gateway.errors import GatewayError
 from gateway.profiles.reference import decode
 from gateway.threads import in_thread
-from gateway.watch.basis import Bases, BasisDocuments, BasisFiles, Learner, bases_of, learned_name
+from gateway.watch.basis import Bases, BasisDocuments, BasisFiles, bases_of, learned_name
 from gateway.watch.group.follower import Follower
 from gateway.watch.group.holding import Aside
 from gateway.watch.group.member import MINUTE_S, Member, Pace
+from gateway.watch.group.pinning import pinned
 from gateway.watch.group.state_topic import RESTORE_S, State, StateTopic
+from gateway.watch.learner import Learner
 from gateway.watch.tally import Tally
 from gateway.watch.view import View
 
+AGAIN_S = 600.0  # until what could not be pinned is tried again
 LOOKS = "looks"  # the document that a Looker goes on with
 MINUTE_NS = 60 * 10**9
 
@@ -78,6 +82,9 @@ class Watcher:
         self._looker, self._tell, self._recent = looker, tell, recent
         self._learners: dict[str, Learner] = {}
         self._asked_at = 0.0
+        self._brokers = brokers
+        self._pin_at: dict[str, float] = {}  # by name: when it is tried again
+        self.unpinned: dict[str, str] = {}  # by name: why there is no such reference
         self._lead: _Lead | None = None
         self.bases = Bases()
         self.looks = 0  # that were told …
@@ -108,7 +115,8 @@ class Watcher:
 
     async def run(self, ended: asyncio.Event) -> None:
         """Until `ended` is set."""
-        beside = [asyncio.create_task(self._tend(each)) for each in (self._ask, self._look)]
+        works = (self._ask, self._pin, self._look)
+        beside = [asyncio.create_task(self._tend(each)) for each in works]
         try:
             await self.member.run(ended)
         finally:
@@ -149,12 +157,33 @@ class Watcher:
     async def _ask(self, state: StateTopic) -> None:
         """Whether what is to be learned was, by whoever leads."""
         now = time.monotonic()
-        if self.bases.learning and now - self._asked_at >= self._pace.ask_s:
+        is_lacking = self.bases.learning or self.bases.pinning
+        if is_lacking and now - self._asked_at >= self._pace.ask_s:
             self._asked_at = now
             found = await _learned_of(state)
             if found.keys() - self._learned.documents.keys():
                 self._learned.documents.update(found)
                 await self._make_bases()
+
+    async def _pin(self, _state: StateTopic) -> None:
+        """Make references of stretches that are over, if we lead."""
+        now, wall_s = time.monotonic(), time.time()
+        late_s = self._drift.consumer.lateness / SECOND_NS
+        for pin in self.bases.pinning:
+            leading = self.member.held.get(0)
+            is_over = pin.until.timestamp() + late_s <= wall_s
+            if leading is None or not is_over or self._pin_at.get(pin.name, 0.0) > now:
+                continue
+            self._pin_at[pin.name] = now + AGAIN_S
+            self.unpinned.pop(pin.name, None)
+            try:
+                made = await pinned(self._brokers, pin, self._drift.consumer)
+            except (BrokerError, KafkaError, OSError, TimeoutError) as error:
+                why = str(error) or type(error).__name__
+                self.unpinned[pin.name] = f"drift.references.{pin.reference}: {why}"
+            else:
+                # Why not if it leads no more: who does makes the same.
+                leading.documents[pin.name] = made.encode()
 
     # -- beside counting
 
