@@ -13,6 +13,24 @@ cdef enum Reading:                      # what of a value is kept beside its kin
     READ_TIME = 4                       # RFC 3339 as microseconds since 1970, a double
     READ_SPAN = 8                       # where it is
 
+cdef enum:
+    MAX_USES = 512                      # values of one line that become cells
+    MAX_FIXED = 32                      # texts of one line that others hang on
+
+cdef struct Use:                        # a value that became a cell
+    uint32_t start
+    int32_t column
+    int32_t row
+    uint8_t part                        # Cells.part
+    uint8_t is_bare                     # a text here would have another meaning
+
+cdef struct Uses:                       # of one line: what it would take to read one like it
+    int count
+    int fixed_count
+    bint is_partial                     # something else was done as well, or there is no room
+    Use[MAX_USES] of
+    uint32_t[MAX_FIXED] fixed           # where texts begin that the meaning of others hangs on
+
 cdef struct Cells:                      # where columns are written; Safety: held by the reader
     uint8_t* kinds                      # Json
     double* numbers
@@ -20,9 +38,17 @@ cdef struct Cells:                      # where columns are written; Safety: hel
     uint32_t* starts
     uint32_t* ends
     Py_ssize_t rows                     # of a column
+    Uses* uses                          # where what is read is noted, or NULL
+    uint8_t part                        # the reader's own number
 
 # Behind the value at `at`, which goes into this column and row; spans are offsets from `base`.
 cdef const uint8_t* read_cell(
+    const uint8_t* base, Cells* cells, Py_ssize_t column, Py_ssize_t row, int32_t reading,
+    const uint8_t* at, const uint8_t* end,
+) noexcept nogil
+
+# The same of a value whose end is known, and which is a string, a number or a word.
+cdef void put_scalar(
     const uint8_t* base, Cells* cells, Py_ssize_t column, Py_ssize_t row, int32_t reading,
     const uint8_t* at, const uint8_t* end,
 ) noexcept nogil

@@ -68,18 +68,10 @@ cdef uint64_t word_of(const uint8_t* base, const uint8_t* at, const uint8_t* end
     return xxh3(<const char*>at + 1, <size_t>(end - at) - 2, 0)
 
 
-cdef const uint8_t* read_cell(
-    const uint8_t* base, Cells* cells, Py_ssize_t column, Py_ssize_t row, int32_t reading,
-    const uint8_t* at, const uint8_t* end,
+cdef inline void put_cell(
+    const uint8_t* base, Cells* cells, Py_ssize_t cell, int32_t reading, uint8_t kind,
+    double number, const uint8_t* at, const uint8_t* end,
 ) noexcept nogil:
-    """Behind the value at `at`."""
-    cdef Py_ssize_t cell = column * cells.rows + row
-    cdef uint8_t kind = kind_of(at[0])
-    cdef const uint8_t* begin = at
-    cdef double number = NAN
-    at = read_decimal(at, end, &number) if kind == JSON_NUMBER else value_end(at, end)
-    if row >= cells.rows:
-        return at
     # Safety: columns and rows are below what the arrays were checked to have.
     cells.kinds[cell] = kind
     if reading & READ_NUMBER:
@@ -87,13 +79,51 @@ cdef const uint8_t* read_cell(
     elif reading & READ_TIME:
         cells.numbers[cell] = NAN
         if kind == JSON_STRING:
-            cells.numbers[cell] = microseconds_of(begin + 1, at - begin - 2)
+            cells.numbers[cell] = microseconds_of(at + 1, end - at - 2)
     if reading & READ_WORD and kind < JSON_ARRAY:
-        cells.words[cell] = word_of(base, begin, at)
+        cells.words[cell] = word_of(base, at, end)
     if reading & (READ_WORD | READ_SPAN):
-        cells.starts[cell] = <uint32_t>(begin - base)
-        cells.ends[cell] = <uint32_t>(at - base)
+        cells.starts[cell] = <uint32_t>(at - base)
+        cells.ends[cell] = <uint32_t>(end - base)
+
+
+cdef void note(Uses* uses, uint8_t part, Py_ssize_t column, Py_ssize_t row, uint32_t start) noexcept nogil:
+    cdef Use* use = &uses.of[uses.count]
+    if uses.count == MAX_USES:
+        uses.is_partial = True
+        return
+    use.start, use.part, use.is_bare = start, part, False
+    use.column, use.row = <int32_t>column, <int32_t>row
+    uses.count += 1
+
+
+cdef const uint8_t* read_cell(
+    const uint8_t* base, Cells* cells, Py_ssize_t column, Py_ssize_t row, int32_t reading,
+    const uint8_t* at, const uint8_t* end,
+) noexcept nogil:
+    """Behind the value at `at`."""
+    cdef uint8_t kind = kind_of(at[0])
+    cdef const uint8_t* begin = at
+    cdef double number = NAN
+    at = read_decimal(at, end, &number) if kind == JSON_NUMBER else value_end(at, end)
+    if cells.uses != NULL:
+        note(cells.uses, cells.part, column, row, <uint32_t>(begin - base))
+    if row < cells.rows:
+        put_cell(base, cells, column * cells.rows + row, reading, kind, number, begin, at)
     return at
+
+
+cdef void put_scalar(
+    const uint8_t* base, Cells* cells, Py_ssize_t column, Py_ssize_t row, int32_t reading,
+    const uint8_t* at, const uint8_t* end,
+) noexcept nogil:
+    cdef uint8_t kind = kind_of(at[0])
+    cdef double number = NAN
+    if row >= cells.rows:
+        return
+    if kind == JSON_NUMBER and reading & READ_NUMBER:
+        read_decimal(at, end, &number)
+    put_cell(base, cells, column * cells.rows + row, reading, kind, number, at, end)
 
 
 cdef list cells_into(Cells* cells, arrays, Py_ssize_t columns):

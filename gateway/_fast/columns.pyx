@@ -4,12 +4,14 @@ import cython
 
 from libc.string cimport memchr, memcmp
 from libc.stdint cimport int64_t
-from gateway._fast.cells cimport cells_into, read_cell
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from gateway._fast.cells cimport Use, cells_into, put_scalar, read_cell
 from gateway._fast.pointer cimport Pointer
 from gateway._fast.rows cimport Rows
 from gateway._fast.scan cimport (
     JSON_MISSING, MAX_NAMES, SCAN_OK, scan_object, skip_space, value_end,
 )
+from gateway._fast.skeleton cimport FOUND_KNOWN, FOUND_NONE, scalars_of
 from gateway._fast.texts cimport Text, text_of
 
 cdef enum:
@@ -49,6 +51,20 @@ cdef const uint8_t* inside(
     return NULL
 
 
+cdef int scalar_at(const Span* spans, int count, uint32_t start) noexcept nogil:
+    """Which of them begins there; -1 none."""
+    cdef int low = 0, middle
+    while low < count:
+        middle = (low + count) // 2
+        if spans[middle].start == start:
+            return middle
+        if spans[middle].start < start:
+            low = middle + 1
+        else:
+            count = middle
+    return -1
+
+
 @cython.final
 cdef class Columns:
 
@@ -84,6 +100,14 @@ cdef class Columns:
         for n in range(len(self.rows)):
             self.with_rows[n] = names.index((<Rows>self.rows[n]).member)
         self.kept = tuple(kept)
+        self.skeletons = Skeletons()
+        self.reads = <Read*>PyMem_Calloc(MAX_READS, sizeof(Read))
+        if self.reads == NULL:
+            raise MemoryError
+        self.lessons = MOST_LESSONS
+
+    def __dealloc__(self):
+        PyMem_Free(self.reads)
 
     def read(self, const uint8_t[::1] data not None, Py_ssize_t start, lines, rows=()):
         """(offset, lines, malformed spans, what Rows say), of each (rows, skipped, …).
@@ -101,6 +125,7 @@ cdef class Columns:
             raise ValueError("at most 4 GiB of lines at once")
         # Safety: `held` and `data` live until this returns.
         self.base = &data[0] if length else NULL
+        self.reading += 1
         for one, (arrays, row_lines) in zip(self.rows, rows, strict=True):
             held.append(one.begin(self.base, arrays, row_lines))
         while at < length and line < self.lines.rows:
@@ -137,6 +162,23 @@ cdef class Columns:
         return 0
 
     cdef int read_line(self, uint32_t start, uint32_t end, Py_ssize_t line) except -2:
+        cdef int found = FOUND_NONE
+        if self.may_compare():
+            found = self.read_like(start, end, line)
+            if found >= 0:
+                return TAKEN
+        if found == FOUND_KNOWN or not self.may_learn():
+            return self.scan_line(start, end, line)
+        self.uses.count = self.uses.fixed_count = 0
+        self.uses.is_partial = False
+        self.note(&self.uses)
+        found = self.scan_line(start, end, line)
+        self.note(NULL)
+        if found == TAKEN and not self.uses.is_partial:
+            self.learn(start, end)
+        return found
+
+    cdef int scan_line(self, uint32_t start, uint32_t end, Py_ssize_t line) except -2:
         cdef Member[MAX_NAMES] members
         cdef Py_ssize_t n
         if scan_object(
@@ -153,6 +195,127 @@ cdef class Columns:
             if members[self.with_rows[n]].kind != JSON_MISSING:
                 (<Rows>self.rows[n]).read(&members[self.with_rows[n]])
         return TAKEN
+
+    # Lines that are alike.
+
+    cdef bint may_compare(self) noexcept:
+        """Why not always: of lines that are never alike it is a waste."""
+        self.until_lesson -= 1
+        if self.until_lesson < 0:
+            self.until_lesson = LINES_A_LESSON
+            self.lessons += self.lessons < MOST_LESSONS
+        if self.wary < WARY:
+            return True
+        self.wary += 1
+        if self.wary < WARY + WARY_OF:
+            return False
+        self.wary = WARY
+        return True
+
+    cdef bint may_learn(self) noexcept:
+        self.wary += self.wary < WARY
+        return self.lessons > 0
+
+    cdef int read_like(self, uint32_t start, uint32_t end, Py_ssize_t line) noexcept:
+        """Reads a line by what was learned of one like it.
+
+        FOUND_NONE: there is no such line; FOUND_KNOWN: there is, and it has to be scanned.
+        """
+        cdef const Ending* ending
+        cdef const Read* read
+        cdef const Span* span
+        cdef Rows one
+        cdef Py_ssize_t n
+        cdef int found = self.skeletons.match(self.base, start, end, self.spans)
+        if found == FOUND_NONE:
+            return FOUND_NONE
+        ending = &self.ended[found]
+        if ending.has_unknown and ending.seen != self.reading:
+            self.ended[found].seen = self.reading
+            return FOUND_KNOWN
+        for n in range(ending.count):
+            read = &self.reads[ending.first + n]
+            if read.is_bare and self.base[self.spans[read.scalar].start] == c'"':
+                return FOUND_KNOWN
+        for n in range(ending.count):
+            read = &self.reads[ending.first + n]
+            span = &self.spans[read.scalar]
+            if read.part == OF_LINES:
+                put_scalar(
+                    self.base, &self.lines, read.column, line, self.placed[read.column].reading,
+                    self.base + span.start, self.base + span.end,
+                )
+            else:
+                one = <Rows>self.rows[read.part]
+                put_scalar(
+                    self.base, &one.cells, read.column, one.taken + read.row,
+                    one.readings[read.column], self.base + span.start, self.base + span.end,
+                )
+        for n in range(len(self.rows)):
+            one = <Rows>self.rows[n]
+            one.count = ending.rows[n]
+            one.unknown += ending.unknown[n]
+            one.shapeless += ending.shapeless[n]
+        self.wary = 0
+        self.compared += 1
+        return found
+
+    cdef void note(self, Uses* uses) noexcept:
+        """Where what becomes a cell is noted from now on; NULL: nowhere."""
+        cdef Rows one
+        cdef Py_ssize_t n
+        self.lines.uses, self.lines.part = uses, OF_LINES
+        for n in range(len(self.rows)):
+            one = <Rows>self.rows[n]
+            one.cells.uses, one.cells.part = uses, <uint8_t>n
+
+    cdef void learn(self, uint32_t start, uint32_t end) noexcept:
+        """Keep how this line was read, if another one like it can be read so."""
+        cdef int count, found, n
+        self.lessons -= 1
+        count = scalars_of(
+            self.base, start, end, self.uses.fixed, self.uses.fixed_count, self.spans
+        )
+        for n in range(self.uses.count):
+            if scalar_at(self.spans, count, self.uses.of[n].start) < 0:
+                return                  # an array or an object became a cell
+        if count < 0 or self.uses.count > MAX_READS:
+            return
+        found = FOUND_NONE
+        if self.read_count + self.uses.count <= MAX_READS:
+            found = self.skeletons.learn(self.base, start, end, self.spans, count)
+        if found == FOUND_NONE and self.wary >= WARY:
+            # Why only now: what was learned is of no use any more.
+            self.skeletons.clear()
+            self.read_count = 0
+            found = self.skeletons.learn(self.base, start, end, self.spans, count)
+        if found >= 0:
+            self.keep(&self.ended[found], count)
+
+    cdef void keep(self, Ending* ending, int count) noexcept:
+        """What a line with this ending brings; `spans` are its `count` scalars."""
+        cdef const Use* use
+        cdef Read* read
+        cdef Rows one
+        cdef int n
+        ending.first, ending.count = self.read_count, self.uses.count
+        ending.has_unknown, ending.seen = False, 0
+        self.read_count += self.uses.count
+        for n in range(self.uses.count):
+            use = &self.uses.of[n]
+            # Safety: the caller asked whether there is room, and found all scalars.
+            read = &self.reads[ending.first + n]
+            read.column, read.part, read.is_bare = use.column, use.part, use.is_bare
+            read.scalar = <uint16_t>scalar_at(self.spans, count, use.start)
+            read.row = 0
+            if use.part != OF_LINES:
+                read.row = use.row - <int32_t>(<Rows>self.rows[use.part]).taken
+        for n in range(len(self.rows)):
+            one = <Rows>self.rows[n]
+            ending.rows[n] = <int32_t>one.count
+            ending.unknown[n] = <int32_t>(one.unknown - one.unknown_before)
+            ending.shapeless[n] = <int32_t>(one.shapeless - one.shapeless_before)
+            ending.has_unknown |= ending.unknown[n] > 0
 
     cdef int read_place(self, Py_ssize_t n, Member* members, Py_ssize_t line) except -1:
         cdef Pointer inner

@@ -87,6 +87,8 @@ cdef class Rows:
         self, int32_t column, Py_ssize_t row, const uint8_t* at, const uint8_t* end
     ) noexcept
     cdef void violate(self, const Field* field, Py_ssize_t row) noexcept
+    cdef void note_more(self) noexcept
+    cdef void note_fixed(self, const uint8_t* at) noexcept
     cdef Field* expected(self, const uint8_t* name, const uint8_t* end) noexcept
     cdef Field* field_of(self, const uint8_t* name, Py_ssize_t length) noexcept
     cdef void add_stranger(self, const uint8_t* name, Py_ssize_t length) noexcept

@@ -6,7 +6,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from gateway._fast.cells cimport cells_into, read_cell
+from gateway._fast.cells cimport MAX_FIXED, Uses, cells_into, read_cell
 from gateway._fast.hashing cimport xxh3
 from gateway._fast.scan cimport (
     JSON_ARRAY, JSON_MISSING, JSON_OBJECT, JSON_STRING, kind_of, skip_space, value_end,
@@ -142,12 +142,16 @@ cdef class Rows:
             self.count = 1
             return
         if member.kind != JSON_ARRAY:
+            if self.is_bare and (member.kind == JSON_STRING or self.bare < 0):
+                self.note_more()        # whether it is a value hangs on its text
             if not self.is_bare or (
                 member.kind == JSON_STRING and end - begin > 5 and memcmp(begin, SEALED, 5) == 0
             ):
                 self.shapeless += 1
                 return
             self.read_at(self.bare, self.taken, begin, end)
+            if self.cells.uses != NULL and self.cells.uses.count:
+                self.cells.uses.of[self.cells.uses.count - 1].is_bare = True
             self.count = 1
             return
         at = skip_space(begin + 1, end)
@@ -275,6 +279,8 @@ cdef class Rows:
                 key = at + 1
                 at = value_end(at, end)
                 value = skip_space(skip_space(at, end) + 1, end)
+                if at - 1 - key == 4 and memcmp(key, b"name", 4) == 0:
+                    self.note_fixed(value)
                 if at - 1 - key == 4 and memcmp(key, b"name", 4) == 0 and value[0] == c'"':
                     name.at = <const char*>value + 1
                     name.length = <uint32_t>(value_end(value, end) - value) - 2
@@ -377,9 +383,26 @@ cdef class Rows:
     cdef void violate(self, const Field* field, Py_ssize_t row) noexcept:
         """A field's columns in this row are of another type."""
         cdef int32_t column
+        self.note_more()
         if row < self.cells.rows:
             for column in range(field.first, field.first + field.width):
                 self.cells.kinds[column * self.cells.rows + row] = JSON_ARRAY
+
+    cdef void note_more(self) noexcept:
+        """Another line like this one may have to be read otherwise."""
+        if self.cells.uses != NULL:
+            self.cells.uses.is_partial = True
+
+    cdef void note_fixed(self, const uint8_t* at) noexcept:
+        """What the text at `at` says decides on others."""
+        cdef Uses* uses = self.cells.uses
+        if uses == NULL:
+            return
+        if uses.fixed_count == MAX_FIXED:
+            uses.is_partial = True
+            return
+        uses.fixed[uses.fixed_count] = <uint32_t>(at - self.base)
+        uses.fixed_count += 1
 
     cdef Field* expected(self, const uint8_t* name, const uint8_t* end) noexcept:
         """The name that came behind the last one before, if it is that one; or NULL."""

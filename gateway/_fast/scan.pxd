@@ -71,6 +71,9 @@ cdef int scan_step(
 # One value, which is the whole of it.
 cdef int scan_value(const char* data, uint32_t start, uint32_t end, Member* out) noexcept nogil
 
+# Behind the string, number or word at `at`, which is before `end`; or NULL: there is none.
+cdef const uint8_t* scalar_end_of(const uint8_t* at, const uint8_t* end) noexcept nogil
+
 # In checked text.
 cdef const uint8_t* value_end(const uint8_t* at, const uint8_t* end) noexcept nogil     # behind it
 

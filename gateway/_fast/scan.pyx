@@ -8,7 +8,7 @@ allocates. `shape` and `pointer` say what it looks for. Grammar: RFC 8259, RFC 3
 from libc.stdint cimport UINT32_MAX
 from libc.string cimport memchr, memset
 from gateway._fast.blocks cimport (
-    __builtin_ctz, digits16, is_plain64, numeric16, plain16,
+    __builtin_ctz, is_plain64, plain16, plain_number_end,
 )
 from gateway._fast.texts cimport hex_of, spells
 
@@ -126,34 +126,6 @@ cdef inline const uint8_t* string_end(Walk* walk, const uint8_t* at) noexcept no
 
 
 # Other scalars.
-
-cdef inline const uint8_t* plain_number_end(const uint8_t* at) noexcept nogil:
-    """Behind a number of at most 31 bytes with no exponent, or NULL: look closer.
-
-    Why: numbers of an array differ in length and sign, and each loop over digits ends
-    in a mispredicted branch; two masks tell the shape without one (bench/micro/splice.py).
-    Safety: 32 bytes can be read.
-    """
-    cdef uint32_t numeric = numeric16(at)
-    cdef uint32_t digits = digits16(at)
-    cdef uint32_t length, sign, others, whole
-    if numeric == 0xFFFF:
-        numeric |= numeric16(at + 16) << 16
-        digits |= digits16(at + 16) << 16
-        if numeric == UINT32_MAX:
-            return NULL
-    length = __builtin_ctz(~numeric)
-    sign = at[0] == c'-'
-    others = ~digits & ((1u << length) - 1) & ~sign
-    whole = length
-    if others:
-        whole = __builtin_ctz(others)
-        if others & (others - 1) or at[whole] != c'.' or whole + 1 == length:
-            return NULL
-    if whole <= sign or at[length] | 0x20 == c'e' or at[sign] == c'0' and whole > sign + 1:
-        return NULL
-    return at + length
-
 
 cdef inline const uint8_t* digits_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
     while at < end and c'0' <= at[0] <= c'9':
@@ -482,3 +454,10 @@ cdef const uint8_t* value_end(const uint8_t* at, const uint8_t* end) noexcept no
         if at == NULL or depth == 0:
             break
     return at if at != NULL else end
+
+
+cdef const uint8_t* scalar_end_of(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    cdef Walk walk
+    walk.end = end
+    walk.pending = 0
+    return scalar_end(&walk, at)

@@ -188,6 +188,7 @@ STOREYS: tuple[set[str], ...] = (
         "pool",
         "scratch",
         "shape",
+        "skeleton",
         "splice",
         "tally",
     },

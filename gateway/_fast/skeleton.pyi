@@ -1,0 +1,6 @@
+from typing import final
+
+@final
+class Skeletons:
+    @property
+    def endings(self) -> int: ...
