@@ -1,5 +1,6 @@
 """What all tests share: nothing of theirs outlives them."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -12,11 +13,20 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
+# Why: what is collected and imported stays to the end, and is looked through dozens of times.
+gc.disable()
+
 _CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 
 def _children() -> set[int]:
     return {int(pid) for pid in _CHILDREN.read_text().split()} if _CHILDREN.exists() else set()
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,8 @@ from gateway.cli.columns import NONE, columns, latency, share, usd
 from gateway.cli.places import DEFAULT_FILE, ConfigFile, StateDirectory
 from gateway.cli.verbs import verb_app
 from gateway.config.document import state_directory
-from gateway.production.production import InForce
-from gateway.production.stored import StoredFigures
-from gateway.state.database import FILE_NAME, look_into_database
-from gateway.state.history import ConfigHistory
+from gateway.loading import loading
+from gateway.state.directory import DATABASE
 
 app = verb_app()
 
@@ -60,7 +58,7 @@ def _now(admin: str, state: Path, route: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = ask(admin, f"/api/v1/production{query}")
     except AdminError as error:
-        if error.is_answer or not (state / FILE_NAME).exists():
+        if error.is_answer or not (state / DATABASE).exists():
             raise
         answer = _from_state(state, "", route)
         answer["notes"] = [f"{error} This is what was in force last.", *answer["notes"]]
@@ -68,6 +66,11 @@ def _now(admin: str, state: Path, route: str) -> dict[str, Any]:
 
 
 def _from_state(state: Path, at: str, route: str) -> dict[str, Any]:
+    with loading():  # Why here: a third of a second, for those who need it
+        from gateway.production.production import InForce  # noqa: PLC0415
+        from gateway.production.stored import StoredFigures  # noqa: PLC0415
+        from gateway.state.database import look_into_database  # noqa: PLC0415
+        from gateway.state.history import ConfigHistory  # noqa: PLC0415
     engine = look_into_database(state)
     try:
         found = InForce(

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway.errors import GatewayError
+from gateway.loading import loading
 
 FAILED = 1
 EPILOG = "Exit codes: 0 good, 1 not good, 2 wrong usage, 130 interrupted."
@@ -38,7 +39,8 @@ def run(arguments: list[str], verbs: Mapping[str, str]) -> None:
                 from gateway.config.problems import meant  # noqa: PLC0415  slow to import
 
                 ctx.fail(f"There is no verb `{cmd_name}`{meant(cmd_name, verbs)}")
-            module = importlib.import_module(f"gateway.cli.{cmd_name}")
+            with loading():
+                module = importlib.import_module(f"gateway.cli.{cmd_name}")
             return typer.main.get_command(module.app)
 
         def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]

@@ -15,10 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.errors import StateError
-from gateway.state.directory import prepared
+from gateway.state.directory import DATABASE, prepared
 from gateway.state.migrations import MIGRATIONS
 
-FILE_NAME = "gateway.sqlite"
 READ_ONLY = {"reads": True}  # execution option of a connection that will not write
 
 _versions = sa.Table("schema_version", sa.MetaData(), sa.Column("version", sa.Integer))
@@ -26,7 +25,7 @@ _versions = sa.Table("schema_version", sa.MetaData(), sa.Column("version", sa.In
 
 def open_database(directory: Path) -> sa.Engine:
     """The database of a state directory, its schema up to date."""
-    path = prepared(directory) / FILE_NAME
+    path = prepared(directory) / DATABASE
     engine = _engine(f"sqlite:///{path}")
     try:
         path.touch(mode=0o600)
@@ -47,7 +46,7 @@ def open_database(directory: Path) -> sa.Engine:
 
 def look_into_database(directory: Path) -> sa.Engine:
     """The same for whoever only looks: where there is none, an empty one that leaves no trace."""
-    path = directory / FILE_NAME
+    path = directory / DATABASE
     if path.exists():
         return open_database(directory)
     engine = _engine("sqlite://")

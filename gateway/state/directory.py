@@ -9,6 +9,8 @@ from pathlib import Path
 
 from gateway.errors import StateError
 
+DATABASE = "gateway.sqlite"
+
 
 def prepared(directory: Path) -> Path:
     """The state directory, made if it is not there."""

@@ -27,6 +27,7 @@ GROUND_EXCEPTIONS = {
 MAY_IMPORT: dict[str, set[str]] = {
     "_fast": set(),
     "threads": set(),
+    "loading": set(),  # modules
     "variants": set(),
     "mirrors": {"variants"},
     "compiler": {"variants", "flags", "switches", "mirrors", "holds"},
@@ -151,6 +152,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "demo": {"run", "explanation", "drift", "profiles", "watch"},
     "cli": {
+        "loading",
         "drift",
         "profiles",
         "run",
@@ -170,7 +172,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "contracts",
         "watch",
     },
-    "__main__": {"cli", "run"},
+    "__main__": {"cli", "loading", "run"},
 }
 
 # Inside the compiled package: a module imports from the storeys below its own, never beside it.

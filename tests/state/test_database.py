@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.errors import StateError
-from gateway.state.database import FILE_NAME, open_database
-from gateway.state.directory import prepared
+from gateway.state.database import open_database
+from gateway.state.directory import DATABASE, prepared
 from gateway.state.migrations import MIGRATIONS
 
 
@@ -63,13 +63,13 @@ def test_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_database_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).symlink_to(tmp_path / "none" / "x")
+    (tmp_path / DATABASE).symlink_to(tmp_path / "none" / "x")
     with pytest.raises(StateError, match=r"cannot write to the state directory .*: No such file"):
         open_database(tmp_path)
 
 
 def test_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_bytes(b"not a database, but some text" * 100)
+    (tmp_path / DATABASE).write_bytes(b"not a database, but some text" * 100)
     with pytest.raises(
         StateError, match=r"cannot use the state database .*: file is not a database"
     ):

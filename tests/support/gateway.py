@@ -196,7 +196,7 @@ class GatewayProcess(Gateway):
     def apply(self, settings: Settings) -> None:
         """Write the file, send SIGHUP, and wait until every worker runs on it."""
         fixed = {key: self.settings[key] for key in ("listen", "admin", "drain", "state")}
-        self.settings = {**settings, **fixed}
+        self.settings = {**_in_haste(settings), **fixed}
         wanted = parse(text_of(self.settings), self._environ).hash
         self._write(self.settings)
         self.process.send_signal(signal.SIGHUP)
@@ -240,9 +240,13 @@ class GatewayProcess(Gateway):
 
 
 def _in_haste(settings: Settings) -> Settings:
-    """The settings with a drain that does not wait, unless they say otherwise."""
+    """The settings with a drain that does not wait, unless they say otherwise.
+
+    Nor does the shipper stand back: where tests fill the cores, each gateway's end would wait
+    until it is killed.
+    """
     drain = {"lame_duck": "0s", "hard_stop": "3s", **settings.get("drain", {})}
-    return {**settings, "drain": drain}
+    return {**settings, "drain": drain, "log": {"niceness": 0, **settings.get("log", {})}}
 
 
 class PortTaken(Exception):
