@@ -4,7 +4,7 @@ from libc.math cimport NAN
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memset
 from cpython.bytes cimport PyBytes_AS_STRING
-from gateway._fast.decimals cimport read_decimal
+from gateway._fast.decimals cimport decimal_of, read_decimal
 from gateway._fast.hashing cimport xxh3
 from gateway._fast.members cimport string_into
 from gateway._fast.scan cimport JSON_ARRAY, JSON_NUMBER, JSON_STRING, Member, kind_of, value_end
@@ -122,7 +122,7 @@ cdef void put_scalar(
     if row >= cells.rows:
         return
     if kind == JSON_NUMBER and reading & READ_NUMBER:
-        read_decimal(at, end, &number)
+        number = decimal_of(base, at, end)
     put_cell(base, cells, column * cells.rows + row, reading, kind, number, at, end)
 
 

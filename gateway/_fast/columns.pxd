@@ -40,6 +40,7 @@ cdef struct Read:                       # a scalar of a line that was learned, a
 cdef struct Ending:                     # what a line that was learned brings
     int32_t first                       # of its Reads …
     int32_t count                       # … and how many
+    int32_t scalars
     int32_t[MAX_ROWS] rows
     int32_t[MAX_ROWS] unknown
     int32_t[MAX_ROWS] shapeless
@@ -62,7 +63,7 @@ cdef class Columns:
     cdef Read* reads
     cdef int32_t read_count
     cdef Uses uses
-    cdef Span[MAX_SCALARS] spans
+    cdef Span[MAX_SCALARS + 1] spans
     cdef int lessons                    # lines that may be learned now …
     cdef int until_lesson               # … and lines until there is one more
     cdef int wary                       # lines in a row that were like no other
@@ -77,7 +78,9 @@ cdef class Columns:
     cdef bint may_learn(self) noexcept
     cdef void note(self, Uses* uses) noexcept
     cdef void learn(self, uint32_t start, uint32_t end) noexcept
-    cdef int read_line(self, uint32_t start, uint32_t end, Py_ssize_t line) except -2
+    cdef int read_line(
+        self, uint32_t start, uint32_t limit, Py_ssize_t line, uint32_t* end
+    ) except -2
     cdef void keep(self, Ending* ending, int count) noexcept
     cdef int scan_line(self, uint32_t start, uint32_t end, Py_ssize_t line) except -2
     cdef bint have_room(self) noexcept

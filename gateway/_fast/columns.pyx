@@ -115,9 +115,9 @@ cdef class Columns:
         `lines` are (kinds, numbers, words, starts, ends), each with a row a column; `rows` are
         such arrays for each Rows, with the line that a row is of.
         """
-        cdef Py_ssize_t line = 0, end
-        cdef Py_ssize_t at = start, length = data.shape[0]
-        cdef const char* newline
+        cdef int taken
+        cdef uint32_t end
+        cdef Py_ssize_t line = 0, at = start, length = data.shape[0]
         cdef Rows one
         cdef list malformed = []
         cdef list held = [cells_into(&self.lines, lines, len(self.places))]
@@ -129,19 +129,20 @@ cdef class Columns:
         for one, (arrays, row_lines) in zip(self.rows, rows, strict=True):
             held.append(one.begin(self.base, arrays, row_lines))
         while at < length and line < self.lines.rows:
-            newline = <const char*>memchr(self.base + at, c'\n', <size_t>(length - at))
-            end = newline - <const char*>self.base if newline != NULL else length
-            if end > at:
-                if self.read_line(<uint32_t>at, <uint32_t>end, line) == REFUSED:
-                    malformed.append((at, end))
-                elif self.have_room():
-                    for one in self.rows:
-                        one.take(line)
-                    line += 1
-                else:
-                    self.forget(line)
-                    break
-            at = end + 1
+            if self.base[at] == c'\n':
+                at += 1
+                continue
+            taken = self.read_line(<uint32_t>at, <uint32_t>length, line, &end)
+            if taken == REFUSED:
+                malformed.append((at, end))
+            elif self.have_room():
+                for one in self.rows:
+                    one.take(line)
+                line += 1
+            else:
+                self.forget(line)
+                break
+            at = <Py_ssize_t>end + 1
         return min(at, length), line, malformed, [(<Rows>each).said() for each in self.rows]
 
     cdef bint have_room(self) noexcept:
@@ -161,21 +162,28 @@ cdef class Columns:
             one.forget()
         return 0
 
-    cdef int read_line(self, uint32_t start, uint32_t end, Py_ssize_t line) except -2:
+    cdef int read_line(
+        self, uint32_t start, uint32_t limit, Py_ssize_t line, uint32_t* end
+    ) except -2:
+        """Reads the line that begins at `start`; in `end` where its newline is, or the limit."""
         cdef int found = FOUND_NONE
+        cdef const void* newline
         if self.may_compare():
-            found = self.read_like(start, end, line)
+            found = self.read_like(start, limit, line)
             if found >= 0:
+                end[0] = self.spans[self.ended[found].scalars].end
                 return TAKEN
+        newline = memchr(self.base + start, c'\n', limit - start)
+        end[0] = <uint32_t>(<const uint8_t*>newline - self.base) if newline != NULL else limit
         if found == FOUND_KNOWN or not self.may_learn():
-            return self.scan_line(start, end, line)
+            return self.scan_line(start, end[0], line)
         self.uses.count = self.uses.fixed_count = 0
         self.uses.is_partial = False
         self.note(&self.uses)
-        found = self.scan_line(start, end, line)
+        found = self.scan_line(start, end[0], line)
         self.note(NULL)
         if found == TAKEN and not self.uses.is_partial:
-            self.learn(start, end)
+            self.learn(start, end[0])
         return found
 
     cdef int scan_line(self, uint32_t start, uint32_t end, Py_ssize_t line) except -2:
@@ -299,6 +307,7 @@ cdef class Columns:
         cdef Rows one
         cdef int n
         ending.first, ending.count = self.read_count, self.uses.count
+        ending.scalars = count
         ending.has_unknown, ending.seen = False, 0
         self.read_count += self.uses.count
         for n in range(self.uses.count):

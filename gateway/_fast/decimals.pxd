@@ -8,7 +8,7 @@
 #   3. strtod.
 #
 # Rule: the text was checked by a scan.
-# Cost: about 1 ns a digit.
+# Cost: about 1 ns a digit; 3 ns in all, where the end is known and no exponent is there.
 
 from libc.stdint cimport uint8_t
 
@@ -18,4 +18,9 @@ cdef enum:
 # Behind the number at `at`, which is before `end`; its value in out.
 cdef const uint8_t* read_decimal(
     const uint8_t* at, const uint8_t* end, double* out
+) noexcept nogil
+
+# The same of a number whose end is known, in data that begin at `base`.
+cdef double decimal_of(
+    const uint8_t* base, const uint8_t* at, const uint8_t* end
 ) noexcept nogil

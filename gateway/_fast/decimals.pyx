@@ -1,13 +1,35 @@
 """Doubles of JSON numbers; see decimals.pxd."""
 
 from libc.math cimport NAN
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport strtod
 from libc.string cimport memcpy
+from gateway._fast.blocks cimport __builtin_ctz, digits16
 from gateway._fast.hashing cimport product_high
 
 cdef extern from *:
+    """
+    #ifndef FAST_DIGITS
+    #define FAST_DIGITS
+    #include <stdint.h>
+    #include <string.h>
+    /* The number that the last `count` (at most 8) of the 8 bytes before `end` write: digits that
+       stand side by side are added up in pairs, fours and eights. */
+    static inline uint64_t digits_before(const uint8_t *end, uint32_t count) {
+        uint64_t word;
+        memcpy(&word, end - 8, 8);
+    #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        word = __builtin_bswap64(word);
+    #endif
+        word = (word ^ 0x3030303030303030u) & (count ? ~(uint64_t)0 << (64 - 8 * count) : 0);
+        word = word * 10 + (word >> 8);
+        return ((word & 0x000000FF000000FFu) * 0x000F424000000064u
+              + (word >> 16 & 0x000000FF000000FFu) * 0x0000271000000001u) >> 32;
+    }
+    #endif
+    """
     int __builtin_clzll(unsigned long long) noexcept nogil
+    uint64_t digits_before(const uint8_t* end, uint32_t count) noexcept nogil
 
 cdef enum:
     MAX_DIGITS = 19                     # any 19 digits fit 64 bits
@@ -16,6 +38,7 @@ cdef enum:
 cdef uint64_t[121] UPPER                # first 64 bits of 10^(i - MAX_POWER), cut off …
 cdef int[121] BINARY                    # … times 2 to this
 cdef double[23] EXACT                   # 10^i
+cdef uint64_t[8] POWERS
 
 
 cdef int make_tables() except -1:
@@ -34,6 +57,8 @@ cdef int make_tables() except -1:
         BINARY[at] = -shift
     for at in range(23):
         EXACT[at] = float(pow(10, at))
+    for at in range(8):
+        POWERS[at] = pow(10, at)
     return 0
 
 
@@ -146,9 +171,46 @@ cdef const uint8_t* read_decimal(
     return at
 
 
+cdef double decimal_of(
+    const uint8_t* base, const uint8_t* at, const uint8_t* end
+) noexcept nogil:
+    cdef double value = 0.0
+    cdef bint is_negative = at[0] == c'-'
+    cdef Py_ssize_t length = end - at - is_negative
+    cdef uint32_t whole, below, others
+    cdef uint64_t digits
+    # Safety: sixteen bytes before the end are inside the data.
+    if 0 < length <= 16 and end - base >= 16:
+        whole, below = <uint32_t>length, 0
+        others = (~digits16(end - 16) & 0xFFFF) >> (16 - whole)
+        if others:
+            whole = __builtin_ctz(others)
+            below = <uint32_t>length - whole - 1
+        if (
+            others & (others - 1) == 0 and whole <= 8 and below <= 7
+            and (others == 0 or at[is_negative + whole] == c'.')
+        ):
+            # Why exact: both are doubles, so one operation rounds once.
+            digits = digits_before(end - below - (others != 0), whole)
+            value = <double>digits
+            if below:
+                value = <double>(digits * POWERS[below] + digits_before(end, below)) / EXACT[below]
+            return -value if is_negative else value
+    read_decimal(at, end, &value)
+    return value
+
+
 def read(bytes text not None):
     """(value, bytes read); for tests."""
     cdef double value = 0.0
     cdef const uint8_t* at = <const uint8_t*><const char*>text
     cdef const uint8_t* end = read_decimal(at, at + len(text), &value)
     return value, end - at
+
+
+def read_between(bytes text not None, Py_ssize_t start, Py_ssize_t end):
+    """The value of the number there; for tests."""
+    cdef const uint8_t* base = <const uint8_t*><const char*>text
+    if not 0 <= start < end <= len(text):
+        raise ValueError("outside the text")
+    return decimal_of(base, base + start, base + end)

@@ -13,7 +13,7 @@
 # Rule 1: what matches is one JSON value, well-formed, with the structure of the learned line.
 #         What does not match is nothing in particular: scan it.
 # Rule 2: scalars that the meaning of others hangs on are learned as part of a stretch (`fixed`).
-# Rule 3: no byte at or behind the end of the line is read.
+# Rule 3: no byte at or behind the end of the data is read.
 # Rule 4: memory is bounded; what is full learns nothing until it is cleared.
 # Cost: 4 to 8 ns a scalar; of a line with another structure, up to where it differs.
 
@@ -52,7 +52,8 @@ cdef class Skeletons:
     cdef readonly int endings
 
     cdef void clear(self) noexcept
-    # Which ending base[start:end] has, or FOUND_NONE; its scalars are in spans then.
+    # Which ending the line has that begins at `start`, or FOUND_NONE. Its scalars are in spans
+    # then, and behind them an empty one, where it ends: at a newline, or at `end`.
     cdef int match(
         self, const uint8_t* base, uint32_t start, uint32_t end, Span* spans
     ) noexcept nogil

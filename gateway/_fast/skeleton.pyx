@@ -34,9 +34,11 @@ cdef inline bint stands_at(
     const Node* node, const uint8_t* text, const uint8_t* at, const uint8_t* last
 ) noexcept nogil:
     cdef Py_ssize_t left = last - at
-    if node.ending >= 0 and left != node.length:
+    if node.ending >= 0 and left != node.length and not (
+        left > node.length and at[node.length] == c'\n'
+    ):
         return False
-    # Safety: a stretch is followed by PADDING; of the line as many bytes are left.
+    # Safety: a stretch is followed by PADDING; of the data as many bytes are left.
     if left >= node.length + PADDING:
         return is_same(at, text, node.length)
     return left >= node.length and memcmp(at, text, node.length) == 0
@@ -77,9 +79,10 @@ cdef class Skeletons:
             if not stands_at(node, self.texts + node.text, at, last):
                 n = node.next
                 continue
-            if node.ending >= 0:
-                return node.ending
             at += node.length
+            if node.ending >= 0:
+                spans.start = spans.end = <uint32_t>(at - base)
+                return node.ending
             behind = scalar_behind(at, last)
             if behind == NULL:
                 return FOUND_NONE

@@ -55,3 +55,25 @@ def test_more_digits_than_anybody_means_are_no_number() -> None:
     value, length = decimals.read(b"1" * 600)
     assert value != value  # noqa: PLR0124 - NaN
     assert length == 600
+
+
+numbers = (
+    st.integers(-(10**18), 10**18).map(str)
+    | st.decimals(-(10**9), 10**9, places=7, allow_nan=False).map(lambda one: f"{one:f}")
+    | st.builds(
+        lambda sign, whole, below: f"{sign}{whole}.{below}",
+        st.sampled_from(["", "-"]),
+        st.integers(0, 10**9),
+        st.from_regex(r"[0-9]{1,9}", fullmatch=True),
+    )
+    | st.floats(allow_nan=False, allow_infinity=False).map(repr)
+)
+
+
+@given(numbers, st.binary(max_size=20))
+def test_a_number_whose_end_is_known_is_read_so_wherever_it_stands(
+    text: str, before: bytes
+) -> None:
+    data = before + text.encode() + b"9"
+    value = decimals.read_between(data, len(before), len(data) - 1)
+    assert struct.pack("d", value) == struct.pack("d", float(text)), text

@@ -46,6 +46,7 @@ EARLIEST, LATEST = -2, -1
 WAIT_MS = 500  # that a broker may hold a request while there is nothing
 MOST_BYTES = 8 * 2**20  # of an answer …
 MOST_UNCOMPRESSED = 2**28  # of a record batch
+MOST_ROOM = 2**23  # bytes of a record batch that memory is kept for
 MOST_OF_PARTITION = 2 * 2**20  # … and of one partition in it
 OF_ANOTHER_LEADER = (
     kafka_errors.NotLeaderForPartitionError,
@@ -81,11 +82,33 @@ def _zstd(data: memoryview) -> Data:
     return memoryview(cramjam.zstd.decompress(data))
 
 
+class _Room:
+    """Where LZ4's frames are decompressed to: they do not say how large they will be.
+
+    Why not new memory each time: the kernel clears it, page by page, which costs twice as much as
+    decompressing into it does.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(2**20)
+
+    def decompressed(self, data: memoryview) -> Data:
+        """Of meaning until the next one is."""
+        try:
+            size = cramjam.lz4.decompress_into(data, self._bytes)
+        except cramjam.DecompressionError:  # Why again: it may be that there was no room
+            whole = memoryview(cramjam.lz4.decompress(data))
+            if len(self._bytes) < len(whole) <= MOST_ROOM:
+                self._bytes = bytearray(len(whole))
+            return whole
+        return memoryview(self._bytes)[:size]
+
+
 CODECS: dict[int, Callable[[memoryview], Data]] = {
     0: lambda data: data,
     1: gzip.decompress,
     2: lambda data: bytes(snappy_decode(bytes(data))),
-    3: lambda data: memoryview(cramjam.lz4.decompress(data)),
+    3: _Room().decompressed,
     4: _zstd,
 }
 
@@ -101,7 +124,7 @@ class Batch(Struct, frozen=True):
     data: memoryview  # the records, compressed
 
     def records(self) -> Data:
-        """The records, uncompressed; ValueError: they cannot be.
+        """The records, uncompressed, until others are; ValueError: they cannot be.
 
         Why not before they are wanted: what is fetched together may be ten times as large.
         """
