@@ -95,9 +95,9 @@ def results_of(scale: float, repetitions: int) -> Results:
     )
 
 
-def tables_of(runs: int, folder: Path) -> int:
+def tables_of(runs: int, folder: Path, kept: Path | None = None) -> int:
     """The exit status: 1 when ours is wrong more often than it says."""
-    found = nulls.run(runs)
+    found = nulls.run(runs, kept=nulls.load(kept) if kept else None)
     print(f"{nulls.save(found, folder)}, {found.seconds:.0f} s")
     for sentence in (*found.absent, *found.broken):
         print(sentence)
@@ -113,10 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=findings.FOLDER, help="folder of the JSON")
     parser.add_argument("--tables", action="store_true", help="count false alarms")
     parser.add_argument("--runs", type=int, default=2000, help="of each way of counting them")
+    parser.add_argument("--peers", type=Path, help="of --tables: a kept run to take peers from")
     asked = parser.parse_args(arguments)
     if asked.tables:
         return tables_of(
-            asked.runs, detection.FOLDER if asked.output == findings.FOLDER else asked.output
+            asked.runs,
+            detection.FOLDER if asked.output == findings.FOLDER else asked.output,
+            asked.peers,
         )
     if asked.install:
         for library in peers.LIBRARIES:

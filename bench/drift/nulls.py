@@ -36,6 +36,7 @@ PEERS = {  # sizes, and how many of our runs theirs are divided by: they are slo
     "nannyml": ((50, 100, 200, 500), 1),
     "whylogs": (SKETCHED, 30),
 }
+NAMES = {"evidently": "Evidently", "nannyml": "NannyML", "whylogs": "whylogs"}
 
 
 class Null(Struct, frozen=True, kw_only=True):
@@ -85,6 +86,7 @@ class Nulls(Struct, frozen=True, kw_only=True):
     moments: tuple[Moment, ...]
     attacks: tuple[Attack, ...]
     absent: tuple[str, ...] = ()
+    peers_of: str = ""  # the commit at which peers were asked, if it was not this one
 
     @property
     def broken(self) -> list[str]:
@@ -200,7 +202,10 @@ def attacks() -> Iterator[Attack]:
         yield Attack(system="gateway", outliers=outliers, psi=float(distances.psi(cells)[0]))
 
 
-def of_peers(runs: int) -> tuple[list[Null], list[Attack], dict[str, str], list[str]]:
+OfPeers = tuple[list[Null], list[Attack], dict[str, str], list[str]]
+
+
+def of_peers(runs: int) -> OfPeers:
     """(their rates, what outliers do, versions, sentences about those that are not here)."""
     found: list[Null] = []
     hit: list[Attack] = []
@@ -235,14 +240,21 @@ def of_peers(runs: int) -> tuple[list[Null], list[Attack], dict[str, str], list[
     return found, hit, versions, absent
 
 
+def kept_peers(kept: Nulls) -> OfPeers:
+    """What peers said in a run: they are asked of the same samples every time."""
+    theirs = [one for one in kept.rates if one.system.startswith(tuple(NAMES.values()))]
+    hit = [one for one in kept.attacks if one.system != "gateway"]
+    versions = {name: kept.versions[name] for name in PEERS if name in kept.versions}
+    return theirs, hit, versions, list(kept.absent)
+
+
 def run(
-    runs: int,
-    theirs: Callable[[int], tuple[list[Null], list[Attack], dict[str, str], list[str]]] = of_peers,
+    runs: int, theirs: Callable[[int], OfPeers] = of_peers, *, kept: Nulls | None = None
 ) -> Nulls:
-    """All parts."""
+    """All parts; what peers say as it was in a run that was kept, if there is one."""
     began = time.monotonic()
     ours = tuple(rates(runs))
-    others, hit, versions, absent = theirs(runs)
+    others, hit, versions, absent = kept_peers(kept) if kept else theirs(runs)
     return Nulls(
         date=machine.today(),
         commit=machine.commit(),
@@ -252,6 +264,7 @@ def run(
         attacks=(*attacks(), *hit),
         versions={name: version(name) for name in ("numpy", "scipy")} | versions,
         absent=tuple(absent),
+        peers_of=(kept.peers_of or kept.commit) if kept else "",
         seconds=round(time.monotonic() - began, 1),
     )
 

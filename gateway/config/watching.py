@@ -14,6 +14,7 @@ from gateway.config.kinds import AtLeastOne, Count, Line, Pointer
 from gateway.config.units import Age, Duration, Secret, Share, Size
 
 SECOND, MINUTE, HOUR = 10**9, 60 * 10**9, 3600 * 10**9
+DAY = 24 * HOUR
 KIB = 2**10
 
 FieldType = Literal["number", "integer", "boolean", "text", "time", "list", "object", "any"]
@@ -28,6 +29,7 @@ DriftTest = Literal[
     "chi_square",
     "hellinger",
     "l_infinity",
+    "one_category",
     "mmd",
     "adwin",
     "page_hinkley",
@@ -100,12 +102,13 @@ class DriftReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What current data are compared with."""
 
     # `training`: a file; `pinned`: a stretch of recorded traffic; `last_week`: the same hour a
-    # week ago; `champion`: the champion in the same minutes
-    kind: Literal["training", "pinned", "last_week", "champion"]
+    # week ago; `champion`: the champion in the same minutes; `before`: what came before the window
+    kind: Literal["training", "pinned", "last_week", "champion", "before"]
     file: str = ""  # of `training`: CSV, Parquet, or a profile as JSON
     since: Line = ""  # of `pinned`: RFC 3339, UTC
     until: Line = ""  # of `pinned`: likewise
     route: str = ""  # whose traffic `pinned` takes; default: the route that is looked at
+    length: Duration = Duration(DAY)  # of `before`: how far back from the window; 7 days at most
 
 
 class DriftActions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,6 +22,8 @@ from gateway.config.problems import meant
 from gateway.config.schema import Config, Route
 from gateway.config.source import join
 from gateway.config.watching import (
+    DAY,
+    MINUTE,
     ContractField,
     ContractRule,
     ContractSide,
@@ -31,6 +33,7 @@ from gateway.config.watching import (
     DriftRule,
 )
 
+WEEK = 7 * DAY
 MOST_FIELDS, MOST_RULES, MOST_CATEGORIES = 1000, 100, 10_000
 MEASURED_SIGNALS = ("accept", "edit", "regenerate", "score", "task", "thumbs")
 _BAD_ESCAPE = re.compile(r"~(?![01])")
@@ -246,6 +249,11 @@ def _check_reference(reference: DriftReference, config: Config, path: str, found
             found.wrong(f"there is no file `{reference.file}`", f"{path}.file")
     elif reference.file:
         found.wrong("`file` is only for training data", f"{path}.file")
+    if reference.kind == "before":
+        if not MINUTE <= reference.length <= WEEK:
+            found.wrong("expected 1 minute to 7 days, which are kept", f"{path}.length")
+    elif reference.length != DAY:
+        found.wrong("`length` is only for what came `before`", f"{path}.length")
     if reference.kind == "pinned":
         _check_stretch(reference, path, found)
         if not config.log.store.enabled and config.drift.consumer.source == "log":

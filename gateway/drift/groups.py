@@ -1,9 +1,9 @@
 """Fields of one sort, tested together: all that can be known of them before the first look.
 
 Cells are pooled by the reference until ten are expected in each, so that small windows are
-tested on few cells and large ones on all. Poolings are kept for sizes that come again; the
-usual tests of numbers are one compiled pass (`_fast.shifts`), with scipy's functions between
-its two halves.
+tested on few cells and large ones on all; five are enough where a test is exact, or nearly (of
+categories). Poolings are kept for sizes that come again; the usual tests of numbers are one
+compiled pass (`_fast.shifts`), with scipy's functions between its two halves.
 Formulas and nulls: gateway/statistics/distances.py; MMD: Gretton et al. 2012, with random
 features after Rahimi & Recht 2007.
 """
@@ -23,10 +23,12 @@ from gateway.drift.verdict import EMBEDDING, NUMERIC, Measured, Outcome, Test
 from gateway.profiles.fields import Field, Floats
 from gateway.profiles.profile import Profile
 from gateway.statistics import distances
-from gateway.statistics.distances import MEAN_SUPREMUM, Cells
+from gateway.statistics.distances import EXPECTED, MEAN_SUPREMUM, Cells
 
 Counts = NDArray[np.int64]
 OF_ORDER = {"ks", "wasserstein"}
+OF_FEW = {"chi_square", "l_infinity", "one_category"}  # that need no more than FEW in a cell
+FEW = 5.0  # expected: Cochran's rule; tails of these tests are then within twice their level
 # Rows of what Shifts and Shares find: see `_fast/shifts.pxd`.
 (_ROWS, _PSI, _PSI_EFFECT, _PSI_SCALED, _KS, _KS_EFFECT, _KS_SCALED, _W1, _W1_EFFECT) = range(9)
 (_W1_SHAPE, _W1_FAR, _W1_NEAR, _PSI_P, _KS_P, _W1_P, _TOGETHER, _EACH, _FIGURES) = range(9, 18)
@@ -43,7 +45,6 @@ class Pools(NamedTuple):
     p: Floats
     log_p: Floats
     half_freedom: Floats
-    voices: Floats  # by test and field: its part in what is said of the field
     compiled: Pooling | None  # of the usual tests of numbers
 
 
@@ -60,7 +61,11 @@ class Group:
         self._n = np.array([reference.sum() for reference in self._reference])
         self._least_n = float(self._n.min())
         self._whole = running_of(joined(profiles))
-        self._poolings: dict[bytes, Pools] = {}
+        self._poolings: dict[tuple[bytes, float], Pools] = {}
+        self._expected = {
+            test: FEW if test in OF_FEW and not self.fields[0].is_ordered else EXPECTED
+            for test in self.tests
+        }
         if self.fields[0].is_ordered:
             self._add_edges(profiles)
 
@@ -92,36 +97,44 @@ class Group:
         """All tests of all fields; `counts` are those of the profiles, one behind the other."""
         running = running_of(counts)
         m = np.add.reduceat(counts, self._first).astype(np.float64)
-        pools = self._pooled(m)
-        current = np.subtract(running[pools.ends], running[pools.begins], dtype=np.float64)
-        cells = distances.with_current(pools.cells, current, np.maximum(m, 1.0)[:, None])
+        pooled = {each: self._pooled(m, each) for each in dict.fromkeys(self._expected.values())}
+        cells = {each: _cells(pools, running, m) for each, pools in pooled.items()}
         ordered = self._ordered(running) if OF_ORDER & set(self.tests) else {}
         found: dict[Test, Measured] = {}
-        for test in self.tests:
+        for test, expected in self._expected.items():
             if test == "psi":
-                found[test] = _psi(cells, pools)
+                found[test] = _psi(cells[expected], pooled[expected])
             else:
-                found[test] = ordered[test] if test in ordered else MEASURES[test](cells)
-        together, each = _combined(found, pools.voices)
+                found[test] = ordered[test] if test in ordered else MEASURES[test](cells[expected])
+        together, each = _combined(found, self._voices(pooled))
         if self._least_n < least or m.min() < least:
             together[np.minimum(self._n, m) < least] = 1.0
         return Outcome(self.fields, found, self._n, m, together, each)
 
-    def _pooled(self, m: Floats) -> Pools:
-        """Cells with enough expected at sizes of about these."""
+    def _voices(self, pooled: Mapping[float, Pools]) -> Floats:
+        """By test and field: its part in what is said of the field."""
+        # Why: where few values leave one cell, tests of cells are none.
+        is_heard = [
+            (pooled[expected].cells.sizes[:, 0] > 1) | (test in OF_ORDER)
+            for test, expected in self._expected.items()
+        ]
+        return np.asarray(np.array(is_heard) / np.maximum(np.sum(is_heard, axis=0), 1))
+
+    def _pooled(self, m: Floats, expected: float = EXPECTED) -> Pools:
+        """Cells with as many expected at sizes of about these."""
         # Why the square root of two: sizes that differ less have the same pooling.
         sizes = (2 * np.log2(np.maximum(np.minimum(m, self._n), 1.0))).astype(np.int8)
-        key = sizes.tobytes()
+        key = sizes.tobytes(), expected
         kept = self._poolings.get(key)
         if kept is None:
             if len(self._poolings) >= POOLINGS:
                 self._poolings.clear()
-            kept = self._poolings[key] = self._pooling(sizes.tolist())
+            kept = self._poolings[key] = self._pooling(sizes.tolist(), expected)
         return kept
 
-    def _pooling(self, sizes: Sequence[int]) -> Pools:
+    def _pooling(self, sizes: Sequence[int], expected: float) -> Pools:
         starts = [
-            distances.pooled(reference, float(reference.sum()), 2 ** (size / 2))
+            distances.pooled(reference, float(reference.sum()), 2 ** (size / 2), expected)
             for reference, size in zip(self._reference, sizes, strict=True)
         ]
         shape = (len(starts), max(map(len, starts)))
@@ -134,15 +147,12 @@ class Group:
         cells = distances.cells(reference, reference, np.array([len(one) for one in starts]))
         p = distances.smoothed(reference, cells.n, cells)
         freedom = np.maximum(cells.sizes[:, 0] - 1, 1e-9)
-        # Why: where few values leave one cell, tests of cells are none.
-        is_heard = [(cells.sizes[:, 0] > 1) | (test in OF_ORDER) for test in self.tests]
-        voices = np.array(is_heard) / np.maximum(np.sum(is_heard, axis=0), 1)
-        log_p = np.log(p)
-        compiled = None
-        if self.tests == NUMERIC:
-            counts = np.array([len(one) for one in starts])
-            compiled = Pooling(begins, ends, counts, p, log_p, freedom / 2, voices)
-        return Pools(ends, begins, cells, p, log_p, freedom / 2, voices, compiled)
+        pools = Pools(ends, begins, cells, p, np.log(p), freedom / 2, None)
+        if self.tests != NUMERIC:
+            return pools
+        counts, voices = np.array([len(one) for one in starts]), self._voices({expected: pools})
+        compiled = Pooling(begins, ends, counts, p, pools.log_p, freedom / 2, voices)
+        return pools._replace(compiled=compiled)
 
     def _ordered(self, running: Counts) -> dict[Test, Measured]:
         """Tests that know which values are near each other."""
@@ -275,6 +285,11 @@ def _widths(field: Field) -> Floats:
             [half, [field.reach_above]]
         )
     return widths
+
+
+def _cells(pools: Pools, running: Counts, m: Floats) -> Cells:
+    current = np.subtract(running[pools.ends], running[pools.begins], dtype=np.float64)
+    return distances.with_current(pools.cells, current, np.maximum(m, 1.0)[:, None])
 
 
 def _psi(cells: Cells, pools: Pools) -> Measured:

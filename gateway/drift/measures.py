@@ -1,4 +1,4 @@
-"""Tests of cells that know nothing of their order: chi-square and its kin, and the largest change.
+"""Tests of cells that know nothing of their order: chi-square and its kin, and of one cell alone.
 
 Formulas and nulls: gateway/statistics/distances.py.
 """
@@ -58,9 +58,25 @@ def _l_infinity(cells: Cells) -> Measured:
     return Measured(change, change, distances.largest_change_p(change, cells))
 
 
+def _one_category(cells: Cells) -> Measured:
+    """Of the cell that chance changes least often by as much; exact, by Boole's inequality."""
+    part = distances.psi_parts(cells)
+    p = np.where(
+        cells.is_cell > 0,
+        distances.share_p(cells.current, cells.m, cells.reference, cells.n),
+        1.0,
+    )
+    least = p.min(axis=1, keepdims=True)
+    # Why the largest of them: of many values several p-values are 0.
+    statistic = np.where(p <= least, part, 0.0).max(axis=1)
+    together = np.minimum(least[:, 0] * cells.sizes[:, 0], 1.0)
+    return Measured(statistic, statistic - cells.noise[:, 0], together)
+
+
 MEASURES: dict[Test, Callable[[Cells], Measured]] = {
     "js": _js,
     "hellinger": _hellinger,
     "chi_square": _chi_square,
     "l_infinity": _l_infinity,
+    "one_category": _one_category,
 }

@@ -21,6 +21,8 @@ Cuts = NDArray[np.intp]
 # Shares that are tested on their own; `rare` of the least frequent categories, which have no pool
 # of their own; `under` and `over` all that the reference had.
 QUALITIES = (*SPECIALS, "rare", "zero", "under", "over")
+# Of these cells the reference has what it has by construction: where they are empty says something.
+FROZEN = [QUALITIES.index(name) for name in ("unseen", "rare", "zero", "under", "over")]
 RARE = 0.01  # of the reference's rows, all rare categories together
 _BETA, _SHARE_FIGURES = slice(6, 9), 9
 
@@ -41,6 +43,11 @@ class Qualities:
         outside = np.array([1 if under else 2 if over else 0 for under, over in self._outside])
         self._shares = Shares(first, np.array(cells), begins, ends, outside, held, rows)
         self._found = np.empty((_SHARE_FIGURES, held.size))
+        has_cells = (ends > begins)[:, FROZEN]
+        has_cells[:, 0] &= [one.field.kind in NAMED for one in empty]
+        self._always = int(np.count_nonzero(has_cells))
+        self._is_always = np.zeros(held.shape, np.bool_)
+        self._is_always[:, FROZEN] = has_cells
 
     def changed(
         self, counts: Counts, alpha: float, control: Control, least: int, limit: float
@@ -51,8 +58,10 @@ class Qualities:
             return None
         found = self._found[:, :count]
         p = np.minimum(2 * special.betainc(*found[_BETA]), 1.0)
-        # Why all: what was seen in neither counts as a test that found nothing.
-        every = len(self._names) * len(QUALITIES)
+        # Why not all: tests are made given how many there are in both, and of none there is none to
+        # make. But that nothing is beyond the reference is an outcome, and counts.
+        at = self._is_always[found[0].astype(np.intp), found[1].astype(np.intp)]
+        every = self._always + int(np.count_nonzero(~at))
         if control == "bonferroni":
             whole = np.minimum(p * every, 1.0)
         else:

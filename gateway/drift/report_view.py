@@ -61,7 +61,7 @@ class RuleReport(Struct, frozen=True, kw_only=True):
     """What one rule says of one version of a route's model."""
 
     rule: str
-    compared_with: str  # training, pinned, last_week, champion
+    compared_with: str  # training, pinned, last_week, champion, before
     version: str
     arm: str  # of a rollout; champion also where there is none
     since: str  # of the window, RFC 3339

@@ -15,9 +15,19 @@ from numpy.typing import NDArray
 
 from gateway.profiles.fields import Field, Floats
 
-Test = Literal["psi", "ks", "wasserstein", "js", "hellinger", "chi_square", "l_infinity", "mmd"]
+Test = Literal[
+    "psi",
+    "ks",
+    "wasserstein",
+    "js",
+    "hellinger",
+    "chi_square",
+    "l_infinity",
+    "one_category",
+    "mmd",
+]
 NUMERIC: tuple[Test, ...] = ("psi", "ks", "wasserstein")
-NAMED: tuple[Test, ...] = ("psi", "chi_square", "l_infinity")
+NAMED: tuple[Test, ...] = ("psi", "chi_square", "l_infinity", "one_category")
 EMBEDDING: tuple[Test, ...] = ("mmd",)
 LEAST = 10  # values of each sample: below it no test is made
 
@@ -32,6 +42,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     hellinger: float = 0.1
     chi_square: float = 0.1  # in units of PSI
     l_infinity: float = 0.1  # of one category's share
+    one_category: float = 0.025  # its part in PSI: 10 % that become 5.5 % or 16 %, 1 % that is gone
     mmd: float = 0.005  # of the reference's spread in feature space
     share: float = 0.01  # of null, NaN, unseen, another type, zero, out of range
 

@@ -116,6 +116,13 @@ def psi_of(p: Floats, log_p: Floats, given: Cells) -> Floats:
     return found
 
 
+def psi_parts(given: Cells) -> Floats:
+    """What each cell adds to PSI; 0 of what fills up a row."""
+    p = smoothed(given.reference, given.n, given)
+    q = smoothed(given.current, given.m, given)
+    return np.asarray((p - q) * np.log(p / q) * given.is_cell)
+
+
 def jensen_shannon(given: Cells) -> Floats:
     """Divergence in bits; its square root is the distance."""
     p, q = given.reference / given.n, given.current / given.m
@@ -229,7 +236,8 @@ def bridges(below: Floats, widths: Floats) -> Bridge:
     mean = sqrt(2 / pi) * np.sum(np.sqrt(np.maximum(below * (1 - below), 0.0)) * widths, axis=1)
     # Why more than 0: a field that never varies has no net, and nothing to divide by it.
     deviation = np.maximum(np.sqrt(np.sum(shares * part**2, axis=1)), LEAST_DEVIATION)
-    scaled = part / deviation[:, None]
+    varies = deviation[:, None] > LEAST_DEVIATION
+    scaled = np.divide(part, deviation[:, None], out=np.zeros_like(part), where=varies)
     skewness = np.abs(np.sum(shares * scaled**3, axis=1))
     # Why: a gamma distribution of skewness g has g² 3/2 for its excess of outliers.
     outliers = np.sqrt(np.maximum(np.sum(shares * scaled**4, axis=1) - 3, 0.0) / 1.5)

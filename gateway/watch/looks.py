@@ -36,7 +36,7 @@ from gateway.watch.basis import Bases, Basis
 from gateway.watch.causes import Cause, Causes, Onset, onset_of
 from gateway.watch.examples import Examples, NoExamples, best_of
 from gateway.watch.findings import MINUTE_MS, Known, Place, Teller, Told, broken_of
-from gateway.watch.references import Pair, Span, pairs_of
+from gateway.watch.references import Pair, Span
 from gateway.watch.terms import Terms, minutes_of, terms_of
 from gateway.watch.view import View
 
@@ -153,7 +153,7 @@ class Looker:
     def _look(self, view: View, due: Due) -> Look | None:
         terms = self._terms[due.rule, due.route]
         span = terms.span(due.end)
-        pairs = pairs_of(view, terms.basis, terms.kind, terms.names, span, terms.least)
+        pairs = terms.pairs(view, span)
         if not pairs.judged:
             return None
         alpha = terms.alpha / len(pairs.judged)

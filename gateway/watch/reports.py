@@ -30,7 +30,7 @@ from gateway.store import Store
 from gateway.store.store import DIRECTORY as STORE
 from gateway.watch.basis import DIRECTORY, Bases, BasisDocuments, BasisFiles, bases_of, recorded_in
 from gateway.watch.kept import FILE, Kept
-from gateway.watch.references import Pair, Pairs, Span, pairs_of, rows_of
+from gateway.watch.references import Pair, Pairs, Span, rows_of
 from gateway.watch.terms import Terms, terms_of
 from gateway.watch.view import View
 
@@ -38,7 +38,11 @@ PARTS = 24
 MOST_UNITS = 20
 MOST_WORST = 5
 
-_THEN = {"last_week": "the same hours a week before", "champion": "the champion, meanwhile"}
+_THEN = {
+    "last_week": "the same hours a week before",
+    "champion": "the champion, meanwhile",
+    "before": "what came before",
+}
 
 
 class Reported(Struct, frozen=True, kw_only=True):
@@ -46,7 +50,7 @@ class Reported(Struct, frozen=True, kw_only=True):
 
     route: str
     rule: str
-    compared_with: str  # training, pinned, last_week, champion
+    compared_with: str  # training, pinned, last_week, champion, before
     version: str
     arm: str
     span: tuple[int, int]  # minutes since 1970
@@ -86,7 +90,7 @@ class Reports:
     def _of_rule(self, name: str, route: str, *, with_trend: bool) -> Iterator[Reported]:
         terms = self._terms[name, route]
         span = terms.span(self._view.watermark)
-        pairs = self._pairs(terms, span)
+        pairs = terms.pairs(self._view, span)
         if pairs.unjudged or not pairs.judged:
             versions = ", ".join(f"`{each}`" for each in pairs.unjudged if each)
             of = f" of version {versions}" if versions else ""
@@ -101,9 +105,6 @@ class Reports:
         earlier = list(self._earlier(terms)) if with_trend and made else []
         made = [_with_trend(one, earlier, terms) for one in made]
         yield from sorted(made, key=lambda one: (-one.report.drifted, one.arm, one.version))
-
-    def _pairs(self, terms: Terms, span: Span) -> Pairs:
-        return pairs_of(self._view, terms.basis, terms.kind, terms.names, span, terms.least)
 
     def _reported(self, name: str, route: str, pair: Pair, alpha: float, span: Span) -> Reported:
         terms = self._terms[name, route]
@@ -145,7 +146,7 @@ class Reports:
         for back in range(PARTS - 1, -1, -1):
             span = terms.span(self._view.watermark - back * terms.window)
             if begins and span.end > min(begins):
-                yield self._pairs(terms, span)
+                yield terms.pairs(self._view, span)
 
 
 def _with_trend(one: Reported, earlier: list[Pairs], terms: Terms) -> Reported:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from typing import get_args
 
 from msgspec import Struct
 
@@ -25,7 +26,8 @@ from gateway.profiles.fields import Field
 from gateway.profiles.signals import names_of
 from gateway.watch.basis import Bases, Basis
 from gateway.watch.performance.looks import PART, watched
-from gateway.watch.references import Pair, Span
+from gateway.watch.references import Pair, Pairs, Span, pairs_of
+from gateway.watch.view import View
 
 ENOUGH = 50  # rows of a unit in a window, where a rule does not say
 NS_A_MINUTE = 60 * 10**9
@@ -44,6 +46,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     rule: DriftRule
     basis: Basis
     kind: str  # of its reference
+    length: int  # minutes before the window, of a reference of the kind `before`
     names: tuple[str, ...]  # of fields
     every: int  # minutes between looks
     window: int  # minutes of data that are looked at together
@@ -58,6 +61,10 @@ class Terms(Struct, frozen=True, kw_only=True):
     def span(self, end: int) -> Span:
         """What is looked at, at a minute."""
         return Span(end - self.window, end)
+
+    def pairs(self, view: View, now: Span) -> Pairs:
+        """What is compared at a window."""
+        return pairs_of(view, self.basis, self.kind, self.names, now, self.least, self.length)
 
     def battery(self, pair: Pair) -> Battery:
         """The tests of a unit."""
@@ -78,6 +85,7 @@ def terms_of(drift: Drift, bases: Bases) -> Mapping[tuple[str, str], Terms]:
             rule=rule,
             basis=basis,
             kind=drift.references[rule.reference].kind,
+            length=minutes_of(drift.references[rule.reference].length),
             names=tuple(f.field.name for f in basis.reference.fields if is_meant(rule, f.field)),
             every=every,
             window=minutes_of(rule.window),
@@ -100,8 +108,8 @@ def limits_of(rule: DriftRule) -> Limits:
     """From where a change matters, by the rule; shares of what is no value as ever."""
     if rule.effect is None:
         return Limits()
-    names = ("psi", "ks", "wasserstein", "js", "hellinger", "chi_square", "l_infinity")
-    asked = ("mmd",) if rule.test == "mmd" else names
+    names = set(get_args(Test)) - {"mmd"}
+    asked = {"mmd"} if rule.test == "mmd" else names
     return Limits(**dict.fromkeys(asked, rule.effect))
 
 
@@ -112,7 +120,7 @@ def tests_of(rule: DriftRule) -> tuple[tuple[Test, ...], tuple[Test, ...]]:
         return (test,), (test,)
     if test in {"ks", "wasserstein"}:
         return (test,), NAMED
-    if test in {"chi_square", "l_infinity"}:
+    if test in {"chi_square", "l_infinity", "one_category"}:
         return NUMERIC, (test,)
     return NUMERIC, NAMED
 

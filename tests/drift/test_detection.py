@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -160,6 +161,25 @@ def test_a_stream_changes_where_it_says() -> None:
     assert told.median == watch.STEP
     assert told.false.found == 0
     assert WARM + max(watch.WINDOWS) < CHANGE  # the longest is full before the change
+
+
+def test_peers_are_taken_from_a_kept_run() -> None:
+    theirs = Watch(
+        stream="s",
+        watched="",
+        system="ADWIN",
+        is_ours=False,
+        false=Share(0, 200),
+        told=Share(200, 200),
+        median=1.0,
+        p90=2.0,
+    )
+    ours = msgspec.structs.replace(theirs, system="gateway", is_ours=True)
+    kept = results(streams=(ours, theirs), versions={"numpy": "1", "river": "2"})
+    others = campaign.others_of(Path("none"), campaign.Pairs(), kept, [])
+    assert others == ((theirs,), {"river": "2"}, (), {})
+    with pytest.raises(ValueError, match="of 200 seeds, not of 3"):
+        campaign.results_of(3, 1, kept)
 
 
 def test_wilsons_interval_is_scipys() -> None:

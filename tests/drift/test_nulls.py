@@ -74,6 +74,16 @@ def test_a_run_without_peers_says_so_and_is_read_back(tmp_path: Path) -> None:
     assert len(tables.null_tables(found)) == 3
 
 
+def test_peers_are_taken_from_a_kept_run() -> None:
+    kept = nulls.load(max(findings.FOLDER.glob("nulls-*.json")))
+    theirs, hit, versions, absent = nulls.kept_peers(kept)
+    assert {one.system for one in theirs}.isdisjoint({"gateway: 20 features", "scipy"})
+    assert {one.system.split(":")[0] for one in theirs} == {"Evidently", "NannyML", "whylogs"}
+    assert {one.system for one in hit} == {"Evidently"}
+    assert set(versions) == set(nulls.PEERS)
+    assert not absent
+
+
 @pytest.mark.parametrize("path", sorted(findings.FOLDER.glob("nulls-*.json")), ids=str)
 def test_a_kept_run_kept_its_promises(path: Path) -> None:
     found = nulls.load(path)

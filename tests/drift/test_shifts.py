@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gateway._fast import Pooling, Shares, Shifts, adjusted_into
-from gateway.drift.battery import Battery
+from gateway.drift.battery import OF_QUALITIES, Battery
 from gateway.drift.groups import Counts, Group, Numbers, joined, running_of
 from gateway.drift.qualities import QUALITIES, _quality_cells
 from gateway.drift.verdict import LEAST, NUMERIC
@@ -89,9 +89,15 @@ def test_shares_are_tested_by_the_exact_formula(n: int, m: int, shift: float) ->
         before[has_any],
         np.broadcast_to(rows, after.shape)[has_any],
     )
-    whole = families.adjusted(p.ravel()).reshape(p.shape)
+    # What is there by construction counts also where it is empty.
+    always = ["zero", "under", "over"]
+    begins, ends, _ = _quality_cells(then)
+    is_test = has_any.copy()
+    is_test[:, -3:] |= (ends > begins)[:, [QUALITIES.index(name) for name in always]]
+    whole = np.ones(p.shape)
+    whole[is_test] = families.adjusted(p[is_test])
     found = Battery({one.field.name: one for one in then}).look(
-        {one.field.name: one for one in now}, 2.0
+        {one.field.name: one for one in now}, 1 / OF_QUALITIES
     )
     told = {(one.field, one.test): one for one in found.qualities}
     names = [one.field.name for one in then]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -58,7 +60,7 @@ def test_shadows_and_challengers_are_units_of_their_own() -> None:
     assert champion[Unit("9", "shadow")].then["amount"].rows == 60
 
 
-@pytest.mark.parametrize("kind", ["training", "last_week", "champion"])
+@pytest.mark.parametrize("kind", ["training", "last_week", "champion", "before"])
 def test_few_rows_are_not_judged(kind: str) -> None:
     rows = {
         ("7", "", NOW): 60,
@@ -68,6 +70,41 @@ def test_few_rows_are_not_judged(kind: str) -> None:
     found = pairs_of(view_of(rows), BASIS, kind, NAMES, SPAN, 50)
     assert "8" in found.unjudged
     assert Unit("8", "challenger") not in [pair.unit for pair in found.judged]
+
+
+def test_before_is_what_came_before_of_the_same_version() -> None:
+    rows = {
+        ("7", "", NOW): 60,
+        ("7", "", NOW - HOUR): 60,
+        ("7", "challenger", NOW - 3 * HOUR): 50,
+        ("8", "", NOW - HOUR): 90,
+        ("7", "", NOW - 30 * HOUR): 900,  # longer ago than a day
+    }
+    pair = judged(rows, "before")[Unit("7", "champion")]
+    assert pair.then["amount"].rows == 110
+    assert pair.then_span == Span(NOW - 24 * HOUR, NOW)
+
+
+def ended(minute: int) -> Basis:
+    moment = datetime.fromtimestamp(minute * 60, UTC).isoformat()
+    reference = msgspec.structs.replace(REFERENCE, ended=moment)
+    return Basis(name=BASIS.name, route="r", origin="learned", reference=reference)
+
+
+def test_rows_that_fields_were_learned_of_came_before() -> None:
+    """Their inputs: whose answers they had is not known."""
+    view = view_of({("7", "", NOW): 60, ("7", "", NOW - HOUR): 60})
+    learned = pairs_of(view, ended(NOW - HOUR - 1), "before", NAMES, SPAN, 50).judged[0].then
+    assert {name: one.rows for name, one in learned.items()} == {
+        "amount": 560,
+        "prediction.score": 60,
+        "/usage/output_tokens": 60,
+    }
+    assert REFERENCE.profiles["amount"].rows == 500
+    counted = pairs_of(view, ended(NOW - HOUR + 5), "before", NAMES, SPAN, 50).judged[0].then
+    assert counted["amount"].rows == 60  # a backfill counted them
+    old = pairs_of(view, ended(NOW - 25 * HOUR), "before", NAMES, SPAN, 50).judged[0].then
+    assert old["amount"].rows == 60
 
 
 def test_last_week_is_that_of_the_same_version_in_any_arm() -> None:

@@ -16,8 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--output", type=Path, default=findings.FOLDER, help="folder of the JSON")
     parser.add_argument("--jobs", type=int, default=1, help="processes of ours")
+    parser.add_argument("--peers", type=Path, help="a kept run: what its peers say is taken over")
     asked = parser.parse_args(arguments)
-    found = campaign.results_of(asked.seeds, asked.jobs)
+    kept = findings.load(asked.peers) if asked.peers else None
+    found = campaign.results_of(asked.seeds, asked.jobs, kept)
     print(f"{findings.save(found, asked.output)}, {found.seconds:.0f} s")
     return 0
 

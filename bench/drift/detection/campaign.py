@@ -6,17 +6,19 @@ scikit-learn's, which Evidently's environment has, and the generators are river'
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import reduce
 from importlib.metadata import version
 from itertools import chain
 from multiprocessing import get_context
 from operator import or_
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -33,6 +35,18 @@ WINDOW = 200  # of the peers that look at windows
 FEWER = {"river": 8, "evidently": 4, "nannyml": 8}  # slow ones' share of the runs; river: KSWIN
 LONGEST_S = 3600.0
 PART = 10  # seeds that one process takes at a time
+
+
+OfPeer = tuple[list[Watch], dict[str, str], list[str]]
+
+
+class Peers(NamedTuple):
+    """What peers say of the streams."""
+
+    watches: tuple[Watch, ...]
+    versions: dict[str, str]
+    absent: tuple[str, ...]
+    checked: dict[str, Share]
 
 
 class Pairs:
@@ -113,9 +127,14 @@ def runs_of(stream: Stream, seeds: int) -> Floats:
     )
 
 
-def _firsts(alarms: list[int]) -> tuple[int, int]:
-    before = next((at for at in alarms if at <= CHANGE), 0)
-    return before, next((at for at in alarms if at > CHANGE), 0)
+def _firsts(alarms: Iterable[int]) -> tuple[int, int]:
+    """Before the change, and after it; looks behind that are not made."""
+    before = 0
+    for at in alarms:
+        if at > CHANGE:
+            return before, at
+        before = before or at
+    return before, 0
 
 
 def watch_of(
@@ -152,7 +171,7 @@ def _library(name: str) -> peers.Library:
     return next(one for one in peers.LIBRARIES if one.name == name)
 
 
-def of_peer(name: str, file: Path, seeds: int) -> tuple[list[Watch], dict[str, str], list[str]]:
+def of_peer(name: str, file: Path, seeds: int) -> OfPeer:
     """(its on the same runs, its version, a sentence where it is not here)."""
     arguments = [str(file), str(WARM), str(CHANGE), *([] if name == "river" else [str(WINDOW)])]
     arguments.append(str(max(seeds // FEWER[name], 1)))
@@ -171,8 +190,35 @@ def agreement(pairs: Pairs, file: Path) -> Share:
     return Share(said[1]["agreed"], said[1]["of"])
 
 
-def results_of(seeds: int, jobs: int) -> Results:
-    """All parts; the peers' at the same time as ours."""
+def others_of(
+    file: Path, pairs: Pairs, kept: Results | None, asked: Sequence[Future[OfPeer]]
+) -> Peers:
+    """What peers say: of runs that are asked now, or of a run that was kept."""
+    if kept is not None:
+        return Peers(
+            tuple(one for one in kept.streams if not one.is_ours),
+            {name: kept.versions[name] for name in FEWER if name in kept.versions},
+            kept.absent,
+            kept.checked,
+        )
+    watches, versions, absent = zip(*(one.result() for one in asked), strict=True)
+    return Peers(
+        tuple(chain.from_iterable(watches)),
+        reduce(or_, versions),
+        tuple(chain.from_iterable(absent)),
+        {"Evidently": agreement(pairs, file)},
+    )
+
+
+def results_of(seeds: int, jobs: int, kept: Results | None = None) -> Results:
+    """All parts; the peers' at the same time as ours, or as they were in a kept run.
+
+    The streams are the same in every run of as many seeds, and so is what peers say of them.
+    """
+    if kept is not None and kept.seeds != seeds:
+        raise ValueError(f"the kept run is of {kept.seeds} seeds, not of {seeds}")
+    # Why: products of small matrices by threads that wait for each other take twenty times as long.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as name,
@@ -187,7 +233,7 @@ def results_of(seeds: int, jobs: int) -> Results:
         runs = {one.name: runs_of(one, seeds) for one in streams.all_of(concepts)}
         file = folder / "runs.npz"
         np.savez(file, **runs)  # type: ignore[arg-type]
-        theirs = [beside.submit(of_peer, name, file, seeds) for name in FEWER]
+        theirs = [beside.submit(of_peer, name, file, seeds) for name in FEWER if kept is None]
         parts = [range(at, min(at + PART, seeds)) for at in range(0, seeds, PART)]
         asked = [ours.submit(of_digits, images, labels, part) for part in parts]
         watched = [
@@ -197,17 +243,17 @@ def results_of(seeds: int, jobs: int) -> Results:
         cells, pairs = zip(*(one.result() for one in asked), strict=True)
         found = [one.result() for one in watched]
         print(f"ours: {time.monotonic() - began:.0f} s", flush=True)
-        others, versions, absent = zip(*(one.result() for one in theirs), strict=True)
-        checked = {"Evidently": agreement(pairs[0], folder / "pairs.npz")}
+        others = others_of(folder / "pairs.npz", pairs[0], kept, theirs)
     return Results(
         date=machine.today(),
         commit=machine.commit(),
         modified=machine.is_modified(),
         seeds=seeds,
         seconds=round(time.monotonic() - began, 1),
-        versions=reduce(or_, versions, {name: version(name) for name in ("numpy", "scipy")}),
+        versions={name: version(name) for name in ("numpy", "scipy")} | others.versions,
         digits=added(cells),
-        streams=(*found, *chain.from_iterable(others)),
-        checked=checked,
-        absent=tuple(chain.from_iterable(absent)),
+        streams=(*found, *others.watches),
+        checked=others.checked,
+        absent=others.absent,
+        peers_of=(kept.peers_of or kept.commit) if kept else "",
     )

@@ -94,6 +94,7 @@ class Results(Struct, frozen=True, kw_only=True):
     streams: tuple[Watch, ...]
     checked: dict[str, Share] = {}  # our reading of a peer's rule, as often as its own says so
     absent: tuple[str, ...] = ()  # peers, and why they are not here
+    peers_of: str = ""  # the commit at which peers were asked, if it was not this one
 
 
 def summed(cells: Iterable[Cell]) -> Share:

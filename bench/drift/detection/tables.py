@@ -210,10 +210,17 @@ def page_part(results: Results, found: Nulls) -> str:
         "▲ ours is above the best other, = their intervals overlap, ▼ ours is below it.",
         "† finds drift where there is none more often than 5 % and is not compared with.",
         *agreed,
+        *_older("detection", results.peers_of),
+        *_older("false alarms", found.peers_of),
         *(f"{sentence}." for sentence in (*results.absent, *found.absent)),
     ]
     drawn = [*tables(results), *null_tables(found)]
     return "\n".join(["\n".join(head) + "\n", *(markdown(each) for each in drawn)])
+
+
+def _older(what: str, commit: str) -> list[str]:
+    sentence = f"Peers' rows of {what} were made at commit `{commit}`, of the same values."
+    return [sentence] if commit else []
 
 
 def drawn(files: Path) -> str:
