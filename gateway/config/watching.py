@@ -108,7 +108,7 @@ class DriftReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     since: Line = ""  # of `pinned`: RFC 3339, UTC
     until: Line = ""  # of `pinned`: likewise
     route: str = ""  # whose traffic `pinned` takes; default: the route that is looked at
-    length: Duration = Duration(DAY)  # of `before`: how far back from the window; 7 days at most
+    length: Age = Age(DAY)  # of `before`: how far back from the window; 7 days at most
 
 
 class DriftActions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -27,7 +27,11 @@ from gateway.statistics.distances import EXPECTED, MEAN_SUPREMUM, Cells
 
 Counts = NDArray[np.int64]
 OF_ORDER = {"ks", "wasserstein"}
-OF_FEW = {"chi_square", "l_infinity", "one_category"}  # that need no more than FEW in a cell
+OF_FEW: set[Test] = {
+    "chi_square",
+    "l_infinity",
+    "one_category",
+}  # that need no more than FEW in a cell
 FEW = 5.0  # expected: Cochran's rule; tails of these tests are then within twice their level
 # Rows of what Shifts and Shares find: see `_fast/shifts.pxd`.
 (_ROWS, _PSI, _PSI_EFFECT, _PSI_SCALED, _KS, _KS_EFFECT, _KS_SCALED, _W1, _W1_EFFECT) = range(9)

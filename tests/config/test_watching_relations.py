@@ -121,6 +121,16 @@ def test_good_section_has_no_problem() -> None:
             "drift.references.p.since",
             "expected a time",
         ),
+        (
+            {"references": {**GOOD["references"], "b": {"kind": "before", "length": "8d"}}},
+            "drift.references.b.length",
+            "1 minute to 7 days",
+        ),
+        (
+            {"references": {**GOOD["references"], "l": {"kind": "last_week", "length": "2d"}}},
+            "drift.references.l.length",
+            "only for what came `before`",
+        ),
         ({"retraining": {}}, "drift.rules.inputs.actions.retrain", "no entry `r`"),
         ({"labels": {"nobody": {}}}, "drift.labels.nobody", "no route `nobody`"),
         ({"consumer": {"source": "kafka"}}, "drift.consumer.source", "log.kafka"),

@@ -251,7 +251,19 @@ def test_all_of_alpha_is_for_values_where_there_is_nothing_else() -> None:
     values = rng.normal(size=500)
     assert battery.look(profiles_of(reference, {"x": values}), 0.05).alpha == 0.05
     values[0] = np.nan
-    assert battery.look(profiles_of(reference, {"x": values}), 0.05).alpha == 0.025
+    assert battery.look(profiles_of(reference, {"x": values}), 0.05).alpha == 0.05 * 7 / 8
+
+
+def test_shares_that_cannot_be_tested_take_nothing_from_others() -> None:
+    """Of what neither sample has there is nothing to say; that nothing is out of range counts."""
+    rng = np.random.default_rng(17)
+    columns = {f"f{at}": rng.normal(size=5000) for at in range(20)}
+    battery = Battery(reference_of(**columns).profiles)
+    now = {name: rng.choice(values, 500) for name, values in columns.items()}
+    now["f3"][:9] = np.nan
+    found = battery.look(profiles_of(reference_of(**columns), now), 0.05).qualities
+    assert [(one.field, one.test) for one in found] == [("f3", "nan")]
+    assert found[0].adjusted == pytest.approx(found[0].p * (20 * 3 + 1))  # zero, under, over
 
 
 def test_mmd_keeps_its_level_and_finds_one_coordinate_of_many() -> None:
