@@ -42,7 +42,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     hellinger: float = 0.1
     chi_square: float = 0.1  # in units of PSI
     l_infinity: float = 0.1  # of one category's share
-    one_category: float = 0.025  # its part in PSI: 10 % that become 5.5 % or 16 %, 1 % that is gone
+    one_category: float = (
+        0.025  # its part in PSI: 10 % that become 5.6 % or 15.7 %, 1 % that is gone
+    )
     mmd: float = 0.005  # of the reference's spread in feature space
     share: float = 0.01  # of null, NaN, unseen, another type, zero, out of range
 

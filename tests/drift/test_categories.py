@@ -9,7 +9,7 @@ from scipy import stats
 
 from gateway.drift.battery import Battery
 from gateway.drift.groups import OF_FEW
-from gateway.drift.verdict import Limits, Test
+from gateway.drift.verdict import Limits
 from gateway.profiles.profile import Profile
 from tests.drift.samples import reference_of
 
