@@ -154,7 +154,7 @@ def test_look_that_fails_by_a_defect_is_told_and_passed_over(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.watch.looks.pairs_of", broken)
+        patched.setattr("gateway.watch.terms.pairs_of", broken)
         turn(desk)
     assert "failed by a defect" in desk.standing.problems[0]
     assert not place.taken
@@ -172,7 +172,7 @@ def test_view_that_cannot_be_read_is_read_again(
         raise LogError("the disk is away")
 
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.watch.looks.pairs_of", broken)
+        patched.setattr("gateway.watch.terms.pairs_of", broken)
         turn(desk)
     assert desk.standing.problems == ("the disk is away",)
     turn(desk)
