@@ -1,6 +1,6 @@
 # Sixteen bytes at a time, by the vectors of the C compiler: one source for SSE2 and NEON.
 #
-# Safety: each reads exactly the 16 (64, 17) bytes from `at`; the caller knows they are there.
+# Safety: each reads exactly the 16 (64, 17, 18) bytes from `at`; the caller knows they are there.
 
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -61,6 +61,52 @@ cdef extern from *:
         return fast_bits((fast_block)(block - 0x2B <= 14) & (fast_block)(block != ','));
     }
 
+    /* What ends checked JSON text or escapes in it. */
+    static inline uint32_t quotes16(const uint8_t *at) {
+        fast_block block = fast_load(at);
+        return fast_bits((fast_block)(block == '"') | (fast_block)(block == 0x5C));
+    }
+
+    /* Quotes and brackets: "[" and "]" are "{" and "}" without the bit 0x20. */
+    static inline uint32_t nests16(const uint8_t *at) {
+        fast_block block = fast_load(at), folded = block | 0x20;
+        return fast_bits((fast_block)(block == '"') | (fast_block)(folded == '{')
+                       | (fast_block)(folded == '}'));
+    }
+
+    /* Letters, digits and the dash: what names of fields are made of. */
+    static inline uint32_t named16(const uint8_t *at) {
+        fast_block block = fast_load(at), folded = block | 0x20;
+        return fast_bits((fast_block)(folded - 'a' <= 25) | (fast_block)(block - '0' <= 9)
+                       | (fast_block)(block == '-'));
+    }
+
+    /* Visible ASCII but "#": what a request's target is made of. */
+    static inline uint32_t target16(const uint8_t *at) {
+        fast_block block = fast_load(at);
+        return fast_bits((fast_block)((fast_signed)block > 0x20) & (fast_block)(block != 0x7F)
+                       & (fast_block)(block != '#'));
+    }
+
+    static inline uint32_t controls16(const uint8_t *at) {
+        fast_block block = fast_load(at);
+        return fast_bits(((fast_block)(block < 0x20) & (fast_block)(block != 0x09)
+                        & (fast_block)(block != 0x0A) & (fast_block)(block != 0x0D))
+                       | (fast_block)(block == 0x7F));
+    }
+
+    static inline uint32_t equal16(const uint8_t *at, uint8_t byte) {
+        return fast_bits((fast_block)(fast_load(at) == byte));
+    }
+
+    /* An LF, then another one or CR LF. */
+    static inline uint32_t empty16(const uint8_t *at) {
+        fast_block second = fast_load(at + 1);
+        return fast_bits((fast_block)(fast_load(at) == 0x0A)
+                       & ((fast_block)(second == 0x0A)
+                          | ((fast_block)(second == 0x0D) & (fast_block)(fast_load(at + 2) == 0x0A))));
+    }
+
     static inline uint32_t breaks16(const uint8_t *at) {
         fast_block block = fast_load(at);
         return fast_bits((fast_block)(block == 0x0A) | (fast_block)(block == 0x0D));
@@ -88,6 +134,14 @@ cdef extern from *:
     bint is_plain64(const uint8_t* at) noexcept nogil
     uint32_t digits16(const uint8_t* at) noexcept nogil     # bits of the digits
     uint32_t numeric16(const uint8_t* at) noexcept nogil    # bits of "+-./0-9"
+    uint32_t quotes16(const uint8_t* at) noexcept nogil     # bits of quotes and backslashes
+    uint32_t nests16(const uint8_t* at) noexcept nogil      # bits of quotes and brackets
+    uint32_t named16(const uint8_t* at) noexcept nogil      # bits of letters, digits and dashes
+    uint32_t target16(const uint8_t* at) noexcept nogil     # bits of visible ASCII but "#"
+    uint32_t controls16(const uint8_t* at) noexcept nogil   # … of controls but HTAB, CR and LF
+    uint32_t equal16(const uint8_t* at, uint8_t byte) noexcept nogil
+    # Bits where an LF stands before another one or CR LF. Reads 18 bytes.
+    uint32_t empty16(const uint8_t* at) noexcept nogil
     uint32_t breaks16(const uint8_t* at) noexcept nogil     # bits of CR and LF
     # Bits where a quote stands before one of `count` letters (each given 16 times), or
     # a backslash before `u`. Reads 17 bytes.

@@ -1,11 +1,14 @@
 """Heads of HTTP/1.1 messages, read strictly: see head.pxd for the rules.
 
-Cost: one vectorised look for control characters, one memchr a line, one table look-up a
-byte of a name. No allocation, no Python object.
+Cost: one vectorised look for ends of lines and controls; a name of the usual form is
+classified and looked up in two words. No allocation, no Python object.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memchr, memcmp
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy, memset
+from gateway._fast.blocks cimport (
+    __builtin_ctz, controls16, empty16, equal16, named16, target16,
+)
 from gateway._fast.outcome cimport (
     OUTCOME_BAD_REQUEST, OUTCOME_CODING_UNKNOWN, OUTCOME_EXPECTATION_FAILED,
     OUTCOME_HEAD_TOO_LARGE, OUTCOME_OK, OUTCOME_VERSION_UNKNOWN, Outcome,
@@ -18,6 +21,11 @@ cdef enum:
     HOST = 4            # reg-name, IPv4address, port and IP-literal
     DIGIT = 8
     UNDERSCORE = 16
+
+cdef enum:
+    LINES_MAX = FIELDS_MAX + 2          # the first one and the empty one
+    SHORTEST_HEAD = 16                  # HTTP/1.1 200 and A / HTTP/1.1, each with two line ends
+    LONGEST_NAME = 32                   # of those that mean something, with room
 
 cdef uint8_t CLASS[256]
 
@@ -89,6 +97,13 @@ cdef int head_end(const char* data, uint32_t length, uint32_t start) noexcept no
     """
     cdef const char* end = data + length
     cdef const char* at = data + start
+    cdef uint32_t bits
+    while end - at >= 18:
+        bits = empty16(<const uint8_t*>at)
+        if bits:
+            at += __builtin_ctz(bits)
+            return <int>(at - data) + (2 if at[1] == 10 else 3)
+        at += 16
     while at < end:
         at = <const char*>memchr(at, 10, end - at)
         if at == NULL:
@@ -101,208 +116,245 @@ cdef int head_end(const char* data, uint32_t length, uint32_t start) noexcept no
     return -1
 
 
+cdef struct Lines:                      # of a whole head
+    uint32_t[LINES_MAX] ends            # where their LFs are
+    int count                           # of them; of more only as many are looked at
+    bint has_bare_return                # a CR without its LF
+
+
+cdef bint find_lines(Lines* lines, const char* data, uint32_t length) noexcept nogil:
+    """Where the lines of a head end; False: it holds a control, or is too short to be one.
+
+    Cost: sixteen bytes a step; the last step looks at some a second time.
+    """
+    cdef uint32_t at = 0, block, fresh, feeds, returns, last_return = 0, bad = 0, torn = 0
+    lines.count = 0
+    if length < SHORTEST_HEAD:
+        return False
+    while at < length:
+        block = min(at, length - 16)
+        fresh = <uint32_t>0xFFFF << (at - block)
+        feeds = equal16(<const uint8_t*>data + block, 10) & fresh
+        returns = equal16(<const uint8_t*>data + block, 13) & fresh
+        bad |= controls16(<const uint8_t*>data + block)
+        torn |= (returns << 1 | last_return << (at - block)) & ~feeds & 0xFFFF
+        last_return = returns >> 15
+        while feeds and lines.count < LINES_MAX:
+            lines.ends[lines.count] = block + __builtin_ctz(feeds)
+            lines.count += 1
+            feeds &= feeds - 1
+        at = block + 16
+    lines.has_bare_return = torn != 0 or last_return
+    return bad == 0
+
+
 # ---------------------------------------------------------------------------
 # names
 
-cdef FieldName by_first_letter(const char* n, uint32_t length) noexcept nogil:
-    """The field's meaning; one comparison or two, chosen by length and first letter."""
-    cdef int first = n[0] | 0x20
-    if first == c"c":
-        return c_names(n, length)
-    if first == c"x":
-        return x_names(n, length)
-    if first == c"a":
-        return a_names(n, length)
-    return other_names(n, length, first)
+# Names that mean something, whole. Those that share a beginning are in `prefixed`.
+cdef tuple MEANINGS = (
+    (b"accept-encoding", FIELD_ACCEPT_ENCODING),
+    (b"alt-svc", FIELD_SET_COOKIE),
+    (b"api-key", FIELD_CREDENTIAL),
+    (b"authorization", FIELD_CREDENTIAL),
+    (b"cache-control", FIELD_CACHE_CONTROL),
+    (b"connection", FIELD_CONNECTION),
+    (b"content-encoding", FIELD_CONTENT_ENCODING),
+    (b"content-length", FIELD_CONTENT_LENGTH),
+    (b"content-type", FIELD_CONTENT_TYPE),
+    (b"cookie", FIELD_COOKIE),
+    (b"date", FIELD_DATE),
+    (b"expect", FIELD_EXPECT),
+    (b"forwarded", FIELD_FORWARDED),
+    (b"host", FIELD_HOST),
+    (b"keep-alive", FIELD_HOP),
+    (b"openai-organization", FIELD_ORGANISATION),
+    (b"openai-project", FIELD_ORGANISATION),
+    (b"origin", FIELD_ORIGIN),
+    (b"retry-after", FIELD_RETRY_AFTER),
+    (b"retry-after-ms", FIELD_RETRY_AFTER_MS),
+    (b"server", FIELD_SERVER),
+    (b"set-cookie", FIELD_SET_COOKIE),
+    (b"strict-transport-security", FIELD_SET_COOKIE),
+    (b"te", FIELD_HOP),
+    (b"traceparent", FIELD_TRACEPARENT),
+    (b"trailer", FIELD_HOP),
+    (b"transfer-encoding", FIELD_TRANSFER_ENCODING),
+    (b"upgrade", FIELD_UPGRADE),
+    (b"via", FIELD_SERVER),
+    (b"x-accel-buffering", FIELD_HOP),
+    (b"x-api-key", FIELD_CREDENTIAL),
+    (b"x-forwarded-for", FIELD_X_FORWARDED_FOR),
+    (b"x-goog-api-key", FIELD_CREDENTIAL),
+    (b"x-powered-by", FIELD_SERVER),
+    (b"x-real-ip", FIELD_X_FORWARDED),
+    (b"x-request-id", FIELD_REQUEST_ID),
+    (b"x-should-retry", FIELD_SHOULD_RETRY),
+)
+
+cdef union Name:                        # lower case, zeros behind
+    char[LONGEST_NAME] text
+    uint64_t[4] words
+
+cdef Name[64] NAMES                     # of MEANINGS, by length
+cdef uint16_t[64] MEANT
+cdef uint8_t[LONGEST_NAME + 2] FIRST    # of a length; the next one's is behind its last
+cdef uint64_t[17][2] KEPT               # bits of the first so many bytes
 
 
-cdef FieldName c_names(const char* n, uint32_t length) noexcept nogil:
-    if length == 14 and equals(n, length, b"content-length", 14):
-        return FIELD_CONTENT_LENGTH
-    if length == 12 and equals(n, length, b"content-type", 12):
-        return FIELD_CONTENT_TYPE
-    if length == 10 and equals(n, length, b"connection", 10):
-        return FIELD_CONNECTION
-    if length == 16 and equals(n, length, b"content-encoding", 16):
-        return FIELD_CONTENT_ENCODING
-    if length == 6 and equals(n, length, b"cookie", 6):
-        return FIELD_COOKIE
-    if length == 13 and equals(n, length, b"cache-control", 13):
-        return FIELD_CACHE_CONTROL
-    return FIELD_OTHER
+cdef int fill_names() except -1:
+    cdef int n = 0
+    cdef bytes text
+    for length in range(LONGEST_NAME + 1):
+        FIRST[<int>length] = <uint8_t>n
+        for text, meaning in MEANINGS:
+            if len(text) == length:
+                memset(&NAMES[n], 0, sizeof(Name))
+                memcpy(NAMES[n].text, <const char*>text, length)
+                MEANT[n] = meaning
+                n += 1
+    FIRST[LONGEST_NAME + 1] = <uint8_t>n
+    for length in range(17):
+        memset(&KEPT[<int>length][0], 0, 16)
+        memset(&KEPT[<int>length][0], 255, length)
+    return 0
 
 
-cdef FieldName x_names(const char* n, uint32_t length) noexcept nogil:
-    if length == 12 and equals(n, length, b"x-request-id", 12):
-        return FIELD_REQUEST_ID
-    if length == 9 and equals(n, length, b"x-api-key", 9):
-        return FIELD_CREDENTIAL
-    if length == 14 and equals(n, length, b"x-goog-api-key", 14):
-        return FIELD_CREDENTIAL
-    if starts_with(n, length, b"x-gateway-", 10):
+fill_names()
+
+
+cdef inline FieldName meaning_of(Name* name, uint32_t length) noexcept nogil:
+    """A field's meaning; of a name that is longer than LONGEST_NAME `name` holds the beginning."""
+    cdef int n
+    cdef const uint64_t* words = name.words
+    cdef const uint64_t* known
+    if length <= LONGEST_NAME:
+        for n in range(FIRST[length], FIRST[length + 1]):
+            known = NAMES[n].words
+            if words[0] == known[0] and words[1] == known[1] and (
+                words[2] == known[2] and words[3] == known[3]
+            ):
+                return <FieldName>MEANT[n]
+    return prefixed(name)
+
+
+cdef FieldName prefixed(Name* name) noexcept nogil:
+    """What a name means by its beginning."""
+    cdef const char* text = name.text
+    if text[0] == c"x" and memcmp(text, b"x-gateway-", 10) == 0:
         return FIELD_GATEWAY
-    if length == 15 and equals(n, length, b"x-forwarded-for", 15):
-        return FIELD_X_FORWARDED_FOR
-    if starts_with(n, length, b"x-forwarded-", 12):
+    if text[0] == c"x" and memcmp(text, b"x-forwarded-", 12) == 0:
         return FIELD_X_FORWARDED
-    if length == 9 and equals(n, length, b"x-real-ip", 9):
-        return FIELD_X_FORWARDED
-    if length == 12 and equals(n, length, b"x-powered-by", 12):
-        return FIELD_SERVER
-    if length == 14 and equals(n, length, b"x-should-retry", 14):
-        return FIELD_SHOULD_RETRY
-    if length == 17 and equals(n, length, b"x-accel-buffering", 17):
-        return FIELD_HOP
-    return FIELD_OTHER
-
-
-cdef FieldName a_names(const char* n, uint32_t length) noexcept nogil:
-    if length == 13 and equals(n, length, b"authorization", 13):
-        return FIELD_CREDENTIAL
-    if length == 15 and equals(n, length, b"accept-encoding", 15):
-        return FIELD_ACCEPT_ENCODING
-    if length == 7 and equals(n, length, b"api-key", 7):
-        return FIELD_CREDENTIAL
-    if length == 7 and equals(n, length, b"alt-svc", 7):
-        return FIELD_SET_COOKIE
-    if starts_with(n, length, b"access-control-", 15):
+    if text[0] == c"a" and memcmp(text, b"access-control-", 15) == 0:
         return FIELD_CORS
+    if text[0] == c"p" and memcmp(text, b"proxy-", 6) == 0:
+        return FIELD_HOP
     return FIELD_OTHER
 
 
-cdef FieldName other_names(const char* n, uint32_t length, int first) noexcept nogil:
-    if first == c"h":
-        return FIELD_HOST if length == 4 and equals(n, length, b"host", 4) else FIELD_OTHER
-    if first == c"t":
-        if length == 17 and equals(n, length, b"transfer-encoding", 17):
-            return FIELD_TRANSFER_ENCODING
-        if length == 11 and equals(n, length, b"traceparent", 11):
-            return FIELD_TRACEPARENT
-        if (length == 2 and equals(n, length, b"te", 2)) or (
-            length == 7 and equals(n, length, b"trailer", 7)
-        ):
-            return FIELD_HOP
-        return FIELD_OTHER
-    if first == c"s":
-        if length == 6 and equals(n, length, b"server", 6):
-            return FIELD_SERVER
-        if length == 10 and equals(n, length, b"set-cookie", 10):
-            return FIELD_SET_COOKIE
-        if length == 25 and equals(n, length, b"strict-transport-security", 25):
-            return FIELD_SET_COOKIE
-        return FIELD_OTHER
-    return rare_names(n, length, first)
-
-
-cdef FieldName rare_names(const char* n, uint32_t length, int first) noexcept nogil:
-    if first == c"e":
-        return FIELD_EXPECT if length == 6 and equals(n, length, b"expect", 6) else FIELD_OTHER
-    if first == c"u":
-        return FIELD_UPGRADE if length == 7 and equals(n, length, b"upgrade", 7) else FIELD_OTHER
-    if first == c"d":
-        return FIELD_DATE if length == 4 and equals(n, length, b"date", 4) else FIELD_OTHER
-    if first == c"f":
-        return FIELD_FORWARDED if length == 9 and equals(n, length, b"forwarded", 9) else FIELD_OTHER
-    if first == c"v":
-        return FIELD_SERVER if length == 3 and equals(n, length, b"via", 3) else FIELD_OTHER
-    if first == c"k" and length == 10 and equals(n, length, b"keep-alive", 10):
-        return FIELD_HOP
-    if first == c"p" and starts_with(n, length, b"proxy-", 6):
-        return FIELD_HOP
-    if first == c"r":
-        if length == 11 and equals(n, length, b"retry-after", 11):
-            return FIELD_RETRY_AFTER
-        if length == 14 and equals(n, length, b"retry-after-ms", 14):
-            return FIELD_RETRY_AFTER_MS
-    if first == c"o":
-        if length == 6 and equals(n, length, b"origin", 6):
-            return FIELD_ORIGIN
-        if equals(n, length, b"openai-organization", 19) or equals(n, length, b"openai-project", 14):
-            return FIELD_ORGANISATION
-    return FIELD_OTHER
+cdef FieldName lowered_meaning(const char* text, uint32_t length) noexcept nogil:
+    """meaning_of any name."""
+    cdef Name name
+    cdef uint32_t i
+    memset(&name, 0, sizeof(Name))
+    for i in range(min(length, <uint32_t>LONGEST_NAME)):
+        name.text[i] = text[i] + 32 if 65 <= text[i] <= 90 else text[i]
+    return meaning_of(&name, length)
 
 
 cdef FieldName name_of(const char* name, uint32_t length) noexcept nogil:
     if memchr(name, c"_", length) != NULL:
         return FIELD_UNDERSCORE
-    return by_first_letter(name, length)
+    return lowered_meaning(name, length)
 
 
 # ---------------------------------------------------------------------------
 # fields
 
-cdef int count_returns(const char* data, uint32_t length) noexcept nogil:
-    """How many CRs there are; -1 if there is a control other than HTAB, CR and LF.
-
-    Cost: no branch in the loop, so that the compiler vectorises it.
-    """
-    cdef uint32_t i
-    cdef uint8_t c
-    cdef uint8_t bad = 0
-    cdef int returns = 0
-    for i in range(length):
-        c = <uint8_t>data[i]
-        bad |= (c < 32) & (c != 9) & (c != 10) & (c != 13)
-        bad |= c == 127
-        returns += c == 13
-    return -1 if bad else returns
-
-
 cdef Outcome parse_fields(
-    Head* head, const char* data, uint32_t at, uint32_t length, int limit, int returns
+    Head* head, const char* data, uint32_t length, const Lines* lines, int limit
 ) noexcept nogil:
-    """Read field lines from `at` to the empty line that ends the head.
-
-    `returns` is how many CRs the whole head has: one a line, so that none is bare.
-    """
-    cdef const char* lf
-    cdef const char* line
+    """Read the field lines, up to the empty line that ends the head."""
+    cdef uint32_t at = lines.ends[0] + 1
     cdef uint32_t end
     cdef Outcome outcome
-    while True:
-        line = data + at
-        lf = <const char*>memchr(line, 10, length - at)
-        if lf == NULL or lf == line or (lf - 1)[0] != 13:
+    cdef int line
+    for line in range(1, lines.count):
+        end = lines.ends[line] - 1
+        if data[end] != 13:
             return OUTCOME_BAD_REQUEST
-        end = <uint32_t>(lf - data) - 1
         if end == at:
-            # The first line and the empty one have a CR each as well.
-            return OUTCOME_OK if end + 2 == length and returns == head.count + 2 else OUTCOME_BAD_REQUEST
+            return OUTCOME_OK if end + 2 == length and not lines.has_bare_return else OUTCOME_BAD_REQUEST
         if head.count >= limit or head.count >= FIELDS_MAX:
             return OUTCOME_HEAD_TOO_LARGE
-        outcome = parse_field(&head.fields[head.count], data, at, end)
+        outcome = parse_field(&head.fields[head.count], data, at, end, length)
         if outcome != OUTCOME_OK:
             return outcome
         head.count += 1
         at = end + 2
+    return OUTCOME_BAD_REQUEST
 
 
-cdef Outcome parse_field(Field* field, const char* data, uint32_t at, uint32_t end) noexcept nogil:
-    cdef uint32_t colon = at
-    cdef uint32_t value
+cdef inline bint has_first_line(const Lines* lines, const char* data) noexcept nogil:
+    return lines.count > 0 and lines.ends[0] > 0 and data[lines.ends[0] - 1] == 13
+
+
+cdef inline uint32_t short_name(
+    Field* field, const char* at, uint32_t left
+) noexcept nogil:
+    """The length of a name of at most 15 letters, digits and dashes before a colon, or 0.
+
+    Its meaning is looked up in the same two words. Safety: `left` bytes can be read.
+    """
+    cdef Name name
+    cdef uint32_t length
+    if left < 16:
+        return 0
+    length = __builtin_ctz(~named16(<const uint8_t*>at))
+    if length > 15 or at[length] != c":":
+        return 0
+    memcpy(name.words, at, 16)
+    # In these bytes the bit 0x20 is what makes a letter small, and set in all others.
+    name.words[0] = (name.words[0] | <uint64_t>0x2020202020202020) & KEPT[length][0]
+    name.words[1] = (name.words[1] | <uint64_t>0x2020202020202020) & KEPT[length][1]
+    name.words[2] = name.words[3] = 0
+    field.name = <uint16_t>meaning_of(&name, length)
+    return length
+
+
+cdef inline uint32_t other_name(
+    Field* field, const char* at, uint32_t left
+) noexcept nogil:
+    """The length of any name before a colon, or 0."""
+    cdef uint32_t length = 0
     cdef uint8_t seen = 0
-    cdef uint8_t c
-    while colon < end:
-        c = kind(data + colon)
-        if not c & TOKEN:
-            break
-        seen |= c
-        colon += 1
-    if colon == at or colon == end or data[colon] != c":" or colon - at > 65535:
-        return OUTCOME_BAD_REQUEST
-    value = colon + 1
+    while length < left and kind(at + length) & TOKEN:
+        seen |= kind(at + length)
+        length += 1
+    if length == left or at[length] != c":" or length > 65535:
+        return 0
+    field.name = FIELD_UNDERSCORE if seen & UNDERSCORE else <uint16_t>lowered_meaning(at, length)
+    return length
+
+
+cdef inline Outcome parse_field(
+    Field* field, const char* data, uint32_t at, uint32_t end, uint32_t length
+) noexcept nogil:
+    cdef uint32_t value
+    cdef uint32_t name_length = short_name(field, data + at, length - at)
+    if name_length == 0:
+        name_length = other_name(field, data + at, end - at)
+        if name_length == 0:
+            return OUTCOME_BAD_REQUEST
+    value = at + name_length + 1
     while value < end and (data[value] == 32 or data[value] == 9):
         value += 1
     while end > value and (data[end - 1] == 32 or data[end - 1] == 9):
         end -= 1
     field.name_at = at
-    field.name_length = <uint16_t>(colon - at)
+    field.name_length = <uint16_t>name_length
     field.value_at = value
     field.value_length = end - value
-    if seen & UNDERSCORE:
-        field.name = FIELD_UNDERSCORE
-    else:
-        field.name = <uint16_t>by_first_letter(data + at, colon - at)
     return OUTCOME_OK
 
 
@@ -423,6 +475,8 @@ cdef Outcome read_framing(Head* head, const char* data) noexcept nogil:
     head.keep_alive = head.minor == 1
     for i in range(head.count):
         field = &head.fields[i]
+        if field.name > FIELD_CONNECTION:
+            continue
         outcome = OUTCOME_OK
         if field.name == FIELD_CONTENT_LENGTH:
             outcome = read_length(head, data + field.value_at, field.value_length)
@@ -487,6 +541,8 @@ cdef Outcome read_request_line(Head* head, const char* data, uint32_t end) noexc
     head.method = method_of(data, at)
     at += 1
     head.target_at = at
+    while end - at >= 16 and target16(<const uint8_t*>data + at) == 0xFFFF:
+        at += 16
     while at < end and kind(data + at) & TARGET:
         at += 1
     if at == head.target_at or at == end or data[at] != 32:
@@ -696,15 +752,14 @@ cdef Outcome parse_request(
     Head* head, const char* data, uint32_t length, int fields_limit
 ) noexcept nogil:
     """Read a whole request head of `length` bytes, the empty line included."""
-    cdef const char* lf = <const char*>memchr(data, 10, length)
+    cdef Lines lines
     cdef Outcome outcome
     head.count = 0
-    cdef int returns = count_returns(data, length)
-    if lf == NULL or lf == data or (lf - 1)[0] != 13 or returns < 0:
+    if not find_lines(&lines, data, length) or not has_first_line(&lines, data):
         return OUTCOME_BAD_REQUEST
-    outcome = read_request_line(head, data, <uint32_t>(lf - data) - 1)
+    outcome = read_request_line(head, data, lines.ends[0] - 1)
     if outcome == OUTCOME_OK:
-        outcome = parse_fields(head, data, <uint32_t>(lf - data) + 1, length, fields_limit, returns)
+        outcome = parse_fields(head, data, length, &lines, fields_limit)
     if outcome == OUTCOME_OK:
         outcome = read_framing(head, data)
     if outcome == OUTCOME_OK:
@@ -736,15 +791,14 @@ cdef Outcome parse_response(
     Head* head, const char* data, uint32_t length, int fields_limit
 ) noexcept nogil:
     """Read a whole response head of `length` bytes, the empty line included."""
-    cdef const char* lf = <const char*>memchr(data, 10, length)
+    cdef Lines lines
     cdef Outcome outcome
     head.count = 0
-    cdef int returns = count_returns(data, length)
-    if lf == NULL or lf == data or (lf - 1)[0] != 13 or returns < 0:
+    if not find_lines(&lines, data, length) or not has_first_line(&lines, data):
         return OUTCOME_BAD_REQUEST
-    outcome = read_status_line(head, data, <uint32_t>(lf - data) - 1)
+    outcome = read_status_line(head, data, lines.ends[0] - 1)
     if outcome == OUTCOME_OK:
-        outcome = parse_fields(head, data, <uint32_t>(lf - data) + 1, length, fields_limit, returns)
+        outcome = parse_fields(head, data, length, &lines, fields_limit)
     if outcome == OUTCOME_OK:
         outcome = read_framing(head, data)
     return outcome

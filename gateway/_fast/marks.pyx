@@ -10,10 +10,11 @@ import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcmp, memset
 from gateway._fast.blocks cimport __builtin_ctz, quoted16
-from gateway._fast.members cimport integer_of, next_element, string_equals
+from gateway._fast.members cimport integer_of, string_equals
 from gateway._fast.pointer cimport Pointer, tokens_of
 from gateway._fast.scan cimport (
-    JSON_ARRAY, JSON_MISSING, JSON_OBJECT, JSON_STRING, MAX_NAMES, SCAN_OK, is_given,
+    JSON_ARRAY, JSON_MISSING, JSON_OBJECT, JSON_STRING, MAX_NAMES, SCAN_OK, is_given, look_again,
+    value_end,
 )
 from gateway._fast.texts cimport text_of
 
@@ -243,7 +244,10 @@ cdef class Marks:
         cdef int64_t value
         if not self.find_usage(data, length, top, &usage):
             return False
-        self.usage_shape.scan_span(data, usage.start, usage.end, members, NULL, NULL)
+        look_again(
+            data, <const uint8_t*>data + usage.start, <const uint8_t*>data + usage.end,
+            &self.usage_shape.wanted, members,
+        )
         value = self.figure(data, &self.input_tokens, members)
         if value >= 0:
             out.input_tokens = value
@@ -259,24 +263,27 @@ cdef class Marks:
         self, const char* data, const Member* top, Usage* out
     ) noexcept:
         """Bit i: choice i, modulo 64, gave its finish_reason."""
-        cdef Member element
         cdef Member[2] choice
-        cdef uint32_t at = 0
         cdef uint64_t found = 0
         cdef const Member* choices
+        cdef const uint8_t* at
+        cdef const uint8_t* end
         if self.choices_at < 0:
             return 0
         choices = &top[self.choices_at]
-        # Why: mostly there is one, and where it ends need not be found before it is read.
-        if choices.kind == JSON_ARRAY and self.choice.scan_span(
-            data, choices.start + 1, choices.end - 1, choice, NULL, NULL
-        ) == SCAN_OK:
-            return finish_in(data, choice, out)
-        while next_element(data, choices, &at, &element):
-            if element.kind != JSON_OBJECT:
-                continue
-            self.choice.scan_span(data, element.start, element.end, choice, NULL, NULL)
-            found |= finish_in(data, choice, out)
+        if choices.kind != JSON_ARRAY:
+            return 0
+        at = <const uint8_t*>data + choices.start
+        end = <const uint8_t*>data + choices.end
+        # Cost: one look at each element; where it ends is known when it was read.
+        while at < end and at[0] != c']':
+            at = element_at(at, end)
+            if at < end and at[0] == c'{':
+                at = look_again(data, at, end, &self.choice.wanted, choice)
+                found |= finish_in(data, choice, out)
+            elif at < end and at[0] != c']':
+                at = value_end(at, end)
+            at = <const uint8_t*>skip_space(<const char*>at, <const char*>end)
         return found
 
     cdef int usage_of(self, const char* data, size_t length, Usage* out) noexcept:
@@ -300,6 +307,11 @@ cdef class Marks:
             code, usage.input_tokens, usage.output_tokens, usage.cached_tokens,
             usage.finish, bool(usage.failed),
         )
+
+
+cdef inline const uint8_t* element_at(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """Where the element behind this bracket or comma begins."""
+    return <const uint8_t*>skip_space(<const char*>at + 1, <const char*>end)
 
 
 cdef uint64_t finish_in(const char* data, const Member* choice, Usage* out) noexcept:

@@ -76,6 +76,11 @@ cdef const uint8_t* scalar_end_of(const uint8_t* at, const uint8_t* end) noexcep
 
 # In checked text.
 cdef const uint8_t* value_end(const uint8_t* at, const uint8_t* end) noexcept nogil     # behind it
+# What scan_object finds of an object in data (but for marks), the text of which was checked
+# before. Behind it, or NULL: no object begins at `at`.
+cdef const uint8_t* look_again(
+    const char* data, const uint8_t* at, const uint8_t* end, const Wanted* wanted, Member* members
+) noexcept nogil
 
 cdef inline const uint8_t* skip_space(const uint8_t* at, const uint8_t* end) noexcept nogil:
     while at < end and at[0] <= 0x20 and (

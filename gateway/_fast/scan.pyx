@@ -6,11 +6,25 @@ allocates. `shape` and `pointer` say what it looks for. Grammar: RFC 8259, RFC 3
 """
 
 from libc.stdint cimport UINT32_MAX
-from libc.string cimport memchr, memset
+from libc.string cimport memchr, memcmp, memset
 from gateway._fast.blocks cimport (
-    __builtin_ctz, is_plain64, plain16, plain_number_end,
+    __builtin_ctz, is_plain64, nests16, plain16, plain_number_end, quotes16,
 )
-from gateway._fast.texts cimport hex_of, spells
+from gateway._fast.texts cimport escaped_spells, hex_of, spells
+
+cdef enum:
+    SHORT_MEMBER = 20                   # a key of 15 bytes, its quotes, its colon, a space, a value
+
+cdef uint8_t[256] KINDS                 # kind_of, for each byte
+
+
+cdef void fill_kinds() noexcept nogil:
+    cdef int c
+    for c in range(256):
+        KINDS[c] = kind_of(<uint8_t>c)
+
+
+fill_kinds()
 
 
 cdef struct Walk:                       # one pass
@@ -188,23 +202,43 @@ cdef inline uint32_t candidates_of(
     return UINT32_MAX if escaped else by_length[length & 31]
 
 
-cdef inline Member* wanted_member(
-    Walk* walk, const uint8_t* key, const uint8_t* end
+cdef inline bint is_named(
+    const uint8_t* key, const uint8_t* end, bint escaped, const Text* name
 ) noexcept nogil:
+    """What `spells` says. Cost: most names of one length differ in their first byte already."""
+    if escaped:
+        return escaped_spells(key, end, name.at, name.length)
+    # Safety: the quote behind the key can be read, and the NUL behind the name.
+    return <size_t>(end - key) == name.length and (
+        name.length == 0
+        or key[0] == <uint8_t>name.at[0] and memcmp(key, name.at, name.length) == 0
+    )
+
+
+cdef inline int place_of(
+    const Wanted* wanted, const uint8_t* key, const uint8_t* end, bint escaped
+) noexcept nogil:
+    """Which of the names it is; -1 none."""
     cdef uint32_t candidates, n
-    if walk.name != NULL:
-        if spells(key, end, walk.escaped, walk.name.at, walk.name.length):
-            return walk.members
-        return NULL
-    candidates = candidates_of(walk.wanted.by_length, <uint32_t>(end - key), walk.escaped)
+    candidates = candidates_of(wanted.by_length, <uint32_t>(end - key), escaped)
     while candidates:
         n = __builtin_ctz(candidates)
         candidates &= candidates - 1
-        if n >= walk.wanted.count:
-            return NULL
-        if spells(key, end, walk.escaped, walk.wanted.names[n].at, walk.wanted.names[n].length):
-            return &walk.members[n]
-    return NULL
+        if n >= wanted.count:
+            return -1
+        if is_named(key, end, escaped, &wanted.names[n]):
+            return <int>n
+    return -1
+
+
+cdef inline Member* wanted_member(
+    Walk* walk, const uint8_t* key, const uint8_t* end
+) noexcept nogil:
+    cdef int place
+    if walk.name != NULL:
+        return walk.members if is_named(key, end, walk.escaped, walk.name) else NULL
+    place = place_of(walk.wanted, key, end, walk.escaped)
+    return NULL if place < 0 else &walk.members[place]
 
 
 cdef inline uint32_t marks_named(
@@ -220,9 +254,7 @@ cdef inline uint32_t marks_named(
         candidates &= candidates - 1
         if n >= walk.wanted.mark_count:
             break
-        if spells(
-            key, end, walk.escaped, walk.wanted.mark_keys[n].at, walk.wanted.mark_keys[n].length
-        ):
+        if is_named(key, end, walk.escaped, &walk.wanted.mark_keys[n]):
             found |= 1u << n
     return found
 
@@ -243,13 +275,13 @@ cdef void match_marks(Walk* walk, const uint8_t* value, const uint8_t* end) noex
 
 # The pass.
 
-cdef void open_member(
+cdef inline void open_member(
     Walk* walk, const uint8_t* key, const uint8_t* value
 ) noexcept nogil:
     cdef Member* member = walk.open
     member.key_start = <uint32_t>(key - walk.base)
     member.start = <uint32_t>(value - walk.base)
-    member.kind = kind_of(value[0]) if value < walk.end else JSON_MISSING
+    member.kind = KINDS[value[0]] if value < walk.end else JSON_MISSING
     member.escaped = 0
     if member.count < 255:
         member.count += 1
@@ -263,26 +295,50 @@ cdef inline void close_member(
     walk.open = NULL
 
 
+cdef inline const uint8_t* short_key_end(const uint8_t* key) noexcept nogil:
+    """Where the text of a short key without escapes ends, its colon behind it; or NULL.
+
+    Safety: 17 bytes from `key` can be read.
+    """
+    cdef uint32_t run = plain16(key)
+    if run < 16 and key[run] == c'"' and key[run + 1] == c':':
+        return key + run
+    return NULL
+
+
 cdef inline const uint8_t* member_value(
     Walk* walk, const uint8_t* at, bint is_top
 ) noexcept nogil:
     """Where the value of the member at `at` begins."""
     cdef const uint8_t* key = at
-    if at >= walk.end or at[0] != c'"':
-        return unexpected(walk, at)
-    at = string_end(walk, at + 1)
-    if at == NULL:
-        return NULL
-    if is_top and walk.members != NULL:
-        walk.open = wanted_member(walk, key + 1, at - 1)
+    cdef const uint8_t* end = NULL
+    if walk.end - at >= SHORT_MEMBER and at[0] == c'"':
+        end = short_key_end(key + 1)
+    if end != NULL:
+        # Safety: SHORT_MEMBER bytes from `key` can be read.
+        walk.escaped = False
+        at = end + 2
+        if at[0] == c' ':
+            at += 1
+        if at[0] <= 0x20:
+            at = skip_space(at, walk.end)
+    else:
+        if at >= walk.end or at[0] != c'"':
+            return unexpected(walk, at)
+        at = string_end(walk, at + 1)
+        if at == NULL:
+            return NULL
+        end = at - 1
+        at = skip_space(at, walk.end)
+        if at >= walk.end or at[0] != c':':
+            return unexpected(walk, at)
+        at = skip_space(at + 1, walk.end)
     if walk.wanted != NULL and walk.wanted.mark_count:
-        walk.pending = marks_named(walk, key + 1, at - 1)
-    at = skip_space(at, walk.end)
-    if at >= walk.end or at[0] != c':':
-        return unexpected(walk, at)
-    at = skip_space(at + 1, walk.end)
-    if walk.open != NULL and is_top:
-        open_member(walk, key, at)
+        walk.pending = marks_named(walk, key + 1, end)
+    if is_top and walk.members != NULL:
+        walk.open = wanted_member(walk, key + 1, end)
+        if walk.open != NULL:
+            open_member(walk, key, at)
     return at
 
 
@@ -314,13 +370,18 @@ cdef const uint8_t* walk_text(Walk* walk, const uint8_t* at) noexcept nogil:
     cdef uint32_t depth = 0
     cdef bint in_object = False
     cdef uint8_t bracket = 0
-    cdef const uint8_t* value_end
-    at = skip_space(at, walk.end)
+    cdef const uint8_t* closed
+    cdef const uint8_t* end = walk.end
+    at = skip_space(at, end)
     while True:
+        if in_object:
+            at = member_value(walk, at, depth == 1)
+            if at == NULL:
+                return NULL
         # A value begins here.
-        if at >= walk.end:
+        if at >= end:
             return fail(walk, SCAN_TRUNCATED, at)
-        if depth == 1 and not in_object and walk.index >= 0:
+        if walk.index >= 0 and depth == 1 and not in_object:
             count_element(walk, at)
         if at[0] == c'{' or at[0] == c'[':
             if depth == MAX_DEPTH:
@@ -328,37 +389,30 @@ cdef const uint8_t* walk_text(Walk* walk, const uint8_t* at) noexcept nogil:
             outer[depth] = in_object
             depth += 1
             in_object = at[0] == c'{'
-            bracket = c'}' if in_object else c']'
+            bracket = at[0] + 2         # the one that closes it, in ASCII
             walk.pending = 0
-            at = skip_space(at + 1, walk.end)
-            if at >= walk.end or at[0] != bracket:
-                if in_object:
-                    at = member_value(walk, at, depth == 1)
-                    if at == NULL:
-                        return NULL
+            at = skip_space(at + 1, end)
+            if at >= end or at[0] != bracket:
                 continue
         else:
             at = scalar_end(walk, at)
             if at == NULL:
                 return NULL
-            if walk.open != NULL and depth == 1:
-                walk.open.escaped = walk.escaped and walk.open.kind == JSON_STRING
+            if walk.escaped and walk.open != NULL and depth == 1:
+                walk.open.escaped = walk.open.kind == JSON_STRING
         # A value ended here (or an empty container has its bracket here).
         while True:
-            value_end = at
-            at = skip_space(at, walk.end)
-            if depth == 0:
-                return at if at == walk.end else fail(walk, SCAN_MALFORMED, at)
-            if walk.open != NULL and depth == 1:
-                close_member(walk, value_end, at)
-            if at >= walk.end:
+            closed = at
+            at = skip_space(at, end)
+            if depth <= 1:
+                if depth == 0:
+                    return at if at == end else fail(walk, SCAN_MALFORMED, at)
+                if walk.open != NULL:
+                    close_member(walk, closed, at)
+            if at >= end:
                 return fail(walk, SCAN_TRUNCATED, at)
             if at[0] == c',':
-                at = skip_space(at + 1, walk.end)
-                if in_object:
-                    at = member_value(walk, at, depth == 1)
-                    if at == NULL:
-                        return NULL
+                at = skip_space(at + 1, end)
                 break
             if at[0] != bracket:
                 return fail(walk, SCAN_MALFORMED, at)
@@ -430,30 +484,103 @@ cdef int scan_value(
     return SCAN_OK
 
 
-cdef const uint8_t* value_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    cdef Walk walk
-    cdef uint32_t depth = 0
-    cdef uint8_t kind
-    walk.end = end
+# In checked text, where only quotes and brackets need a look.
+
+cdef inline const uint8_t* text_end(
+    const uint8_t* at, const uint8_t* end, bint* escaped
+) noexcept nogil:
+    """Behind the closing quote of the string whose text begins at `at`."""
+    cdef uint32_t bits
+    escaped[0] = False
     while at < end:
-        kind = kind_of(at[0])
-        if kind == JSON_OBJECT or kind == JSON_ARRAY:
+        if end - at >= 16:
+            bits = quotes16(at)
+            if bits == 0:
+                at += 16
+                continue
+            at += __builtin_ctz(bits)
+        if at[0] == c'"':
+            return at + 1
+        if at[0] == c'\\':
+            escaped[0] = True
+            at += 1                     # what it escapes is no end
+        at += 1
+    return end
+
+
+cdef const uint8_t* container_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """Behind the bracket that closes the container whose first value begins at `at`."""
+    cdef uint32_t bits, depth = 1
+    cdef bint escaped
+    while at < end:
+        if end - at >= 16:
+            bits = nests16(at)
+            if bits == 0:
+                at += 16
+                continue
+            at += __builtin_ctz(bits)
+        if at[0] == c'"':
+            at = text_end(at + 1, end, &escaped)
+            continue
+        if at[0] == c'{' or at[0] == c'[':
             depth += 1
-            at += 1
         elif at[0] == c'}' or at[0] == c']':
             depth -= 1
-            at += 1
-        elif kind == JSON_STRING:
-            at = string_end(&walk, at + 1)
-        elif depth:
-            at += 1                     # scalars, commas, colons and space between
-            continue
-        else:
-            walk.pending = 0
-            at = scalar_end(&walk, at)
-        if at == NULL or depth == 0:
-            break
+        at += 1
+        if depth == 0:
+            return at
+    return end
+
+
+cdef const uint8_t* value_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    cdef bint escaped
+    if at >= end:
+        return at
+    if at[0] == c'"':
+        return text_end(at + 1, end, &escaped)
+    if at[0] == c'{' or at[0] == c'[':
+        return container_end(at + 1, end)
+    at = scalar_end_of(at, end)
     return at if at != NULL else end
+
+
+cdef const uint8_t* look_again(
+    const char* data, const uint8_t* at, const uint8_t* end, const Wanted* wanted, Member* members
+) noexcept nogil:
+    cdef const uint8_t* base = <const uint8_t*>data
+    cdef const uint8_t* key
+    cdef const uint8_t* value
+    cdef Member* member
+    cdef bint escaped = False
+    cdef int place
+    memset(members, 0, wanted.count * sizeof(Member))
+    at = skip_space(at, end)
+    if at >= end or at[0] != c'{':
+        return NULL
+    at = skip_space(at + 1, end)
+    while at < end and at[0] == c'"':
+        key = at
+        at = text_end(at + 1, end, &escaped)
+        place = place_of(wanted, key + 1, at - 1, escaped)
+        value = skip_space(skip_space(at, end) + 1, end)
+        escaped = False
+        if value < end and value[0] == c'"':
+            at = text_end(value + 1, end, &escaped)
+        else:
+            at = value_end(value, end)
+        if place >= 0 and value < end:
+            member = &members[place]
+            member.key_start = <uint32_t>(key - base)
+            member.start = <uint32_t>(value - base)
+            member.end = <uint32_t>(at - base)
+            member.member_end = <uint32_t>(skip_space(at, end) - base)
+            member.kind = KINDS[value[0]]
+            member.escaped = escaped
+            member.count += member.count < 255
+        at = skip_space(at, end)
+        if at < end and at[0] == c',':
+            at = skip_space(at + 1, end)
+    return at + 1 if at < end else end
 
 
 cdef const uint8_t* scalar_end_of(const uint8_t* at, const uint8_t* end) noexcept nogil:
