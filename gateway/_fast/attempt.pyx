@@ -172,9 +172,9 @@ cdef class Attempt(Borrower):
             self.should_not_retry = equals(value, length, b"false", 5)
         elif field.name == FIELD_REQUEST_ID:
             # The backend's own id helps its operators; ours has the plain name.
-            self.worker.scratch.add(b"x-upstream-request-id: ", 23)
+            self.worker.scratch.put(b"x-upstream-request-id: ")
             self.worker.scratch.add(value, length)
-            self.worker.scratch.add(b"\r\n", 2)
+            self.worker.scratch.put(b"\r\n")
         return 0
 
     cdef int read_content_type(self, const char* value, uint32_t length) except -1:

@@ -45,11 +45,8 @@ fill_pairs()
 
 cdef void hex_into(char* out, uint64_t number) noexcept nogil:
     cdef int i
-    cdef int pair
     for i in range(8):
-        pair = <int>((number >> (56 - 8 * i)) & 255) * 2
-        out[2 * i] = PAIRS[pair]
-        out[2 * i + 1] = PAIRS[pair + 1]
+        memcpy(out + 2 * i, &PAIRS[((number >> (56 - 8 * i)) & 255) * 2], 2)
 
 
 cdef uint64_t realtime_s() noexcept nogil:

@@ -53,13 +53,13 @@ cdef class Dispatch(Reply):
         cdef Request request = self.request
         cdef Scratch scratch = self.worker.scratch
         if self.uploading and self.upload_chunked:
-            scratch.add(b"transfer-encoding: chunked\r\n", 28)
+            scratch.put(b"transfer-encoding: chunked\r\n")
         elif self.uploading:
             Errand.write_framing(self, <uint64_t>max(0, request.content_length))
         else:
             Errand.write_framing(self, length)
         if request.websocket:
-            scratch.add(b"connection: upgrade\r\nupgrade: websocket\r\n", 41)
+            scratch.put(b"connection: upgrade\r\nupgrade: websocket\r\n")
         return 0
 
     cdef str client_address(self):

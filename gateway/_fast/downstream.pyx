@@ -13,7 +13,7 @@ from gateway._fast.outcome cimport (
     OUTCOME_BAD_BODY, OUTCOME_BAD_REQUEST, OUTCOME_BODY_TOO_LARGE, OUTCOME_HEAD_TOO_LARGE, OUTCOME_OK,
     OUTCOME_OVERLOADED, OUTCOME_REQUEST_TIMEOUT, OUTCOME_URI_TOO_LONG, Outcome,
 )
-from gateway._fast.peer cimport Peer
+from gateway._fast.peer cimport Peer, rest_of
 from gateway._fast.worker cimport Worker
 
 cdef enum:
@@ -281,7 +281,6 @@ cdef class Downstream(Peer):
     cdef bytes begin(self, const Head* head, bytes data, uint32_t end, uint64_t now_ns):
         """A request has begun: its exchange decides whether the body is wanted."""
         cdef Exchange exchange = new_exchange(self.worker, self)
-        cdef bint has_rest = end < <uint32_t>PyBytes_GET_SIZE(data)
         cdef bint has_body = head.chunked or head.content_length > 0
         self.exchange = exchange
         self.skipped_line = False
@@ -289,10 +288,10 @@ cdef class Downstream(Peer):
         self.state = DOWNSTREAM_BUSY
         exchange.read_head(head, data, end, now_ns)
         if self.exchange is not exchange:
-            return data[end:] if has_rest else None
+            return rest_of(data, end)
         if not has_body:
             exchange.body_ended(now_ns)
-            return data[end:] if has_rest else None
+            return rest_of(data, end)
         self.body_bytes = 0
         self.body_since_ns = now_ns
         if head.chunked:
@@ -301,8 +300,8 @@ cdef class Downstream(Peer):
         else:
             self.remaining = <uint64_t>head.content_length
             self.state = DOWNSTREAM_LENGTH
-        if has_rest:
-            return data[end:]
+        if end < <uint32_t>PyBytes_GET_SIZE(data):
+            return rest_of(data, end)
         self.worker.wheel.arm(self, now_ns + RATE_CHECK_NS)
         if head.expect_continue:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -362,7 +361,7 @@ cdef class Downstream(Peer):
             self.end_body(exchange, now_ns)
         elif self.deadline_ns == 0:
             self.worker.wheel.arm(self, now_ns + RATE_CHECK_NS)
-        return data[used:] if used < length else None
+        return rest_of(data, used)
 
     # -- ends
 

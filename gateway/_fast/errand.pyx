@@ -98,31 +98,31 @@ cdef class Errand(Caller):
         cdef Scratch scratch = self.worker.scratch
         scratch.begin()
         scratch.add_bytes(request.method_name)
-        scratch.add(b" ", 1)
+        scratch.put(b" ")
         self.write_target(backend)
-        scratch.add(b" HTTP/1.1\r\n", 11)
+        scratch.put(b" HTTP/1.1\r\n")
         scratch.add_bytes(backend.fields)
         scratch.add_bytes(request.fields if backend.own_names is None else self.other_fields(backend))
-        scratch.add(b"x-request-id: ", 14)
+        scratch.put(b"x-request-id: ")
         scratch.add(request.id, request.id_length)
-        scratch.add(b"\r\n", 2)
+        scratch.put(b"\r\n")
         if not request.has_traceparent:
             self.write_traceparent()
-        scratch.add(b"x-request-timeout-ms: ", 22)
+        scratch.put(b"x-request-timeout-ms: ")
         scratch.add_number(self.left_ns() // NS_PER_MS)
-        scratch.add(b"\r\n", 2)
+        scratch.put(b"\r\n")
         if self.table.has_forwarded or backend.forward or backend.passes_encoding:
             scratch.add_bytes(self.client_fields(backend))
         self.write_framing(length)
-        scratch.add(b"\r\n", 2)
+        scratch.put(b"\r\n")
         return 0
 
     cdef int write_framing(self, uint64_t length) except -1:
         cdef Scratch scratch = self.worker.scratch
         if length or has_body(self.request):
-            scratch.add(b"content-length: ", 16)
+            scratch.put(b"content-length: ")
             scratch.add_number(length)
-            scratch.add(b"\r\n", 2)
+            scratch.put(b"\r\n")
         return 0
 
     cdef bytes other_fields(self, Backend backend):
@@ -158,15 +158,15 @@ cdef class Errand(Caller):
     cdef int write_traceparent(self) except -1:
         """No trace came along: begin one, with the request id's digits as its own."""
         cdef Scratch scratch = self.worker.scratch
-        scratch.add(b"traceparent: 00-", 16)
-        if self.request.id_length == 36 and is_uuid(self.request.id):
+        scratch.put(b"traceparent: 00-")
+        if self.request.is_own_id or self.request.id_length == 36 and is_uuid(self.request.id):
             add_digits(scratch, self.request.id)
         else:
             scratch.add_hex(random_next(&self.worker.random))
             scratch.add_hex(random_next(&self.worker.random))
-        scratch.add(b"-", 1)
+        scratch.put(b"-")
         scratch.add_hex(random_next(&self.worker.random) | 1)
-        scratch.add(b"-01\r\n", 5)
+        scratch.put(b"-01\r\n")
         return 0
 
 

@@ -352,11 +352,11 @@ cdef class Exchange(Intake):
             self.must_close = True
         else:
             self.chunked = True
-            scratch.add(b"transfer-encoding: chunked\r\n", 28)
+            scratch.put(b"transfer-encoding: chunked\r\n")
         if attempt.events is not None:
-            scratch.add(b"x-accel-buffering: no\r\n", 23)
+            scratch.put(b"x-accel-buffering: no\r\n")
             if not attempt.has_cache_control:
-                scratch.add(b"cache-control: no-cache\r\n", 25)
+                scratch.put(b"cache-control: no-cache\r\n")
         self.end_head()
         if request.is_head:
             self.client.send(scratch.built())
@@ -388,7 +388,7 @@ cdef class Exchange(Intake):
         self.worker.scratch.add_bytes(SWITCHING)
         self.worker.scratch.add_bytes(attempt.fields)
         self.write_attempt_fields(attempt, False)
-        self.worker.scratch.add(b"\r\n", 2)
+        self.worker.scratch.put(b"\r\n")
         client.send(self.worker.scratch.built())
         client.tunnel = server
         server.tunnel = client

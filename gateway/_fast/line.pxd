@@ -7,6 +7,7 @@
 # Cost: bench/micro/record.py.
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
@@ -31,7 +32,7 @@ cdef enum:
     LINE_BYTES = 8192                   # to begin with
     TIME_BYTES = 27                     # 2026-11-21T12:00:00.000000Z
     ESCAPED = 6                         # bytes that one byte of text may become
-    DECIMAL_BYTES = 34                  # the longest number that add_decimal writes
+    DECIMAL_BYTES = 34                  # more than the longest number that add_decimal writes
 
 cdef inline size_t text_bound(size_t length) noexcept nogil:
     # Of add_text.
@@ -65,7 +66,9 @@ cdef class Line:
     cdef inline void put(self, const char* literal) noexcept nogil:
         self.add(literal, line_length(literal))
 
-    cdef void add_bytes(self, bytes data) noexcept
+    cdef inline void add_bytes(self, bytes data) noexcept:
+        self.add(PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data))
+
     cdef void add_number(self, uint64_t number) noexcept nogil
     cdef void add_hex(self, uint64_t number) noexcept nogil             # quoted, 16 digits
     # value ≥ 0 with so many decimals, trailing zeros left out; what is no number becomes 0.

@@ -2,11 +2,14 @@
 
 import cython
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport UINT64_MAX, uint8_t, uint64_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 from gateway._fast.clock cimport hex_into
+
+cdef extern from *:
+    int __builtin_clzll(unsigned long long number) noexcept nogil   # of a number other than 0
 
 cdef extern from "time.h" nogil:
     ctypedef long time_t
@@ -31,7 +34,7 @@ cdef const char* DIGIT_PAIRS = (
 cdef const char* BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 # What a byte of text becomes: 0 itself, 1 an escape, 2 the beginning of a longer sequence.
 cdef uint8_t[256] KINDS
-cdef uint64_t[13] POWERS
+cdef int64_t[19] POWERS                 # of ten
 
 
 cdef void fill_tables() noexcept nogil:
@@ -42,7 +45,7 @@ cdef void fill_tables() noexcept nogil:
     # Why: some readers take it for a control character (jq and terminals).
     KINDS[127] = 1
     POWERS[0] = 1
-    for i in range(1, 13):
+    for i in range(1, 19):
         POWERS[i] = POWERS[i - 1] * 10
 
 
@@ -75,27 +78,12 @@ cdef class Line:
         self.room = room
         return True
 
-    cdef void add_bytes(self, bytes data) noexcept:
-        self.add(PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data))
-
     cdef void add_number(self, uint64_t number) noexcept nogil:
-        cdef char[20] digits
-        cdef int at = 20
-        cdef uint64_t pair
-        while number >= 100:
-            pair = number % 100 * 2
-            number //= 100
-            at -= 2
-            digits[at] = DIGIT_PAIRS[pair]
-            digits[at + 1] = DIGIT_PAIRS[pair + 1]
-        if number >= 10:
-            at -= 2
-            digits[at] = DIGIT_PAIRS[number * 2]
-            digits[at + 1] = DIGIT_PAIRS[number * 2 + 1]
-        else:
-            at -= 1
-            digits[at] = <char>(48 + number)
-        self.add(digits + at, <size_t>(20 - at))
+        cdef int length = length_of(number)
+        if FAST_DEBUG and self.used + <size_t>length > self.room:
+            line_overrun(self.used + <size_t>length, self.room)
+        write_digits(self.data + self.used, number, length)
+        self.used += <size_t>length
 
     cdef void add_hex(self, uint64_t number) noexcept nogil:
         cdef char[18] text
@@ -104,40 +92,34 @@ cdef class Line:
         self.add(text, 18)
 
     cdef void add_decimal(self, double value, int decimals) noexcept nogil:
-        cdef uint64_t whole, rest
+        cdef int64_t whole, rest
         cdef char[MOST_DECIMALS + 1] fraction
-        cdef int i
         # Why not `value < …`: a comparison with NaN is false.
         if not 0 <= value <= 9e15:
             self.add_number(<uint64_t>9_000_000_000_000_000 if value > 0 else 0)
             return
-        whole = <uint64_t>value
-        rest = <uint64_t>((value - <double>whole) * <double>POWERS[decimals] + 0.5)
+        # Cost: signed numbers, because the machine has an instruction for those alone.
+        whole = <int64_t>value
+        rest = <int64_t>((value - <double>whole) * <double>POWERS[decimals] + 0.5)
         if rest >= POWERS[decimals]:
             whole += 1
             rest = 0
-        self.add_number(whole)
+        self.add_number(<uint64_t>whole)
         if rest == 0:
             return
-        while rest % 10 == 0:
-            rest //= 10
-            decimals -= 1
         fraction[0] = c"."
-        for i in range(decimals, 0, -1):
-            fraction[i] = <char>(48 + rest % 10)
-            rest //= 10
+        write_digits(fraction + 1, <uint64_t>rest, decimals)
+        while fraction[decimals] == c"0":
+            decimals -= 1
         self.add(fraction, <size_t>(decimals + 1))
 
     cdef void add_time(self, uint64_t realtime_ns) noexcept nogil:
         cdef uint64_t us = realtime_ns % <uint64_t>NS_PER_S // <uint64_t>NS_PER_US
         cdef char[8] rest
-        cdef int i
         if realtime_ns // <uint64_t>NS_PER_S != self.second:
             self.second = realtime_ns // <uint64_t>NS_PER_S
             write_date(self.date, self.second)
-        for i in range(5, -1, -1):
-            rest[i] = <char>(48 + us % 10)
-            us //= 10
+        write_digits(rest, us, 6)
         rest[6] = c"Z"
         rest[7] = c'"'
         self.put(b'"')
@@ -263,6 +245,27 @@ cdef class Line:
         else:
             self.add_decimal(part[1][0], part[1][1])
         return 0
+
+
+cdef inline int length_of(uint64_t number) noexcept nogil:
+    """How many digits a number has."""
+    # 1233 / 4096 is log10(2) closely enough: one digit may be missing, which the table tells.
+    cdef int length
+    number |= 1                         # 0 has a digit, too; a power of ten is never odd
+    length = ((64 - __builtin_clzll(number)) * 1233) >> 12
+    if length >= 19:
+        return 20 if number >= <uint64_t>10_000_000_000_000_000_000 else 19
+    return length + (number >= <uint64_t>POWERS[length])
+
+
+cdef inline void write_digits(char* out, uint64_t number, int length) noexcept nogil:
+    """The last `length` digits of a number, zeros before them."""
+    while length >= 2:
+        length -= 2
+        memcpy(out + length, DIGIT_PAIRS + number % 100 * 2, 2)
+        number //= 100
+    if length:
+        out[0] = <char>(48 + number % 10)
 
 
 cdef void write_date(char* out, uint64_t second) noexcept nogil:

@@ -5,6 +5,7 @@
 # Rule 2: while `writable` is False the transport is over its high-water mark: whoever
 #         feeds this peer stops reading from where the bytes come.
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from gateway._fast.timers cimport Timed
 
@@ -29,3 +30,9 @@ cdef class Peer(Timed):
     cdef int release(self, bint reusable, uint64_t now_ns) except -1
     cdef int send_early(self) except -1
     cdef str address(self)
+
+cdef inline bytes rest_of(bytes data, Py_ssize_t at):
+    # What stands behind `at`, or None. Cost: a slice makes two numbers and a slice first.
+    if at >= PyBytes_GET_SIZE(data):
+        return None
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + at, PyBytes_GET_SIZE(data) - at)

@@ -37,6 +37,8 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef bytes origin                   # gateway, worker and stream
     cdef tuple outcomes                 # reason tokens by Outcome
     cdef tuple capabilities             # (bit, quoted name)
+    cdef uint64_t wanted                # capabilities of the latest decision that wanted any …
+    cdef bytes wanted_names             # … and their names as JSON
     cdef char[36] id                    # of the record under way
 
     cdef int write(self, Recovery exchange) except -1
@@ -57,6 +59,7 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef int add_answerer(self, Recovery exchange) except -1
     cdef int add_decisions(self, Recovery exchange) except -1
     cdef int add_decision(self, Recovery exchange, Decision decision) except -1
+    cdef bytes names_of(self, uint64_t capabilities)
     cdef int add_wish(self, Decision decision) except -1
     cdef void add_candidate(self, Decision decision, int position, bytes name) noexcept
     cdef void add_measures(self, const Candidate* found, Decision decision) noexcept

@@ -470,18 +470,22 @@ cdef class Recorder:
         line.put(b"}")
         return 0
 
+    cdef bytes names_of(self, uint64_t capabilities):
+        """Their quoted names. Cost: put together where they are others than last time."""
+        if capabilities != self.wanted or self.wanted_names is None:
+            self.wanted = capabilities
+            self.wanted_names = b",".join(
+                [name for bit, name in self.capabilities if capabilities & <uint64_t>bit]
+            )
+        return self.wanted_names
+
     cdef int add_wish(self, Decision decision) except -1:
         cdef Line line = self.line
         cdef bint follows = False
         cdef int position
         if decision.wish.capabilities:
             line.put(b',"capabilities":[')
-            for bit, name in self.capabilities:
-                if decision.wish.capabilities & <uint64_t>bit:
-                    if follows:
-                        line.put(b",")
-                    line.add_bytes(<bytes>name)
-                    follows = True
+            line.add_bytes(self.names_of(decision.wish.capabilities))
             line.put(b"]")
         if decision.wish.input_bytes:
             line.put(b',"input_bytes":')
@@ -514,7 +518,9 @@ cdef class Recorder:
 
     cdef void add_candidate(self, Decision decision, int position, bytes name) noexcept:
         cdef Line line = self.line
-        cdef int reason = decision.candidates.reason_of(&decision.choice, position)
+        cdef int reason = 0
+        if not has(decision.choice.eligible, position):
+            reason = decision.candidates.reason_of(&decision.choice, position)
         line.put(b'{"backend":')
         line.add_bytes(name)
         if reason:

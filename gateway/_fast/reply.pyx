@@ -87,26 +87,26 @@ cdef class Reply(Errand):
         cdef uint64_t own_ns, upstream_ns
         if not attempt.has_date:
             scratch.add_date()
-        scratch.add(b"x-gateway-backend: ", 19)
+        scratch.put(b"x-gateway-backend: ")
         scratch.add_bytes(attempt.backend.name_bytes)
-        scratch.add(b"\r\nx-gateway-attempts: ", 22)
+        scratch.put(b"\r\nx-gateway-attempts: ")
         scratch.add_number(<uint64_t>self.attempts)
         if complete and (attempt.version is not None or PyBytes_GET_SIZE(attempt.backend.version)):
             self.write_version(attempt)
         if complete and attempt.cost_nano_usd:
-            scratch.add(b"\r\nx-gateway-cost-usd: ", 22)
+            scratch.put(b"\r\nx-gateway-cost-usd: ")
             scratch.add_usd(attempt.cost_nano_usd)
-        scratch.add(b"\r\nserver-timing: queue;dur=", 27)
+        scratch.put(b"\r\nserver-timing: queue;dur=")
         scratch.add_millis(self.queued_ns)
-        scratch.add(b", upstream;dur=", 15)
+        scratch.put(b", upstream;dur=")
         upstream_ns = self.upstream_ns
         if not complete:
             upstream_ns += attempt.first_byte_ns - asked_ns(attempt)
         scratch.add_millis(upstream_ns)
-        scratch.add(b", gateway;dur=", 14)
+        scratch.put(b", gateway;dur=")
         own_ns = self.worker.now() - self.read_ns
         scratch.add_millis(own_ns - min(own_ns, self.queued_ns + upstream_ns))
-        scratch.add(b"\r\n", 2)
+        scratch.put(b"\r\n")
         return 0
 
     cdef int write_version(self, Attempt attempt) except -1:
@@ -119,17 +119,17 @@ cdef class Reply(Errand):
         ):
             version = attempt.backend.version
         if PyBytes_GET_SIZE(version):
-            scratch.add(b"\r\nx-gateway-model-version: ", 27)
+            scratch.put(b"\r\nx-gateway-model-version: ")
             scratch.add_bytes(version)
         if not isnan(attempt.confidence):
-            scratch.add(b"\r\nx-gateway-confidence: ", 24)
+            scratch.put(b"\r\nx-gateway-confidence: ")
             scratch.add_bytes(b"%.6g" % attempt.confidence)
         return 0
 
     cdef int write_length(self, uint64_t length) except -1:
-        self.worker.scratch.add(b"content-length: ", 16)
+        self.worker.scratch.put(b"content-length: ")
         self.worker.scratch.add_number(length)
-        self.worker.scratch.add(b"\r\n", 2)
+        self.worker.scratch.put(b"\r\n")
         return 0
 
     cdef bint has_unread_body(self) noexcept:
@@ -140,26 +140,26 @@ cdef class Reply(Errand):
         cdef Scratch scratch = self.worker.scratch
         cdef Request request = self.request
         if request is not None:
-            scratch.add(b"x-request-id: ", 14)
+            scratch.put(b"x-request-id: ")
             scratch.add(request.id, request.id_length)
-            scratch.add(b"\r\n", 2)
+            scratch.put(b"\r\n")
         scratch.add_bytes(self.table.server_line)
         if self.route is not None and self.route.arm_field is not None:
             scratch.add_bytes(self.route.arm_field)
         if self.fallback is not None:
-            scratch.add(b"x-gateway-fallback: ", 20)
+            scratch.put(b"x-gateway-fallback: ")
             scratch.add_bytes(self.fallback.encode("ascii"))
-            scratch.add(b"\r\n", 2)
+            scratch.put(b"\r\n")
         if self.cors is not None:
             scratch.add_bytes(self.cors)
         if self.must_close or self.worker.draining or request is None or not request.keep_alive or (
             self.client.served + 1 == self.worker.limits.connection_requests or self.has_unread_body()
         ):
             self.must_close = True
-            scratch.add(b"connection: close\r\n", 19)
+            scratch.put(b"connection: close\r\n")
         elif request.is_http10:
-            scratch.add(b"connection: keep-alive\r\n", 24)
-        scratch.add(b"\r\n", 2)
+            scratch.put(b"connection: keep-alive\r\n")
+        scratch.put(b"\r\n")
         return 0
 
     cdef int say(
@@ -171,17 +171,17 @@ cdef class Reply(Errand):
             return 0
         self.begin_answer(status)
         scratch.add_date()
-        scratch.add(b"content-type: ", 14)
+        scratch.put(b"content-type: ")
         scratch.add_bytes(content_type)
-        scratch.add(b"\r\n", 2)
+        scratch.put(b"\r\n")
         if self.attempts:
-            scratch.add(b"x-gateway-attempts: ", 20)
+            scratch.put(b"x-gateway-attempts: ")
             scratch.add_number(<uint64_t>self.attempts)
-            scratch.add(b"\r\n", 2)
+            scratch.put(b"\r\n")
         if status == 503 or status == 429:
-            scratch.add(b"retry-after: ", 13)
+            scratch.put(b"retry-after: ")
             scratch.add_number(self.retry_after_s(now_ns))
-            scratch.add(b"\r\n", 2)
+            scratch.put(b"\r\n")
         self.said = body
         return self.send_answer(body, outcome, now_ns)
 

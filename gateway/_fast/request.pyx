@@ -2,9 +2,9 @@
 
 import cython
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
 from gateway._fast.head cimport (
     FIELD_ACCEPT_ENCODING, FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_CONTENT_TYPE,
     FIELD_COOKIE, FIELD_CREDENTIAL, FIELD_EXPECT, FIELD_FORWARDED, FIELD_GATEWAY, FIELD_HOP,
@@ -36,6 +36,29 @@ cdef tuple METHOD_NAMES = (
 )
 cdef bytes NOTHING = b""
 
+cdef enum:
+    KNOWN_SLOTS = 32                    # a power of two
+    KNOWN_BYTES = 128                   # longer ones are not kept
+
+# Paths and names of models that came lately: the next request's are mostly among them, and an
+# object that is there already has its hash.
+cdef list KNOWN = [b""] * KNOWN_SLOTS
+
+
+cdef bytes known_bytes(const char* at, uint32_t length):
+    """These bytes. Cost: one comparison where they came lately, else one allocation."""
+    cdef bytes found
+    cdef uint32_t slot
+    if length == 0 or length > KNOWN_BYTES:
+        return PyBytes_FromStringAndSize(at, length)
+    slot = (length * 5 + <uint8_t>at[length - 1] + <uint8_t>at[length >> 1] * 3) & (KNOWN_SLOTS - 1)
+    found = <bytes>KNOWN[slot]
+    if PyBytes_GET_SIZE(found) == length and memcmp(PyBytes_AS_STRING(found), at, length) == 0:
+        return found
+    found = PyBytes_FromStringAndSize(at, length)
+    KNOWN[slot] = found
+    return found
+
 
 @cython.final
 @cython.freelist(256)
@@ -52,7 +75,7 @@ cdef class Request:
         self.head_bytes = end
         self.method = head.method
         self.method_name = <bytes>METHOD_NAMES[head.method] if head.method else at[:head.method_length]
-        self.path = at[head.target_at:path_end]
+        self.path = known_bytes(at + head.target_at, head.path_length)
         self.query = NOTHING
         if head.path_length < head.target_length:
             self.query = at[path_end:head.target_at + head.target_length]
@@ -121,7 +144,10 @@ cdef class Request:
                 return OUTCOME_BAD_BODY
         if model.kind == JSON_MISSING:
             return OUTCOME_OK
-        self.model = bytes_of_string(at, model) if model.kind == JSON_STRING else None
+        if model.kind == JSON_STRING and not model.escaped:
+            self.model = known_bytes(at + model.start + 1, model.end - model.start - 2)
+        else:
+            self.model = bytes_of_string(at, model)
         if self.model is None:
             return OUTCOME_NO_MODEL
         self.read_wishes(at)

@@ -1,6 +1,5 @@
 """Where a worker builds heads: see scratch.pxd for the rules."""
 
-import cython
 import time
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -14,7 +13,6 @@ cdef enum:
     NANO_PER_USD = 1_000_000_000
 
 
-@cython.final
 cdef class Scratch:
 
     def __cinit__(self):
@@ -29,14 +27,6 @@ cdef class Scratch:
         self.used = 0
         self.overflowed = False
 
-    cdef void add(self, const char* data, uint32_t length) noexcept nogil:
-        # Safety: nothing is written beyond SCRATCH_BYTES (Rule 2).
-        if length > SCRATCH_BYTES - self.used:
-            self.overflowed = True
-            return
-        memcpy(self.data + self.used, data, length)
-        self.used += length
-
     cdef void add_field(self, const char* data, const Field* field) noexcept nogil:
         """One field line. Cost: one copy where it came in the usual form, four otherwise."""
         cdef uint32_t value_end = field.value_at + field.value_length
@@ -48,12 +38,9 @@ cdef class Scratch:
             self.add(data + field.name_at, value_end + 2 - field.name_at)
             return
         self.add(data + field.name_at, field.name_length)
-        self.add(b": ", 2)
+        self.put(b": ")
         self.add(data + field.value_at, field.value_length)
-        self.add(b"\r\n", 2)
-
-    cdef void add_bytes(self, bytes data) noexcept:
-        self.add(PyBytes_AS_STRING(data), <uint32_t>PyBytes_GET_SIZE(data))
+        self.put(b"\r\n")
 
     cdef void add_number(self, uint64_t number) noexcept nogil:
         cdef char[20] digits
@@ -77,6 +64,9 @@ cdef class Scratch:
         cdef uint64_t us = ns // 1000
         cdef uint64_t rest = us % 1000
         cdef char[4] decimals
+        if us == 0:
+            self.put(b"0.000")          # what most waits come to
+            return
         self.add_number(us // 1000)
         decimals[0] = c"."
         decimals[1] = <char>(48 + rest // 100)

@@ -16,3 +16,6 @@ class Shape:
     def look(
         self, data: bytes, start: int = 0, end: int | None = None
     ) -> tuple[int, int, int, tuple[_Member, ...]]: ...
+    def look_again(
+        self, data: bytes, start: int = 0, end: int | None = None
+    ) -> tuple[int, tuple[_Member, ...]]: ...

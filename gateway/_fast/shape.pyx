@@ -5,9 +5,11 @@ Cost: that of one scan. Protocol operations and stream events have theirs, compi
 
 import cython
 
-from libc.stdint cimport UINT32_MAX
+from libc.stdint cimport UINT32_MAX, uint8_t
 from gateway._fast.members cimport Exact, as_tuple
-from gateway._fast.scan cimport MAX_MARKS, MAX_NAMES, SCAN_TOO_LONG, scan_object
+from gateway._fast.scan cimport (
+    MAX_MARKS, MAX_NAMES, SCAN_OK, SCAN_TOO_LONG, look_again, scan_object,
+)
 from gateway._fast.texts cimport as_bytes, text_of
 
 
@@ -59,3 +61,17 @@ cdef class Shape:
         cdef int code = self.scan_span(exact.at, start, stop, members, &marks, &error_at)
         found = tuple([as_tuple(&members[n]) for n in range(self.wanted.count)])
         return code, error_at, marks, found
+
+    def look_again(self, bytes data, start=0, end=None):
+        """(where the object ends, members): what scan.look_again says of checked data[start:end]."""
+        cdef Member[MAX_NAMES] members
+        cdef uint32_t n
+        cdef uint32_t stop = len(data) if end is None else end
+        cdef Exact exact = Exact(data[:stop])
+        cdef const uint8_t* base = <const uint8_t*>exact.at
+        cdef const uint8_t* behind
+        if self.scan_span(exact.at, start, stop, members, NULL, NULL) != SCAN_OK:
+            raise ValueError("this is no checked text")
+        behind = look_again(exact.at, base + <uint32_t>start, base + stop, &self.wanted, members)
+        found = tuple([as_tuple(&members[n]) for n in range(self.wanted.count)])
+        return behind - base, found

@@ -13,7 +13,7 @@ from gateway._fast.head cimport Head, head_end, parse_response
 from gateway._fast.outcome cimport (
     OUTCOME_OK, OUTCOME_TRUNCATED, OUTCOME_UPSTREAM_CLOSED, OUTCOME_UPSTREAM_PROTOCOL, Outcome,
 )
-from gateway._fast.peer cimport Peer
+from gateway._fast.peer cimport Peer, rest_of
 from gateway._fast.timers cimport Timed
 from gateway._fast.worker cimport Worker
 
@@ -181,7 +181,7 @@ cdef class Upstream(Peer):
             if head.status == 101 or self.interims > INTERIMS_MAX:
                 self.lose(OUTCOME_UPSTREAM_PROTOCOL, now_ns)
                 return None
-            return data[end:] if end < PyBytes_GET_SIZE(data) else None
+            return rest_of(data, end)
         return self.begin_body(&head, data, <uint32_t>end, now_ns)
 
     cdef bytes begin_tunnel(self, const Head* head, bytes data, uint32_t end, uint64_t now_ns):
@@ -206,7 +206,7 @@ cdef class Upstream(Peer):
         if self.attempt is not attempt:
             return None
         if bodiless or head.content_length == 0:
-            self.finish(True, data[end:] if end < PyBytes_GET_SIZE(data) else None, now_ns)
+            self.finish(True, rest_of(data, end), now_ns)
             return None
         if head.chunked:
             chunked_reset(&self.chunked)
@@ -217,7 +217,7 @@ cdef class Upstream(Peer):
         else:
             self.keep_alive = False
             self.state = UPSTREAM_CLOSE
-        return data[end:] if end < PyBytes_GET_SIZE(data) else None
+        return rest_of(data, end)
 
     cdef bytes read_length(self, bytes data, uint64_t now_ns):
         cdef Attempt attempt = self.attempt
@@ -265,7 +265,7 @@ cdef class Upstream(Peer):
         if self.chunked.state == CHUNKED_BAD:
             self.lose(OUTCOME_UPSTREAM_PROTOCOL, now_ns)
         elif self.chunked.state == CHUNKED_DONE:
-            self.finish(True, data[used:] if used < length else None, now_ns)
+            self.finish(True, rest_of(data, used), now_ns)
         return None
 
     # -- ends

@@ -63,6 +63,12 @@ def test_numbers_are_exact(number: int) -> None:
     assert json.loads(LINE.build(("hex", number))) == f"{number:016x}"
 
 
+def test_numbers_are_exact_where_a_digit_is_added() -> None:
+    edges = {10**n for n in range(20)} | {2**n for n in range(64)}
+    for number in {edge + step for edge in edges for step in (-1, 0, 1)}:
+        assert LINE.build(number) == str(number).encode()
+
+
 @given(st.floats(0, 9e15), st.integers(1, 12))
 @example(0.9999999, 3)
 @example(1e-7, 9)

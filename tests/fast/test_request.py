@@ -317,3 +317,11 @@ def test_a_trusted_proxys_word_is_extended() -> None:
 def test_the_forwarded_field_names_an_ipv6_caller_in_quotes() -> None:
     told = told_by("2001:db8::1", {"forwarded": {"forwarded": True}})
     assert 'for="[2001:db8::1]"' in told["forwarded"]
+
+
+def test_names_that_look_alike_are_not_mixed_up() -> None:
+    """What came lately is found again by its bytes; these share length, last and middle byte."""
+    client = Stage(serving("a")).client()
+    for name in ("abc-d", "xbc-d", "abc-d", "abc-e", "xbc-d"):
+        client.ask(post("/v1/chat/completions", {"model": name}))
+        assert f"`{name}`" in client.answers()[-1].json["error"]["message"]
