@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 
 from gateway._fast import Columns, Rows, hash_of
 from gateway.profiles.fields import NAMED, VIOLATION, Field, Floats, Words
-from gateway.profiles.profile import JSON_NUMBER, JSON_STRING, Kinds, Profile
+from gateway.profiles.languages import LANGUAGE
+from gateway.profiles.profile import JSON_NUMBER, JSON_STRING, Profile
 from gateway.profiles.reference import Reference
 from gateway.profiles.signals import MADE, Column, Where, where_of
 from gateway.profiles.slices import Minute, Slices, Source, profile_in
-from gateway.profiles.texts import measured
+from gateway.profiles.text_column import Data, TextColumn, text_of
 
 # What of a value is kept: see `_fast/cells.pxd`.
 NUMBER, WORD, TIME, SPAN = 1, 2, 4, 8
@@ -56,10 +57,6 @@ _PREDICTION = np.uint64(hash_of(b"prediction"))
 _SHADOW = np.uint64(hash_of(b"shadow"))
 _FEEDBACK = np.uint64(hash_of(b"feedback"))
 _US_A_MINUTE = 60_000_000
-
-
-Data = bytes | bytearray  # lines, each with its newline
-Measured = dict[str, tuple[dict[str, Floats], Kinds]]  # by text: its measures; whether it is one
 
 
 class Part(NamedTuple):
@@ -298,7 +295,7 @@ class Extraction:
             "features": _rows_of(batch.rows, batch.row_lines, batch, members),
             "predictions": _rows_of(batch.outputs, batch.output_lines, batch, members),
         }
-        texts: Measured = {}
+        texts: dict[str, TextColumn] = {}
         changed: list[Field] = []
         for field in fields:
             where, at = self._found[field.identity]
@@ -336,19 +333,23 @@ class Extraction:
         if found is None:
             if len(self._words) > 10_000:
                 self._words.clear()
-            found = _text(batch.data, int(part.starts[place, line]), int(part.ends[place, line]))
+            found = text_of(batch.data, int(part.starts[place, line]), int(part.ends[place, line]))
             self._words[word] = found
         return found
 
 
-def _count_field(data: Data, part: Part, at: int, profile: Profile, texts: Measured) -> None:
+def _count_field(
+    data: Data, part: Part, at: int, profile: Profile, texts: dict[str, TextColumn]
+) -> None:
     """Counts the column at `at`, and those behind it that are of the same field."""
     field = profile.field
     if field.measure:
         if field.of not in texts:
-            texts[field.of] = _measures(data, part, at)
-        measures, kinds = texts[field.of]
-        profile.add_numbers(measures[field.measure], kinds)
+            texts[field.of] = TextColumn(data, part, at)
+        if field.measure == LANGUAGE:
+            texts[field.of].count_languages(profile)
+        else:
+            texts[field.of].count_measure(profile)
     elif field.is_ordered:
         profile.add_numbers(part.numbers[at], part.kinds[at])
     elif field.kind in NAMED:
@@ -356,7 +357,7 @@ def _count_field(data: Data, part: Part, at: int, profile: Profile, texts: Measu
         profile.add_words(
             part.words[at],
             part.kinds[at],
-            lambda row: _text(data, int(starts[row]), int(ends[row])),
+            lambda row: text_of(data, int(starts[row]), int(ends[row])),
         )
     else:
         last = at + field.dimensions
@@ -468,28 +469,3 @@ def _groups(
         ends = np.flatnonzero(np.diff(key[order])) + 1
         groups = np.split(chosen[order], ends)
     return [(int(group[0]), group) for group in groups]
-
-
-def _text(data: Data, start: int, end: int) -> str:
-    """A scalar's text: a string's own, another as it is written."""
-    written = bytes(data[start:end])
-    if not written.startswith(b'"'):
-        return written.decode()
-    try:
-        return msgspec.json.decode(written, type=str)
-    except msgspec.DecodeError:  # Why: a lone surrogate is grammatical, but no text
-        return written[1:-1].decode()
-
-
-def _measures(data: Data, part: Part, at: int) -> tuple[dict[str, Floats], Kinds]:
-    """The measures of the texts of a column; what is no text stays what it is."""
-    kinds = part.kinds[at].copy()
-    is_text = np.flatnonzero(kinds == JSON_STRING)
-    spans = zip(part.starts[at, is_text].tolist(), part.ends[at, is_text].tolist(), strict=True)
-    found = measured([_text(data, start, end).encode(errors="replace") for start, end in spans])
-    for name, values in found.items():
-        found[name] = np.zeros(kinds.size)
-        found[name][is_text] = values
-    kinds[kinds == JSON_NUMBER] = JSON_STRING  # of another type than text
-    kinds[is_text] = JSON_NUMBER
-    return found, kinds

@@ -50,7 +50,7 @@ class Field(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     center: float = 0.0
     unit: float = 1.0  # a power of two
     of: str = ""  # the text that is measured
-    measure: str = ""  # one of texts.MEASURES
+    measure: str = ""  # one of texts.MEASURES, or languages.LANGUAGE
     # categories
     categories: tuple[str, ...] = ()  # most frequent first
     # embeddings

@@ -33,6 +33,7 @@ from gateway.profiles.fields import (
     embedding_field,
     numeric_field,
 )
+from gateway.profiles.languages import LANGUAGE, is_there, languages
 from gateway.profiles.profile import Profile, State, name_of_category
 from gateway.profiles.texts import MEASURES, measured
 
@@ -206,7 +207,8 @@ def guessed_kind(values: NDArray[Any]) -> Kind:
 def _profiles(name: str, kind: Kind, values: NDArray[Any], bins: int, top: int) -> list[Profile]:
     if kind == "text":
         texts = [value.encode() for value in values.tolist() if isinstance(value, str)]
-        return [_measure(name, measure, texts, bins) for measure in MEASURES]
+        found = [_measure(name, measure, texts, bins) for measure in MEASURES]
+        return [*found, _languages(name, texts, top)] if is_there() else found
     profile = Profile(field_of(name, kind, values, bins=bins, top=top))
     profile.update(values)
     return [profile]
@@ -217,6 +219,15 @@ def _measure(name: str, measure: str, texts: list[bytes], bins: int) -> Profile:
     plain = numeric_field(f"{name}#{measure}", values, bins=bins)
     profile = Profile(msgspec.structs.replace(plain, of=name, measure=measure))
     profile.add_numbers(values)
+    return profile
+
+
+def _languages(name: str, texts: list[bytes], top: int) -> Profile:
+    found = languages(texts) or []
+    counts = Counter(found)
+    plain = category_field(f"{name}#{LANGUAGE}", list(counts), list(counts.values()), top=top)
+    profile = Profile(msgspec.structs.replace(plain, of=name, measure=LANGUAGE))
+    profile.update(np.array(found, object))
     return profile
 
 

@@ -1,8 +1,8 @@
 """Texts as numbers: how long, of what they are made. Nothing of a text is kept.
 
 Each measure is a numeric field of its own, named `NAME#MEASURE`. Shares are of the text's
-characters. `script` stands for the language where nothing better is known: the share of
-letters beyond ASCII tells Latin text from other alphabets and from CJK.
+characters. Where `languages` are not to be had, `latin` and `wide` stand for them: the shares of
+accented letters and of CJK.
 """
 
 from __future__ import annotations

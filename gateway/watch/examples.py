@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from gateway.errors import GatewayError
+from gateway.profiles.languages import LANGUAGE, languages
 from gateway.profiles.profile import Profile
 from gateway.profiles.recorded import outputs_of, rows_of, signal_of
 from gateway.profiles.signals import where_of
@@ -167,11 +168,18 @@ def _values(record: Mapping[str, Any], then: Profile) -> Iterator[Any]:
         yield row.get(key, ...)
 
 
+def _measure(measure: str, text: bytes) -> Any:
+    if measure == LANGUAGE:
+        found = languages([text])
+        return found[0] if found else ...
+    return float(measured([text])[measure][0])
+
+
 def _cell(then: Profile, value: Any) -> list[int]:
     """Where it would be counted."""
     field = then.field
     if field.measure and isinstance(value, str):
-        value = float(measured([value.encode(errors="replace")])[field.measure][0])
+        value = _measure(field.measure, value.encode(errors="replace"))
     one = Profile(field)
     one.update(np.array([value], dtype=object))
     return [int(np.argmax(one.counts))] if one.rows else []

@@ -32,7 +32,7 @@ def mistyped(extraction: Extraction, batch: Batch, fields: Sequence[Field]) -> M
 
 def _is_wrong(kinds: Kinds, field: Field) -> Mask:
     """As `Profile` counts a violation."""
-    if field.kind == "category":
+    if field.kind == "category" and not field.measure:
         is_wrong: Mask = kinds >= JSON_ARRAY
     elif field.kind == "boolean":
         is_wrong = kinds >= JSON_NUMBER

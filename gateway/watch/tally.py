@@ -26,10 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.messages import RECORD_VERSION
-from gateway.profiles.extraction import NUMBER, WORD, Batch, Data, Extraction
+from gateway.profiles.extraction import NUMBER, WORD, Batch, Extraction
 from gateway.profiles.fields import Field, Words
 from gateway.profiles.profile import JSON_NUMBER, JSON_STRING
 from gateway.profiles.slices import AHEAD, Source
+from gateway.profiles.text_column import Data
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Changes, Key
 from gateway.watch.marks import Marks, by_stream

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.profiles.extraction import Data
 from gateway.profiles.slices import Source
+from gateway.profiles.text_column import Data
 from gateway.watch.basis import Basis
 from gateway.watch.changes import Changes, Key
 from gateway.watch.tally import Tally

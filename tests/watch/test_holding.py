@@ -8,7 +8,7 @@ from aiokafka.errors import ProducerFenced
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.profiles.extraction import Data
+from gateway.profiles.text_column import Data
 from gateway.watch.group.holding import Defect, Holding
 from tests.kafka.listing import Listing, listed
 from tests.support.loops import LoopThread
