@@ -21,14 +21,21 @@ from gateway.run.child import ControllerPost, WorkerPost, command, post_of
 from gateway.run.start import Wish, _run_directory, document_of
 from gateway.state.last_good import store_last_good
 from tests.support.backends import Backend
-from tests.support.fixtures import MakeBackend, MakeProcess, make_backend, make_process
+from tests.support.fixtures import (
+    MakeBackend,
+    MakeProcess,
+    make_backend,
+    make_process,
+    share_backend,
+    share_process,
+)
 from tests.support.gateway import GatewayProcess
 from tests.support.settings import Settings, chat, text_of
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 
-__all__ = ["make_backend", "make_process"]
+__all__ = ["make_backend", "make_process", "share_backend", "share_process"]
 
 BODY = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hi"}]})
 PATIENCE_S = 15.0
@@ -128,11 +135,18 @@ def write(gateway: GatewayProcess, **more: Any) -> Settings:
     return settings
 
 
+@pytest.fixture(scope="module")
+def shared(share_backend: MakeBackend, share_process: MakeProcess) -> GatewayProcess:
+    return share_process(chat(share_backend("one"), workers=2))
+
+
 @pytest.fixture
-def gateway(make_backend: MakeBackend, make_process: MakeProcess) -> GatewayProcess:
-    made = make_process(chat(make_backend("one"), workers=2))
-    await_workers(made)
-    return made
+def gateway(shared: GatewayProcess) -> GatewayProcess:
+    """One whose file is as it was at the start, and in force on all workers."""
+    await_workers(shared)
+    shared.apply(shared.settings)
+    await_workers(shared)
+    return shared
 
 
 def test_changed_file_is_in_force_on_all_workers_without_a_failed_request(
@@ -148,10 +162,10 @@ def test_changed_file_is_in_force_on_all_workers_without_a_failed_request(
 
 
 def test_bad_file_is_told_and_disturbs_nothing(gateway: GatewayProcess) -> None:
-    before = plans(gateway)
+    before, told = plans(gateway), len(gateway.log())
     write(gateway, default_route="nobody")
-    until(lambda: "configuration refused" in gateway.log(), PATIENCE_S, gateway.log)
-    assert "nobody" in gateway.log()
+    until(lambda: "configuration refused" in gateway.log()[told:], PATIENCE_S, gateway.log)
+    assert "nobody" in gateway.log()[told:]
     assert ask(gateway.address) == 200
     assert plans(gateway) == before
 
@@ -202,8 +216,11 @@ def test_worker_that_starts_later_serves_on_the_plan_in_force(gateway: GatewayPr
 
 
 def test_socket_of_a_controller_that_was_killed_does_not_outlive_the_gateway(
-    gateway: GatewayProcess,
+    make_backend: MakeBackend,
+    make_process: MakeProcess,
 ) -> None:
+    gateway = make_process(chat(make_backend("one")))
+    until(gateway.plan_hash, PATIENCE_S, gateway.log)
     path = gateway.folder / "state" / "run" / "control.sock"
     assert path.is_socket()
     gateway.process.send_signal(signal.SIGTERM)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.support.fixtures import make_backend, make_gateway, make_process
+from tests.support.fixtures import (
+    make_backend,
+    make_gateway,
+    make_process,
+    share_backend,
+    share_process,
+)
 from tests.support.names import names
 from tests.support.slowness import pytest_collection_modifyitems
 
@@ -12,4 +18,6 @@ __all__ = [
     "make_process",
     "names",
     "pytest_collection_modifyitems",
+    "share_backend",
+    "share_process",
 ]

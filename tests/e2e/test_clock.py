@@ -52,15 +52,24 @@ class Clock:
         fresh.replace(self._file)
 
 
-@pytest.fixture
-def clock(tmp_path: Path) -> Clock:
-    return Clock(tmp_path)
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Clock:
+    return Clock(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.fixture
-def gateway(make_backend: MakeBackend, make_process: MakeProcess, clock: Clock) -> GatewayProcess:
-    settings = echo_settings(make_backend("echo", plays(echo)), workers=2)
-    return make_process(settings, environ=clock.environ)
+def clock(lasting: Clock) -> Clock:
+    """It goes right when a test begins."""
+    lasting.jump("+0")
+    return lasting
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    share_backend: MakeBackend, share_process: MakeProcess, lasting: Clock
+) -> GatewayProcess:
+    settings = echo_settings(share_backend("echo", plays(echo)), workers=2)
+    return share_process(settings, environ=lasting.environ)
 
 
 def date_of(gateway: GatewayProcess) -> datetime:

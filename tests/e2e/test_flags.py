@@ -16,7 +16,6 @@ from tests.support.fixtures import MakeBackend, MakeProcess
 from tests.support.gateway import GatewayProcess
 from tests.support.load import Load
 from tests.support.raw_client import request_bytes
-from tests.support.settings import Settings
 from tests.support.settings import echo as echo_settings
 from tests.support.waiting import until
 
@@ -24,10 +23,17 @@ pytestmark = pytest.mark.e2e
 ASKED = 12  # connections, so that each of two workers has some
 
 
-@pytest.fixture
-def settings(make_backend: MakeBackend) -> Settings:
-    made = echo_settings(make_backend("echo", plays(echo)), workers=2)
-    return {**made, "flags": FLAGS, "audiences": AUDIENCES}
+def start(make_backend: MakeBackend, make_process: MakeProcess) -> GatewayProcess:
+    settings = echo_settings(make_backend("echo", plays(echo)), workers=2)
+    made = make_process({**settings, "flags": FLAGS, "audiences": AUDIENCES})
+    until(made.plan_hash, 10.0, made.log)  # one may be ready before the others
+    return made
+
+
+@pytest.fixture(scope="module")
+def gateway(share_backend: MakeBackend, share_process: MakeProcess) -> GatewayProcess:
+    """Each test puts back what it sets."""
+    return start(share_backend, share_process)
 
 
 def told(gateway: GatewayProcess, path: str, body: Any) -> Any:
@@ -58,10 +64,9 @@ def echoed(gateway: GatewayProcess) -> set[int]:
 
 
 def test_forced_variant_is_in_every_worker_and_stays(
-    settings: Settings, make_process: MakeProcess
+    make_backend: MakeBackend, make_process: MakeProcess
 ) -> None:
-    gateway = make_process(settings)
-    until(gateway.plan_hash, 10.0, gateway.log)  # one may be ready before the others
+    gateway = start(make_backend, make_process)
     assert evaluated(gateway) == {True}
     change = told(gateway, "/flags/plain", {"variant": "off", "author": "ann"})
     assert 0 < change["propagation_s"] < 1
@@ -87,11 +92,7 @@ def test_forced_variant_is_in_every_worker_and_stays(
     assert evaluated(gateway) == {True}
 
 
-def test_switches_work_within_a_second_under_load(
-    settings: Settings, make_process: MakeProcess
-) -> None:
-    gateway = make_process(settings)
-    until(lambda: bool(gateway.plan_hash()), 10.0, gateway.log)  # workers are connected
+def test_switches_work_within_a_second_under_load(gateway: GatewayProcess) -> None:
     took_s = []
     with Load(gateway.address, 100.0) as load:
         for _ in range(5):
@@ -110,18 +111,14 @@ def test_switches_work_within_a_second_under_load(
     assert lines['gateway_switch_off{switch="route.echo"}'] == "0"
 
 
-def test_backend_that_is_off_is_not_asked(settings: Settings, make_process: MakeProcess) -> None:
-    gateway = make_process(settings)
+def test_backend_that_is_off_is_not_asked(gateway: GatewayProcess) -> None:
     told(gateway, "/switches", {"name": "backend.echo", "is_off": True})
     assert echoed(gateway) == {503}
     told(gateway, "/switches", {"name": "backend.echo", "is_off": False})
     assert echoed(gateway) == {200}
 
 
-def test_change_of_the_file_leaves_switches_as_they_are(
-    settings: Settings, make_process: MakeProcess
-) -> None:
-    gateway = make_process(settings)
+def test_change_of_the_file_leaves_switches_as_they_are(gateway: GatewayProcess) -> None:
     told(gateway, "/switches", {"name": "feature.flags", "is_off": True})
     assert evaluated(gateway) == {None}
     gateway.config.write_text(json.dumps({**gateway.settings, "server_header": "other"}))

@@ -7,6 +7,8 @@ its capacity is known: `limit / seconds`.
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,7 +18,9 @@ from tests.support.faults import after
 from tests.support.fixtures import MakeBackend, MakeProcess
 from tests.support.gateway import GatewayProcess
 from tests.support.load import Shot, fates, load_in_process
+from tests.support.logged import metric
 from tests.support.raw_client import request_bytes
+from tests.support.script import Answerer, Pause, Received, Script
 from tests.support.settings import Settings, http_backend
 from tests.support.settings import echo as echo_settings
 from tests.support.waiting import until
@@ -44,11 +48,11 @@ def settings_for(backends: list[Backend], **more: object) -> Settings:
     return made
 
 
-@pytest.fixture
-def gateway(make_backend: MakeBackend, make_process: MakeProcess) -> GatewayProcess:
+@pytest.fixture(scope="module")
+def gateway(share_backend: MakeBackend, share_process: MakeProcess) -> GatewayProcess:
     answer = after(SERVICE_S, plays(echo))
-    backends = [make_backend(name, answer) for name in ("echo", "second")]
-    return make_process(settings_for(backends))
+    backends = [share_backend(name, answer) for name in ("echo", "second")]
+    return share_process(settings_for(backends))
 
 
 def quantile(values: list[float], q: float) -> float:
@@ -117,13 +121,36 @@ def most_at_once(backend: Backend) -> int:
     return most
 
 
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What a backend waits for before it answers."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def held(gate: threading.Event) -> Answerer:
+    def script(received: Received) -> Script:
+        while not gate.is_set():
+            yield Pause(0.01)
+        yield from plays(echo)(received)
+
+    return script
+
+
+def await_queued(gateway: GatewayProcess, count: int) -> None:
+    def queued() -> float:
+        return metric(gateway, "gateway_requests_queued", '{route="echo"}')
+
+    until(lambda: queued() == count, 10.0, queued)
+
+
 def test_urgent_requests_pass_the_others_in_the_queue(
-    make_backend: MakeBackend, make_process: MakeProcess
+    make_backend: MakeBackend, make_process: MakeProcess, gate: threading.Event
 ) -> None:
-    answer = after(0.05, plays(echo))
-    backend = make_backend("echo", answer)
+    backend = make_backend("echo", held(gate))
     settings = echo_settings(backend, each={"max_concurrency": 1}, overrides=["priority"])
-    settings["routes"]["echo"]["queue"] = {"max": 50, "max_wait": "5s", "target": "5s"}
+    settings["routes"]["echo"]["queue"] = {"max": 50, "max_wait": "20s", "target": "20s"}
     gateway = make_process(settings)
     clients = [gateway.connect() for _ in range(8)]
     for number, client in enumerate(clients):
@@ -131,7 +158,8 @@ def test_urgent_requests_pass_the_others_in_the_queue(
         client.send(request_bytes("POST", "/echo", b"%d" % number, urgent))
         if number == 0:
             until(lambda: bool(backend.received))
-        gateway.settle()
+    await_queued(gateway, 7)
+    gate.set()
     assert {client.read_response().status for client in clients} == {200}
     order = [one.body for one in backend.received]
     assert order.index(b"7") == 1
@@ -141,19 +169,22 @@ def test_urgent_requests_pass_the_others_in_the_queue(
 
 
 def test_queue_that_is_full_refuses_and_the_waiting_are_served(
-    make_backend: MakeBackend, make_process: MakeProcess
+    make_backend: MakeBackend, make_process: MakeProcess, gate: threading.Event
 ) -> None:
-    backend = make_backend("echo", after(0.15, plays(echo)))
+    backend = make_backend("echo", held(gate))
     settings = echo_settings(backend, each={"max_concurrency": 1})
-    settings["routes"]["echo"]["queue"] = {"max": 2, "max_wait": "3s", "target": "3s"}
+    settings["routes"]["echo"]["queue"] = {"max": 2, "max_wait": "20s", "target": "20s"}
     gateway = make_process(settings)
     clients = [gateway.connect() for _ in range(6)]
     for number, client in enumerate(clients):
         client.send(request_bytes("POST", "/echo", b"%d" % number))
         if number == 0:
             until(lambda: bool(backend.received))
-        gateway.settle()
-    statuses = [client.read_response().status for client in clients]
+        elif number <= 2:
+            await_queued(gateway, number)
+    refused = [client.read_response().status for client in clients[3:]]
+    gate.set()
+    statuses = [client.read_response().status for client in clients[:3]] + refused
     assert sorted(statuses) == [200, 200, 200, 503, 503, 503]
     assert statuses[:3] == [200, 200, 200]
     for client in clients:

@@ -119,14 +119,22 @@ def test_renewed_client_certificate_is_used_without_a_restart(
 # Towards clients: the real processes, since they hold the files.
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("public"))
+
+
+@pytest.fixture(scope="module")
 def secure(
-    authority: Authority, make_backend: MakeBackend, make_process: MakeProcess
+    public: Authority, share_backend: MakeBackend, share_process: MakeProcess
 ) -> GatewayProcess:
+    return share_process(behind_tls(public, share_backend("echo", GOOD)))
+
+
+def behind_tls(authority: Authority, backend: Backend) -> Settings:
     certificate, key = authority.issue("127.0.0.1", "gateway.test")
-    settings = echo_settings(make_backend("echo", GOOD))
-    settings["listen"] = {"tls": {"certificate": str(certificate), "key": str(key)}}
-    return make_process(settings)
+    tls = {"certificate": str(certificate), "key": str(key)}
+    return {**echo_settings(backend), "listen": {"tls": tls}}
 
 
 def serial_of(gateway: Gateway, context: ssl.SSLContext) -> str:
@@ -136,8 +144,8 @@ def serial_of(gateway: Gateway, context: ssl.SSLContext) -> str:
         return str(shown["serialNumber"])
 
 
-def test_clients_speak_https(secure: GatewayProcess, authority: Authority) -> None:
-    context = authority.client_context()
+def test_clients_speak_https(secure: GatewayProcess, public: Authority) -> None:
+    context = public.client_context()
     with RawClient(secure.address, tls=context, server_name="gateway.test") as client:
         for n in range(5):
             assert client.request("POST", "/echo", b"%d" % n).body == b"%d" % n
@@ -162,8 +170,8 @@ def test_backend_is_told_that_its_client_spoke_https(
     assert ";proto=https;" in (backend.received[-1].header("forwarded") or "")
 
 
-def test_old_tls_is_refused(secure: GatewayProcess, authority: Authority) -> None:
-    context = authority.client_context()
+def test_old_tls_is_refused(secure: GatewayProcess, public: Authority) -> None:
+    context = public.client_context()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is the point
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
@@ -178,11 +186,11 @@ def test_plain_request_on_the_tls_port_gets_no_answer(secure: GatewayProcess) ->
         assert not client.read_to_end().startswith(b"HTTP/1.1 200")
 
 
-def test_half_a_handshake_disturbs_nobody(secure: GatewayProcess, authority: Authority) -> None:
+def test_half_a_handshake_disturbs_nobody(secure: GatewayProcess, public: Authority) -> None:
     halves = [RawClient(secure.address) for _ in range(20)]
     for half in halves:
         half.send(b"\x16\x03\x01\x02\x00\x01")
-    context = authority.client_context()
+    context = public.client_context()
     with RawClient(secure.address, tls=context, server_name="gateway.test") as client:
         assert client.request("POST", "/echo", b"x").body == b"x"
     for half in halves:
@@ -190,14 +198,15 @@ def test_half_a_handshake_disturbs_nobody(secure: GatewayProcess, authority: Aut
 
 
 def test_renewed_certificate_is_shown_without_a_restart(
-    secure: GatewayProcess, authority: Authority
+    authority: Authority, make_backend: MakeBackend, make_process: MakeProcess
 ) -> None:
+    gateway = make_process(behind_tls(authority, make_backend("echo", GOOD)))
     context = authority.client_context()
-    before = serial_of(secure, context)
-    with RawClient(secure.address, tls=context, server_name="gateway.test") as client:
+    before = serial_of(gateway, context)
+    with RawClient(gateway.address, tls=context, server_name="gateway.test") as client:
         assert client.request("GET", "/echo").status == 200
         authority.issue("127.0.0.1", "gateway.test")
-        until(lambda: serial_of(secure, context) != before, 15.0)
+        until(lambda: serial_of(gateway, context) != before, 15.0)
         assert client.request("GET", "/echo").status == 200  # a connection of before lives on
 
 
