@@ -26,6 +26,7 @@ from gateway.watch.tally import Tally
 
 ROOM = 512 * 1024  # of a record batch, as `log.kafka.batch` has it
 CODECS = ("lz4", "zstd")
+COUNTED = "profiles from Kafka's answers"
 
 
 def answer_of(data: bytes, codec: str) -> bytes:
@@ -81,7 +82,7 @@ def answers(count: int, repetitions: int) -> Iterator[Rate]:
 
         size = f"{len(answer) / count:,.0f} bytes each, {codec}"
         for system, what, measured in (
-            (SYSTEM, f"profiles from Kafka's answers, {size}", counted),
+            (SYSTEM, f"{COUNTED}, {size}", counted),
             (SYSTEM, f"Kafka's answers as lines, {size}", read),
             ("aiokafka", f"Kafka's answers as messages, {size}", read_by_aiokafka),
         ):
