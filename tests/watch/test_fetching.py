@@ -81,3 +81,17 @@ def test_another_message_format_is_refused() -> None:
 def test_an_answer_without_anything_leaves_the_position() -> None:
     assert values(b"", 42) == b"42"
     assert values(b"\0" * 30, 42) == b"42"
+
+
+@pytest.mark.parametrize("codec", [3, 4], ids=["lz4", "zstd"])
+def test_a_large_batch_is_read_among_small_ones(codec: int) -> None:
+    large = [b"%d" % number * 500 for number in range(1000)]  # past the room that is kept
+    for many in ([b"a"], large, [b"b"], large, [b"c"]):
+        assert values(batch(0, many, codec=codec)) == b"\n".join(many) + b"\n%d" % len(many)
+
+
+def test_a_damaged_frame_of_lz4_is_refused() -> None:
+    (one,), _ = read_batches(batch(0, [b"a" * 100], codec=3), 0, ())
+    for data in (one.data[:-9], one.data[4:]):
+        with pytest.raises(ValueError, match="a record batch cannot be decompressed"):
+            msgspec.structs.replace(one, data=data).records()
