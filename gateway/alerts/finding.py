@@ -20,7 +20,8 @@ Name = Annotated[str, Meta(max_length=200)]
 Sentence = Annotated[str, Meta(max_length=1_000)]
 Moment = Annotated[int, Meta(ge=0, le=1 << 53)]  # milliseconds since 1970
 Fact = str | int | float | bool | None
-About = Literal["all", "data", "performance"]
+About = Literal["all", "data", "performance", "traffic"]
+_ABOUT: dict[Kind, About] = {"performance_drop": "performance", "traffic_drop": "traffic"}
 MOST_FINDINGS = 1_000
 MOST_FACTS = 20
 
@@ -58,8 +59,8 @@ class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     route: Name
     rule: Name = ""  # of `drift.rules`; "" somebody else's, by the defaults of a rule
     at_ms: Moment = 0  # default: now
-    # what was looked at: labels and data of one rule are looked at apart, and what the one look
-    # does not find is not over because of it
+    # what was looked at: labels, data and traffic of one rule are looked at apart, and what the
+    # one look does not find is not over because of it
     about: About = "all"
     findings: Annotated[tuple[Finding, ...], Meta(max_length=MOST_FINDINGS)] = ()
     # versions of the model that had too few rows: nothing is said of them, not even by silence
@@ -67,7 +68,7 @@ class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def covers(self, kind: Kind) -> bool:
         """Whether its silence says that there is nothing of this kind."""
-        return self.about == "all" or (self.about == "performance") == (kind == "performance_drop")
+        return self.about in {"all", _ABOUT.get(kind, "data")}
 
 
 def key_of(look: Look, finding: Finding) -> str:

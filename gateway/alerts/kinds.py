@@ -22,6 +22,7 @@ Kind = Literal[
     "prediction_collapse",
     "performance_drop",
     "llm_signals",
+    "traffic_drop",
 ]
 RUNBOOKS = "docs/runbooks"  # of this repository, where nobody says where they are published
 
@@ -35,6 +36,7 @@ class KindText(Struct, frozen=True):
 
 
 KINDS: dict[Kind, KindText] = {
+    "traffic_drop": KindText(0, "traffic stops or falls", "traffic-drop"),
     "data_missing": KindText(0, "values are missing", "data-missing"),
     "type_changed": KindText(0, "a type changed", "type-changed"),
     "sentinel": KindText(1, "a sentinel value is written", "sentinel"),

@@ -133,7 +133,8 @@ class DriftRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # by `POST /api/v1/alerts/looks`
     reference: str = ""
     routes: tuple[str, ...] = ()  # default: all
-    # names or patterns with `*`: `amount`, `prediction.*`, `llm.output_tokens`, `feedback.thumbs`
+    # names or patterns with `*`: `amount`, `prediction.*`, `llm.output_tokens`, `feedback.thumbs`;
+    # `traffic.requests`, which `*` alone does not mean: whether requests stop or fall
     fields: tuple[Line, ...] = ("*",)
     test: DriftTest = "auto"  # default: by the kind of the field
     effect: Effect | None = None  # a smaller change is none, however certain; default: by the test

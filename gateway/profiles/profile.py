@@ -62,6 +62,11 @@ class State(Struct, frozen=True, array_like=True):
     unseen: tuple[tuple[int, str, int], ...] = ()  # hash, name, count; by hash
     waves: bytes = b""
 
+    @property
+    def rows(self) -> int:
+        """All values, whatever they were."""
+        return int(np.frombuffer(self.counts, f"<i{self.width}").sum())
+
 
 class Profile:
     """Counts of one field."""

@@ -29,7 +29,7 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.explanation.archive import lookup_in
 from gateway.link import LinkServer, Peer
 from gateway.log.figures import FILE_NAME as FIGURES
-from gateway.log.figures import read_figures
+from gateway.log.figures import LogFigures, read_figures
 from gateway.offers import kept_offer
 from gateway.plan import Plan, RoutePlan
 from gateway.protocols import BY_NAME
@@ -89,7 +89,11 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
     rollouts = LiveRollouts(post.state, database, reload, view, post.started_ns)
     alerts = alerts_of(database, reload, rollouts.desk)
     performance = LivePerformance(post.state, reload, alerts)
-    drift = LiveDrift(post.state, reload, alerts)
+
+    def log_figures() -> LogFigures | None:
+        return read_figures(post.plan.with_name(FIGURES), time.time())
+
+    drift = LiveDrift(post.state, reload, alerts, log_figures)
     app = create_app(
         Parts(
             configuration=reload,
@@ -107,7 +111,7 @@ async def _run(post: ControllerPost, environ: Mapping[str, str]) -> None:
             records=lookup_in(post.state),
             searches=searches_in(post.state),
             drift_lines=lambda: counted_lines(post.state),
-            log_figures=lambda: read_figures(post.plan.with_name(FIGURES), time.time()),
+            log_figures=log_figures,
             alerts=alerts,
             watch=lambda: drift.standing,
             drift=LiveReports(post.state, reload),

@@ -7,11 +7,13 @@ whose rules have no reference needs none of it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.alerts.desk import AlertDesk
 from gateway.config.watching import Drift
+from gateway.log.figures import LogFigures
 from gateway.reload import Reload
 from gateway.threads import in_thread
 
@@ -19,13 +21,22 @@ if TYPE_CHECKING:
     from gateway.watch.desk import LookDesk, Standing
 
 WAIT_S = 2.0
+SINK = "watch"  # `watch.sink.WatchSink`
 
 
 class LiveDrift:
     """`run` looks, where the local log is the source; `standing` says how that goes."""
 
-    def __init__(self, state: Path, reload: Reload, alerts: AlertDesk) -> None:
+    def __init__(
+        self,
+        state: Path,
+        reload: Reload,
+        alerts: AlertDesk,
+        figures: Callable[[], LogFigures | None] = lambda: None,
+    ) -> None:
+        """`figures` are what the shipper says of itself."""
         self._state, self._reload, self._alerts = state, reload, alerts
+        self._figures = figures
         self._desk: LookDesk | None = None
 
     @property
@@ -54,4 +65,10 @@ class LiveDrift:
             lambda: self._drift,
             lambda: list(self._reload.document.config.routes),
             self._alerts.look,
+            is_counted=self._is_counted,
         )
+
+    def _is_counted(self) -> bool:
+        figures = self._figures()
+        sinks = figures.sinks if figures is not None else ()
+        return any(one.name == SINK and not (one.waiting or one.failures) for one in sinks)

@@ -113,3 +113,10 @@ def add_value(slot: Minute, value: bytes) -> None:
     for name, profile in slot.items():
         if name in found:
             profile.add_state(_states.decode(found[name]))
+
+
+def rows_in(value: bytes, name: str) -> int:
+    """Rows of one field of a value; where it has none of that name, of the one with most."""
+    found = _raws.decode(value)
+    states = [found[name]] if name in found else list(found.values())
+    return max((_states.decode(one).rows for one in states), default=0)

@@ -36,6 +36,7 @@ from gateway.watch.view import View
 
 LOOK_S = 5.0
 AGAIN_S = 30.0  # until bases that are not there yet are asked for again
+SETTLED_AFTER = 2  # minutes that a record may be on its way unseen
 BACK = 60  # minutes: a rule that is new says nothing of last week
 AT_ONCE = 20  # looks in one thread
 STATE = "drift/looks.json"  # under the state directory
@@ -66,7 +67,10 @@ class LookDesk:
         tell: Callable[[Look], Awaitable[Any]],
         *,
         now_s: Callable[[], float] = time.time,
+        is_counted: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_counted` says whether all that was recorded by now is counted."""
+        self._is_counted = is_counted
         self._state, self._settings, self._routes = state, settings, routes
         self._tell, self._now_s = tell, now_s
         self._store = Store(state / STORE, state / LOG)
@@ -128,6 +132,8 @@ class LookDesk:
         if looker is None:
             return []
         self._watermark = self._view.watermark
+        is_counted = self._is_counted()
+        self._view.settled = int(self._now_s() // 60) - SETTLED_AFTER if is_counted else 0
         return looker.due(self._view)
 
     def _current(self) -> Looker | None:

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.profiles.profile import Profile
 from gateway.profiles.slices import Source
 from gateway.watch.basis import Basis
-from gateway.watch.changes import Key
+from gateway.watch.changes import Key, rows_in
 from gateway.watch.kept_file import LIVE, KeptFile
 from gateway.watch.view import is_inside, reach_of, summed
 
@@ -26,6 +26,7 @@ class KeptView:
 
     def __init__(self, path: Path) -> None:
         self._file = KeptFile(path)
+        self.settled = 0
 
     @property
     def watermark(self) -> int:
@@ -70,6 +71,21 @@ class KeptView:
     ) -> dict[str, Profile]:
         """Of all fields."""
         return summed(basis, self._values(basis, source, first_minute, end_minute))
+
+    def rows(
+        self, basis: Basis, source: Source, field: str, first_minute: int, end_minute: int
+    ) -> list[tuple[int, int, int]]:
+        """Of one source."""
+        sql = (
+            "SELECT minute, span, value FROM slices WHERE basis = ? AND route = ? AND version = ?"
+            " AND arm = ? AND span IN (1, 60) AND minute >= ? AND minute < ?"
+        )
+        low, high = reach_of(first_minute, end_minute)
+        return [
+            (minute, span, rows_in(bytes(value), field))
+            for minute, span, value in self._rows(sql, [basis.name, *source, low, high])
+            if minute + span > first_minute
+        ]
 
     def _values(self, basis: Basis, source: Source, first: int, end: int) -> Iterator[bytes]:
         sql = (

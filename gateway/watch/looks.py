@@ -20,11 +20,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.alerts.finding import MOST_FINDINGS, Look
 from gateway.alerts.kinds import Kind
@@ -38,6 +39,7 @@ from gateway.watch.examples import Examples, NoExamples, best_of
 from gateway.watch.findings import MINUTE_MS, Known, Place, Teller, Told, broken_of
 from gateway.watch.references import Pair, Span
 from gateway.watch.terms import Terms, minutes_of, terms_of
+from gateway.watch.traffic import Asked, Noted, clock_of, look_at
 from gateway.watch.view import View
 
 MOST = 2_000  # looks in arrears
@@ -55,6 +57,7 @@ class Due(NamedTuple):
     end: int  # minute: it looks at what was before
     rule: str
     route: str
+    about: Literal["data", "traffic"] = "data"
 
 
 class _State(Struct):
@@ -63,6 +66,8 @@ class _State(Struct):
     last: list[tuple[str, str, int]] = []  # rule, route, end of the latest look
     known: list[tuple[Place, Known]] = []
     causes: list[Cause] = []
+    traffic: list[tuple[str, str, int]] = []  # as `last`, of looks at how much came
+    falls: list[tuple[str, str, Noted]] = []  # rule, route
 
 
 class Looker:
@@ -86,7 +91,12 @@ class Looker:
         self.skipped = 0  # looks that were too far in arrears
         self.defects = 0  # looks that were passed over
         kept = _decoded(state)
-        self._last = {(rule, route): end for rule, route, end in kept.last}
+        self._last = {
+            (rule, route, about): end
+            for about, ends in (("data", kept.last), ("traffic", kept.traffic))
+            for rule, route, end in ends
+        }
+        self._falls = {(rule, route): noted for rule, route, noted in kept.falls}
         self._known = dict(kept.known)
         self._causes = Causes(kept.causes)
         self.use(drift, bases)
@@ -100,9 +110,17 @@ class Looker:
 
     def state(self) -> bytes:
         """To be kept over a restart."""
-        last = [(rule, route, end) for (rule, route), end in self._last.items()]
+        last, traffic = (
+            [
+                (rule, route, end)
+                for (rule, route, which), end in self._last.items()
+                if which == about
+            ]
+            for about in ("data", "traffic")
+        )
         known = list(self._known.items())
-        return msgspec.json.encode(_State(last, known, self._causes.kept))
+        falls = [(*place, noted) for place, noted in self._falls.items()]
+        return msgspec.json.encode(_State(last, known, self._causes.kept, traffic, falls))
 
     def looks(self, view: View) -> Iterator[Look]:
         """All that are due, the oldest first; one counts as made when the next is asked for."""
@@ -114,35 +132,42 @@ class Looker:
 
     def made(self, due: Due) -> None:
         """This look need not be made again."""
-        self._last[due.rule, due.route] = due.end
+        self._last[due.rule, due.route, due.about] = due.end
 
     def due(self, view: View) -> list[Due]:
-        """Looks up to the watermark, the oldest first."""
-        watermark = view.watermark
+        """Looks up to the watermark, or the clock of traffic, the oldest first."""
+        watermark, clock = view.watermark, clock_of(view)
         found: list[Due] = []
-        for (name, route), basis in self._bases.of_rule.items():
-            step = self._terms[name, route].every
-            last = self._last.get((name, route))
-            if last is None:
-                last = _first(view, basis)
-                if last is None:
-                    continue
-                if self._back is not None:
-                    last = max(last, watermark - self._back)
-                self._last[name, route] = last
-            ends = range((last // step + 1) * step, watermark + 1, step)
-            self.skipped += max(0, len(ends) - MOST)
-            found += [Due(end, name, route) for end in ends[-MOST:]]
+        for (name, route), terms in self._terms.items():
+            if terms.names or not terms.traffic:
+                found += self._due(view, Due(watermark, name, route), terms)
+            if terms.traffic:
+                found += self._due(view, Due(clock, name, route, "traffic"), terms)
         found.sort()
         self.skipped += max(0, len(found) - MOST)
         return found[-MOST:]
+
+    def _due(self, view: View, latest: Due, terms: Terms) -> list[Due]:
+        """All of a kind that end no later."""
+        place = (latest.rule, latest.route, latest.about)
+        last, step = self._last.get(place), terms.every
+        if last is None:
+            last = _first(view, terms.basis)
+            if last is None:
+                return []
+            if self._back is not None:
+                last = max(last, latest.end - self._back)
+            self._last[place] = last
+        ends = range((last // step + 1) * step, latest.end + 1, step)
+        self.skipped += max(0, len(ends) - MOST)
+        return [latest._replace(end=end) for end in ends[-MOST:]]
 
     def look(self, view: View, due: Due) -> Look | None:
         """What a rule finds on a route; None where nothing could be judged."""
         try:
             # Why: values of 1e308 overflow when squared; what comes of it is no finding.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                return self._look(view, due)
+                return self._look(view, due) if due.about == "data" else self._traffic(view, due)
         except (GatewayError, OSError):
             raise  # the view cannot be read now; the look is made later
         except Exception:  # Why: one field that nobody thought of must not end all looking
@@ -172,6 +197,28 @@ class Looker:
             about="data",
             findings=tuple(one.finding for one in found[:MOST_FINDINGS]),
             unjudged=tuple(name[:200] for name in pairs.unjudged[:MOST_FINDINGS]),
+        )
+
+    def _traffic(self, view: View, due: Due) -> Look | None:
+        terms, place = self._terms[due.rule, due.route], (due.rule, due.route)
+        asked = Asked(terms.rule, terms.basis, terms.kind, terms.window, terms.traffic, due.end)
+        seen = look_at(view, asked, self._falls.get(place))
+        if seen is None:
+            return None
+        self._falls.pop(place, None)
+        if seen.noted is not None and len(self._falls) < REMEMBERED:
+            self._falls[place] = seen.noted
+        findings = []
+        if seen.finding is not None:
+            onset = Onset(seen.stopped, is_sharp=True) if seen.stopped else None
+            cause = self._causes.of(due.route, seen.finding.field, onset)
+            findings = [replace(seen.finding, cause=cause)]
+        return Look(
+            route=due.route,
+            rule=due.rule,
+            at_ms=due.end * MINUTE_MS,
+            about="traffic",
+            findings=tuple(findings),
         )
 
     def _battery(self, due: Due, terms: Terms, pair: Pair) -> Battery:

@@ -4,7 +4,8 @@ How often a rule may be wrong is a time, `false_alarm_days`. A look may be wrong
 every / false_alarm_days, which its routes share evenly, and of each the units that are judged;
 within a unit the family of all fields is taken into account. By Boole's inequality fewer than
 one false look in that time is expected, however much windows overlap; that an alert wants
-several looks (`opens`) is not reckoned with. Where the route has labels, they have PART of it.
+several looks (`opens`) is not reckoned with. Where the route has labels, they have PART of it;
+how much traffic comes, where a rule asks for that beside fields, TRAFFIC of what is left.
 
 Rule: whoever says what a rule finds, a look or a report, says it on these.
 """
@@ -27,6 +28,8 @@ from gateway.profiles.signals import names_of
 from gateway.watch.basis import Bases, Basis
 from gateway.watch.performance.looks import PART, watched
 from gateway.watch.references import Pair, Pairs, Span, pairs_of
+from gateway.watch.traffic import PART as TRAFFIC
+from gateway.watch.traffic import is_asked
 from gateway.watch.view import View
 
 ENOUGH = 50  # rows of a unit in a window, where a rule does not say
@@ -52,6 +55,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     window: int  # minutes of data that are looked at together
     least: int  # rows of a unit
     alpha: float  # of a look at all units together
+    traffic: float = 0.0  # of a look at how much came; 0: it is not looked at
 
     @property
     def control(self) -> Control:
@@ -80,19 +84,24 @@ def terms_of(drift: Drift, bases: Bases) -> Mapping[tuple[str, str], Terms]:
     for (name, route), basis in bases.of_rule.items():
         rule = drift.rules[name]
         every = minutes_of(rule.every)
-        alpha = alpha_of(every * 60.0, rule.false_alarm_days * DAY_S)
+        alpha = (
+            alpha_of(every * 60.0, rule.false_alarm_days * DAY_S)
+            * (1 - PART if (name, route) in labelled else 1.0)
+            / sum(one == name for one, _route in bases.of_rule)
+        )
+        names = tuple(f.field.name for f in basis.reference.fields if is_meant(rule, f.field))
+        share = (TRAFFIC if names else 1.0) if is_asked(rule) else 0.0
         found[name, route] = Terms(
             rule=rule,
             basis=basis,
             kind=drift.references[rule.reference].kind,
             length=minutes_of(drift.references[rule.reference].length),
-            names=tuple(f.field.name for f in basis.reference.fields if is_meant(rule, f.field)),
+            names=names,
             every=every,
             window=minutes_of(rule.window),
             least=max(rule.minimum or ENOUGH, LEAST),
-            alpha=alpha
-            * (1 - PART if (name, route) in labelled else 1.0)
-            / sum(one == name for one, _route in bases.of_rule),
+            alpha=alpha * (1 - share),
+            traffic=alpha * share,
         )
     return found
 

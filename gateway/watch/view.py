@@ -15,7 +15,7 @@ from typing import Protocol
 from gateway.profiles.profile import Profile
 from gateway.profiles.slices import Minute, Source
 from gateway.watch.basis import Basis
-from gateway.watch.changes import HOUR, Key, add_value
+from gateway.watch.changes import HOUR, Key, add_value, rows_in
 
 Values = Callable[[Key], bytes | None]
 
@@ -26,6 +26,10 @@ class View(Protocol):
     @property
     def watermark(self) -> int:
         """The first minute that may still get rows in time; before it, data are there. 0: none."""
+
+    # The minute of the clock up to which all that came is known to be there, whether or not
+    # anything came; 0: that is not known.
+    settled: int
 
     def sources(self, basis: Basis) -> tuple[Source, ...]:
         """Those of the basis's route of whom anything is kept, in order."""
@@ -42,6 +46,11 @@ class View(Protocol):
         self, basis: Basis, source: Source, first_minute: int, end_minute: int
     ) -> dict[str, Profile]:
         """The same of every field of the basis, for the price of one."""
+
+    def rows(
+        self, basis: Basis, source: Source, field: str, first_minute: int, end_minute: int
+    ) -> list[tuple[int, int, int]]:
+        """(first minute, minutes, rows) of each slice that reaches into a time; see `rows_in`."""
 
 
 def is_inside(key: Key, first_minute: int, end_minute: int) -> bool:
@@ -73,9 +82,9 @@ def summed(basis: Basis, values: Iterable[bytes], only: Sequence[str] = ()) -> d
 class Merged:
     """Several views as one: of the partitions of a topic, of counting and backfill."""
 
-    def __init__(self, views: Sequence[View], lateness: int = 10) -> None:
+    def __init__(self, views: Sequence[View], lateness: int = 10, settled: int = 0) -> None:
         """A view further than `lateness` minutes behind the newest one is waited for by nobody."""
-        self._views = views
+        self._views, self.settled = views, settled
         self._lateness = lateness
 
     @property
@@ -112,6 +121,13 @@ class Merged:
                 whole[name].merge(profile)
         return whole
 
+    def rows(
+        self, basis: Basis, source: Source, field: str, first_minute: int, end_minute: int
+    ) -> list[tuple[int, int, int]]:
+        """Of all."""
+        span = (first_minute, end_minute)
+        return [one for view in self._views for one in view.rows(basis, source, field, *span)]
+
 
 class Counted:
     """A view of keys and values in memory: of one partition, or for a test."""
@@ -120,6 +136,7 @@ class Counted:
         """`values` is looked at, not copied: who holds it may go on changing it."""
         self._values = values
         self._watermark = watermark
+        self.settled = 0
 
     @property
     def watermark(self) -> int:
@@ -146,6 +163,17 @@ class Counted:
     ) -> dict[str, Profile]:
         """Of all fields."""
         return summed(basis, self._between(basis, source, first_minute, end_minute))
+
+    def rows(
+        self, basis: Basis, source: Source, field: str, first_minute: int, end_minute: int
+    ) -> list[tuple[int, int, int]]:
+        """Of one source."""
+        return [
+            (key.minute, key.span, rows_in(value, field))
+            for key in self._of(basis)
+            if key.source == source and key.minute < end_minute and key.end > first_minute
+            if (value := self._values.get(key)) is not None
+        ]
 
     def _of(self, basis: Basis) -> list[Key]:
         return [

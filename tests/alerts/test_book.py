@@ -253,3 +253,17 @@ def test_silence_of_a_look_at_data_does_not_end_what_labels_said(about: Any, is_
     for minute in (2, 3, 4):
         book.take(replace(look(minute), about=about), RULE, MINUTE)
     assert (the_one(book).status == "resolved") is is_over
+
+
+@pytest.mark.parametrize(
+    "about, kinds",
+    [
+        ("data", ["data_missing", "llm_signals"]),
+        ("performance", ["performance_drop"]),
+        ("traffic", ["traffic_drop"]),
+        ("all", ["data_missing", "llm_signals", "performance_drop", "traffic_drop"]),
+    ],
+)
+def test_each_kind_is_ended_by_looks_at_what_it_is_of(about: Any, kinds: list[str]) -> None:
+    asked: list[Any] = ["data_missing", "llm_signals", "performance_drop", "traffic_drop"]
+    assert [kind for kind in asked if replace(look(1), about=about).covers(kind)] == kinds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -111,3 +112,18 @@ async def test_only_what_is_new_is_read_and_replaces_what_was() -> None:
     kept = log.state().kept[0]
     assert [key.minute for key in kept.profiles] == [3, 4]
     assert follower.watermark == 4
+
+
+@pytest.mark.parametrize("ends, is_settled", [((5, 7), True), ((5, 8), False), ((5, 7, 1), False)])
+async def test_the_clock_counts_only_while_every_partition_is_counted_to_its_end(
+    ends: tuple[int, ...],
+    is_settled: bool,
+) -> None:
+    log = Log()
+    await log.commit(0, next=5, newest=100)
+    await log.commit(1, next=7, newest=120)
+    follower = follower_of(log, Records(*ends))
+    assert follower.view().settled == 0
+    await follower.follow(0.0)
+    now = int(time.time() // 60) - 10
+    assert follower.view().settled in ({now - 1, now} if is_settled else {0})

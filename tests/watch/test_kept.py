@@ -77,6 +77,25 @@ def test_a_view_is_what_was_counted(kept: Kept) -> None:
     assert sum(every) == 300
 
 
+def test_rows_are_told_by_slice(kept: Kept) -> None:
+    lines = stream_of("w0-a", 200, minutes=HOURS)
+    counted(lines, kept)
+    wanted = single_pass(lines, [BASIS], HOUR)
+    in_memory, on_disk = Counted(wanted, lambda: NOW), kept.view()
+    first, end = HOURS[0], HOURS[-1]
+    for name in ("x", "gone"):
+        span = (first, end)
+        found = on_disk.rows(BASIS, SOURCE, name, *span)
+        assert sorted(found) == sorted(in_memory.rows(BASIS, SOURCE, name, *span))
+        assert sorted(found) == sorted(Merged([on_disk, Counted({}, lambda: 0)]).rows(
+            BASIS, SOURCE, name, *span
+        ))  # fmt: skip
+        assert {minutes for _first, minutes, _rows in found} == {1, HOUR}
+        assert 90 <= sum(rows for *_when, rows in found) <= 100
+    # What reaches into a time belongs to it.
+    assert [one[0] for one in on_disk.rows(BASIS, SOURCE, "x", first + 59, first + 60)] == [first]
+
+
 def test_a_view_of_several_adds_them_up_and_waits_for_those_that_keep_up(kept: Kept) -> None:
     lines = stream_of("w0-a", 100, minutes=HOURS)
     parts = []

@@ -8,6 +8,7 @@ Memory: the values of all partitions, encoded, for as long as they are kept.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 
 from gateway.watch.group.fetching import EARLIEST, Topic
@@ -31,6 +32,7 @@ class Follower:
         self._ends: dict[int, int] = {}
         self._moved: dict[int, tuple[int, float]] = {}  # position, and when it was first seen
         self._now_s = 0.0
+        self._settled = 0  # minute of the clock
 
     @property
     def documents(self) -> dict[str, bytes]:
@@ -47,12 +49,15 @@ class Follower:
 
     async def follow(self, now_s: float) -> None:
         """Read what is new since the last time; `now_s` is of any clock."""
+        asked_s = time.time()
         async with asyncio.timeout(FOLLOW_S):
             self._begins = await self._records.ends(self._records.partitions, EARLIEST)
             ends = await self._records.ends(self._records.partitions)
             stable = await self._state.topic.ends(self._state.partitions)
             await self._read_to(stable)
         self._ends = ends
+        is_all = bool(ends) and all(self._next(each) >= end for each, end in ends.items())
+        self._settled = int(asked_s // 60) - self._lateness if is_all else 0
         self._see(now_s)
 
     async def _read_to(self, ends: dict[int, int]) -> None:
@@ -67,7 +72,7 @@ class Follower:
         """What was counted, as of the last reading."""
         watermark = self.watermark
         views = [Counted(one.profiles, lambda: watermark) for one in self._read.kept.values()]
-        return Merged(views, self._lateness)
+        return Merged(views, self._lateness, self._settled)
 
     @property
     def watermark(self) -> int:
