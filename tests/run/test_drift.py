@@ -13,8 +13,8 @@ from gateway.watch.sink import WatchSink
 
 
 def figures(**more: Any) -> LogFigures:
-    numbers = dict.fromkeys(SinkFigures.__struct_fields__, 0) | {"error": "", "name": "watch"}
-    rest = dict.fromkeys(LogFigures.__struct_fields__, 0) | {"error": ""}
+    numbers: dict[str, Any] = dict.fromkeys(SinkFigures.__struct_fields__, 0) | {"error": ""}
+    rest: dict[str, Any] = dict.fromkeys(LogFigures.__struct_fields__, 0) | {"error": ""}
     sinks = tuple(SinkFigures(**numbers | one) for one in more.pop("sinks"))
     return LogFigures(**rest | {"sinks": sinks})
 

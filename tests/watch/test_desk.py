@@ -31,6 +31,7 @@ class Place:
         self.taken: list[Look] = []
         self.error: GatewayError | None = None
         self.now_s = 0.0
+        self.is_counted = False
 
     async def take(self, look: Look) -> None:
         if self.error is not None:
@@ -39,14 +40,19 @@ class Place:
 
     def desk(self) -> LookDesk:
         return LookDesk(
-            self.state, lambda: self.drift, lambda: ["fraud"], self.take, now_s=lambda: self.now_s
+            self.state,
+            lambda: self.drift,
+            lambda: ["fraud"],
+            self.take,
+            now_s=lambda: self.now_s,
+            is_counted=lambda: self.is_counted,
         )
 
-    def count(self, minutes: int) -> None:
+    def count(self, minutes: int, each: int = 1) -> None:
         bases = bases_of(self.drift, ["fraud"], BasisFiles(self.state / DIRECTORY))
         kept, traffic = Kept(self.state / FILE), Traffic(rows=60)
         tally = Tally(bases.all, recall=kept.value)
-        for minute in range(START, START + minutes):
+        for minute in range(START, START + minutes, each):
             tally.count(b"\n".join([*traffic.minute(minute), b""]), minute)
         kept.save(tally.drain())
         kept.close()
@@ -177,3 +183,23 @@ def test_view_that_cannot_be_read_is_read_again(
     assert desk.standing.problems == ("the disk is away",)
     turn(desk)
     assert len(place.taken) == 2
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_traffic_that_stops_is_looked_at_while_nothing_is_on_its_way(
+    place: Place,
+    is_counted: bool,
+) -> None:
+    """Two days of requests each half hour, and then three hours of silence."""
+    place.drift = drift_of(
+        DriftReference(kind="training", file=str(place.state.parent / "train.json")),
+        volume=rule(fields=("traffic.requests",)),
+    )
+    place.count(48 * 60, 30)
+    place.now_s, place.is_counted = (START + 51 * 60) * 60.0, is_counted
+    turn(place.desk())
+    found = [finding for look in place.taken for finding in look.findings]
+    assert bool(found) is is_counted
+    assert {one.kind for one in found} <= {"traffic_drop"}
+    last = place.taken[-1].at_ms // 60_000 - START
+    assert last == (51 * 60 - 5 if is_counted else 47 * 60 + 30)
