@@ -289,8 +289,11 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     price: Price | None = None
     finish_reason: str = ""  # stop, length, tools, filter, other; "" not said
     confidence: float | None = None
-    # what violates a contract: `input:NAME:/pointer`, `output:…`; names as in docs/contracts.md
+    # what violates a contract, or is not the JSON that was asked for: `input:NAME:/pointer`,
+    # `output:…`; names as in docs/contracts.md
     anomalies: tuple[str, ...] = ()
+    # json_object, json_schema: what the request asked for, where the answer was held against it
+    response_format: str = ""
     features: Raw | UnsetType = UNSET  # inputs of a prediction, as JSON
     predictions: Raw | UnsetType = UNSET  # what the model answered to them, as JSON
     headers: dict[str, str] = {}

@@ -108,7 +108,8 @@ ROUTE_METRICS = (
         "contract_anomalies_total",
         ("route", "side", "anomaly"),
         "anomalies",
-        "Requests (side `input`) and answers (`output`) with this anomaly of the route's contract.",
+        "Requests (side `input`) and answers (`output`) with this anomaly of the route's contract,"
+        " or of the JSON that the request asks for.",
     ),
     counter("retries_total", ROUTE, "retries", "Further attempts after a failed one."),
     counter("hedges_total", ROUTE, "hedges", "Attempts sent beside a slow one."),

@@ -18,7 +18,7 @@ from gateway._fast.histogram cimport fine_add
 from gateway._fast.intake cimport Intake
 from gateway._fast.layers cimport assign
 from gateway._fast.operation cimport (
-    MARKS_AUDIO, MARKS_FILE, MARKS_SCHEMA, MARKS_VISION, Operation, SLOT_TOOLS,
+    MARKS_AUDIO, MARKS_FILE, MARKS_JSON, MARKS_SCHEMA, MARKS_VISION, Operation, SLOT_TOOLS,
 )
 from gateway._fast.outcome cimport *
 from gateway._fast.peer cimport Peer
@@ -27,6 +27,7 @@ from gateway._fast.recovery cimport (
     EXCHANGE_ATTEMPTING, EXCHANGE_DONE, EXCHANGE_PAUSED, EXCHANGE_QUEUED, EXCHANGE_READING,
     EXCHANGE_RELAYING, EXCHANGE_TUNNELLING, is_stale,
 )
+from gateway._fast.reply cimport tee_bound, tees
 from gateway._fast.request cimport Request
 from gateway._fast.routes cimport CHOSEN_NOT_CAPABLE, CHOSEN_WAIT, Wish
 from gateway._fast.scratch cimport Scratch
@@ -344,7 +345,7 @@ cdef class Exchange(Intake):
         scratch.add_bytes(attempt.fields)
         self.write_attempt_fields(attempt, False)
         first = attempt.body
-        if self.keeps_bodies:
+        if tees(self):
             self.tee(first)
         if attempt.events is None and attempt.promised >= 0:
             self.write_length(<uint64_t>attempt.promised)
@@ -550,6 +551,8 @@ cdef class Exchange(Intake):
             return 0
         self.is_settled = True
         self.outcome = outcome
+        if self.is_counted and self.request.marks & MARKS_JSON and outcome == OUTCOME_OK:
+            judge_json(self)
         self.settle(now_ns)
         return self.record(now_ns)
 
@@ -603,8 +606,8 @@ cdef class Exchange(Intake):
         row.cost_squares += usd * usd
         row.input_squares += input_tokens * input_tokens
         row.output_squares += output_tokens * output_tokens
-        if self.request.marks & MARKS_SCHEMA and attempt.outcome == OUTCOME_OK and attempt.body is not None:
-            row.invalid += not self.table.slow.meets_schema(self.request.body, attempt.body)
+        if self.findings is not None:
+            row.invalid += <bint>self.findings.is_not_as_asked
         return 0
 
     # ---------------------------------------------------------------- record
@@ -694,6 +697,24 @@ cdef class Exchange(Intake):
         return self.refuse(OUTCOME_DRAINING, now_ns)
 
     # ------------------------------------------------------- last good answers
+
+
+cdef int judge_json(Exchange exchange) except -1:
+    """Whether the answer is the JSON that the request asks for; see dataplane/asked_json.py."""
+    cdef Attempt attempt = exchange.attempt
+    cdef bytes body
+    if attempt is None or attempt.is_encoded or attempt.status != 200 or exchange.said is not None:
+        return 0
+    if exchange.teed is None or exchange.teed_bytes > tee_bound(exchange):
+        body = attempt.body
+    else:
+        body = b"".join(exchange.teed)
+    if body is not None:
+        exchange.findings = exchange.table.slow.judged_json(
+            exchange.worker, exchange.request.body, body, exchange.operation.name,
+            attempt.events is not None, exchange.findings,
+        )
+    return 0
 
 
 cdef bint has_failed(Attempt attempt) noexcept nogil:

@@ -25,10 +25,11 @@ cdef enum:
     SLOTS = 11
 
 cdef enum:                              # bits of the marks found in a body
-    MARKS_VISION = 0b010001
-    MARKS_AUDIO = 0b000010
-    MARKS_FILE = 0b100100
-    MARKS_SCHEMA = 0b001000
+    MARKS_VISION = 0b0010001
+    MARKS_AUDIO = 0b0000010
+    MARKS_FILE = 0b0100100
+    MARKS_SCHEMA = 0b0001000
+    MARKS_JSON = 0b1001000              # an answer that is JSON may be asked for
 
 cdef class Operation:
     cdef readonly str name

@@ -14,6 +14,7 @@ NAMES = (
 BODY_MARKS = (
     (b"type", b"image_url"), (b"type", b"input_audio"), (b"type", b"file"),
     (b"type", b"json_schema"), (b"type", b"input_image"), (b"type", b"input_file"),
+    (b"type", b"json_object"),
 )
 
 

@@ -68,7 +68,7 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef int add_attempt(self, Attempt attempt, uint64_t read_ns) except -1
     cdef int add_cost(self, Errand exchange) except -1
     cdef int add_name(self, Errand exchange, const char* text, size_t length) except -1
-    cdef int add_anomalies(self, Recovery exchange) except -1
+    cdef int add_findings(self, Recovery exchange) except -1
     cdef int add_features(self, Recovery exchange) except -1
     cdef int add_predictions(self, Errand exchange, bytes body) except -1
     cdef int add_part(

@@ -97,7 +97,7 @@ cdef class Recorder:
             line.put(b'"')
         self.add_cost(exchange)
         if exchange.findings is not None:
-            self.add_anomalies(exchange)
+            self.add_findings(exchange)
         self.add_features(exchange)
         if exchange.attempt is not None and exchange.said is None:
             self.add_predictions(exchange, answered(exchange))
@@ -255,7 +255,8 @@ cdef class Recorder:
             self.line.put(b'{"bytes":0}')
             return 0
         body = attempt.body
-        if exchange.teed is not None:
+        # Why not always: pieces of a stream may be kept only to see whether they are JSON.
+        if exchange.teed is not None and (body is not None or exchange.keeps_bodies):
             body = b"".join(exchange.teed)
         return self.add_payload(
             exchange, body, attempt.answer_bytes, attempt.is_encoded, attempt.fields, False,
@@ -670,13 +671,12 @@ cdef class Recorder:
             add_signed(line, attempt.confidence)
         return 0
 
-    cdef int add_anomalies(self, Recovery exchange) except -1:
-        """What contracts say of request and answer."""
-        cdef bytes found = exchange.table.slow.recorded_anomalies(
+    cdef int add_findings(self, Recovery exchange) except -1:
+        """What contracts say of request and answer, and the JSON that was asked for."""
+        cdef bytes found = exchange.table.slow.recorded_findings(
             exchange.worker, exchange.route, exchange.findings
         )
         self.make_room(<size_t>PyBytes_GET_SIZE(found) + HEAD_BYTES)
-        self.line.put(b',"anomalies":')
         self.line.add_bytes(found)
         return 0
 

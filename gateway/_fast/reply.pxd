@@ -46,3 +46,8 @@ cdef class Reply(Errand):
 
 cdef int hex_into(char* out, uint64_t number) noexcept nogil
 cdef uint64_t asked_ns(Attempt attempt) noexcept
+
+# Whether pieces are kept: for the record, or to see whether they are JSON.
+cdef bint tees(Reply reply) noexcept
+# Bytes that are kept of an answer, but for its last piece.
+cdef uint64_t tee_bound(Reply reply) noexcept

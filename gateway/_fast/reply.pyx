@@ -8,12 +8,14 @@ from gateway._fast.attempt cimport Attempt
 from gateway._fast.backend cimport Backend
 from gateway._fast.errand cimport Errand
 from gateway._fast.head cimport is_token
+from gateway._fast.operation cimport MARKS_JSON
 from gateway._fast.outcome cimport Outcome
 from gateway._fast.request cimport Request
 from gateway._fast.scratch cimport Scratch
 
 cdef enum:
     NS_PER_S = 1_000_000_000
+    JSON_BYTES = 262144                 # of an answer that may be asked to be JSON
 
 
 cdef class Reply(Errand):
@@ -40,7 +42,7 @@ cdef class Reply(Errand):
         return out
 
     cdef int attempt_piece(self, Attempt attempt, bytes piece) except -1:
-        if self.keeps_bodies:
+        if tees(self):
             self.tee(piece)
         if self.original is not None:
             self.original.keep(piece)
@@ -56,7 +58,7 @@ cdef class Reply(Errand):
 
     cdef int tee(self, bytes piece) except -1:
         """Keep a piece for the record, up to the payload's bound. Cost: no copy."""
-        if self.teed_bytes > self.route.tee_bytes:
+        if self.teed_bytes > tee_bound(self):
             return 0
         if self.teed is None:
             self.teed = []
@@ -232,3 +234,13 @@ cdef int hex_into(char* out, uint64_t number) noexcept nogil:
     for i in range(count):
         out[i] = digits[count - 1 - i]
     return count
+
+
+cdef bint tees(Reply reply) noexcept:
+    return reply.keeps_bodies or reply.request.marks & MARKS_JSON
+
+
+cdef uint64_t tee_bound(Reply reply) noexcept:
+    if reply.request.marks & MARKS_JSON:
+        return max(reply.route.tee_bytes, <uint64_t>JSON_BYTES)
+    return reply.route.tee_bytes

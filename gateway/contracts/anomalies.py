@@ -39,6 +39,9 @@ SCHEMA = "JSON_SCHEMA_VIOLATED"
 TWICE = "NAME_TWICE"  # in one object
 TOO_LONG = "BODY_TOO_LONG"  # to be checked
 UNREADABLE = "BODY_NOT_JSON"
+# Of answers to requests that ask for JSON, on any route
+ANSWER_NOT_JSON = "ANSWER_NOT_JSON"
+ANSWER_UNLIKE_SCHEMA = "ANSWER_UNLIKE_SCHEMA"  # of the request
 
 
 # As they are counted: new ones go to the end, since figures outlive a configuration.
@@ -47,7 +50,7 @@ NAMES = (
     NOT_AN_INTEGER, HAS_NAN, HAS_INFINITY, SMALL, BIG, SMALL_INTEGER, BIG_INTEGER, BOOLEAN_BIG,
     BOOLEAN_SMALL, BOOLEAN_TEXT, BOOLEAN_FLOAT, TEXT_NOW_INTEGER, TEXT_NOW_FLOAT, NO_CATEGORY,
     UNEXPECTED_TYPE, SKEW, NO_MATCH, LONG_TEXT, SHORT_TEXT, STALE, AHEAD, NO_TIME, RULE, SCHEMA,
-    TWICE, TOO_LONG, UNREADABLE,
+    TWICE, TOO_LONG, UNREADABLE, ANSWER_NOT_JSON, ANSWER_UNLIKE_SCHEMA,
 )  # fmt: skip
 SIDES = ("input", "output")
 ROOM = 48  # names of one side on the board

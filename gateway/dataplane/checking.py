@@ -13,6 +13,7 @@ from collections.abc import Callable
 from gateway.contracts.anomalies import Anomaly, shortened, slot_of
 from gateway.contracts.checker import Checker, complaint
 from gateway.contracts.inspection import Inspected
+from gateway.dataplane.asked_json import Judged
 from gateway.errors import OUTCOMES
 from gateway.plan import Plan, RoutePlan
 
@@ -22,10 +23,19 @@ VIOLATED = next(outcome for outcome in OUTCOMES if outcome.name == "contract_vio
 class Findings:
     """What was found so far of one exchange; the first two are of the latest check."""
 
-    __slots__ = ("_answers", "_request", "body", "is_refused")
+    __slots__ = (
+        "_answers",
+        "_request",
+        "body",
+        "is_not_as_asked",
+        "is_refused",
+        "response_format",
+    )
 
     def __init__(self) -> None:
         self.is_refused = False
+        self.response_format = ""  # that the request asked for, where the answer could be read
+        self.is_not_as_asked = False  # the answer is not that
         self.body: bytes | None = None  # as repaired
         self._request: tuple[Anomaly, ...] = ()
         self._answers: tuple[Anomaly, ...] = ()
@@ -42,6 +52,12 @@ class Findings:
             return self
         self._answers = (*self._answers, *found.anomalies)
         return self._latest(found)
+
+    def of_json(self, judged: Judged) -> Findings:
+        """With what is wrong with the JSON that the request asked for."""
+        self.response_format, self.is_not_as_asked = judged.format, bool(judged.anomalies)
+        self._answers = (*self._answers, *judged.anomalies)
+        return self
 
     def _latest(self, found: Inspected) -> Findings:
         self.is_refused = found.is_refused

@@ -1,5 +1,5 @@
 """What experiments need of a request that the compiled path does not know: who is meant,
-what an arm changes in a body, whether an answer is what was asked for.
+what an arm changes in a body.
 
 Only requests of routes that have such arms come here.
 """
@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import orjson
 
-from gateway.config.json_schema import validator_of
 from gateway.plan import LayerPlan, RoutePlan, TargetsPlan
 from gateway.targeting import matches
 
@@ -21,7 +20,6 @@ from gateway.targeting import matches
 DRAWN, HEADER, ALLOWED, DENIED, UNTARGETED = range(5)
 
 _SYSTEM = ("system", "developer")
-_MOST_CHOICES = 16  # of one answer, that are looked at
 
 
 def assigned(
@@ -98,35 +96,3 @@ def _put_prompt(request: dict[str, Any], prompt: str, operation: str) -> None:
 @lru_cache(maxsize=256)
 def _decoded(text: bytes) -> Any:
     return msgspec.json.decode(text)
-
-
-def meets_schema(request: bytes, answer: bytes) -> bool:
-    """Whether the texts of an answer are JSON, and as the request's schema wants them.
-
-    Schemas are checked where `jsonschema-rs` is installed (the extra `schemas`).
-    """
-    try:
-        asked, choices = orjson.loads(request), orjson.loads(answer)["choices"]
-        wanted = asked.get("response_format") or {}
-        texts = [choice["message"]["content"] for choice in choices[:_MOST_CHOICES]]
-        values = [orjson.loads(text) for text in texts if text is not None]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return False
-    schema = (wanted.get("json_schema") or {}).get("schema")
-    if not isinstance(schema, dict):
-        return True
-    check = _checker(orjson.dumps(schema))
-    try:
-        return all(map(check, values))
-    except ValueError:  # a value that jsonschema-rs cannot read
-        return False
-
-
-@lru_cache(maxsize=256)
-def _checker(schema: bytes) -> Callable[[Any], bool]:
-    try:
-        check: Callable[[Any], bool] = validator_of(orjson.loads(schema)).is_valid
-    except (ImportError, ValueError, TypeError):
-        # Why: a client's schema that is none, or leads elsewhere, says nothing of arms.
-        return lambda _value: True
-    return check

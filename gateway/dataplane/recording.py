@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from gateway._fast import Route, Worker
+from gateway.dataplane.asked_json import judged
 from gateway.dataplane.checking import Findings
 from gateway.errors import GatewayError
 from gateway.feedback import FeedbackError, taken
@@ -73,14 +74,37 @@ class RecordedParts:
             worker.report(error)
             return None
 
-    def recorded_anomalies(self, worker: Worker, route: Route, findings: Findings) -> bytes:
-        """What contracts say, as JSON; names that a client chose are looked at first."""
+    def recorded_findings(self, worker: Worker, route: Route, findings: Findings) -> bytes:
+        """Members of the record, a comma before each: anomalies, the JSON that was asked for.
+
+        Names that a client chose are looked at first.
+        """
+        made = b""
         try:
-            redactor = self._redactors[route.index]
-            return msgspec.json.encode(findings.told(redactor.text))
+            if told := findings.told(self._redactors[route.index].text):
+                made += b',"anomalies":' + msgspec.json.encode(told)
         except Exception as error:  # noqa: BLE001  Rule
             worker.report(error)
-            return b"[]"
+        if findings.response_format:
+            made += b',"response_format":"' + findings.response_format.encode() + b'"'
+        return made
+
+    def judged_json(
+        self,
+        worker: Worker,
+        request: bytes,
+        answer: bytes,
+        operation: str,
+        is_stream: bool,
+        known: Findings | None,
+    ) -> Findings | None:
+        """What is known of an exchange, and whether its answer is the JSON that was asked for."""
+        try:
+            found = judged(request, answer, operation, is_stream=is_stream)
+        except Exception as error:  # noqa: BLE001  Rule
+            worker.report(error)
+            return known
+        return known if found is None else (known or Findings()).of_json(found)
 
     def anomaly_slots(self, findings: Findings) -> list[int]:
         """Where on the board each is counted."""

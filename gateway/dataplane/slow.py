@@ -18,7 +18,7 @@ from gateway.config.rules import evaluated
 from gateway.config.units import Duration
 from gateway.dataplane.answers import answer_key
 from gateway.dataplane.checking import VIOLATED, Checks, Findings
-from gateway.dataplane.experiments import assigned, meets_schema, patched
+from gateway.dataplane.experiments import assigned, patched
 from gateway.dataplane.recording import RecordedParts
 from gateway.errors import OUTCOMES, Outcome
 from gateway.flags.evaluation import Flags
@@ -48,7 +48,6 @@ class SlowPaths(RecordedParts):
     answer_key = staticmethod(answer_key)
     assigned = staticmethod(assigned)
     patched = staticmethod(patched)
-    meets_schema = staticmethod(meets_schema)
 
     def __init__(self, plan: Plan, *, is_secure: bool = False) -> None:
         super().__init__(plan)

@@ -50,6 +50,7 @@ SIGNALS: dict[str, Kind] = {
     "llm.refused": "boolean",
     "llm.tool_call": "boolean",
     "llm.invalid": "boolean",
+    "llm.invalid_json": "boolean",
     "llm.tokens_per_s": "numeric",
 }
 
@@ -112,6 +113,7 @@ class Made(NamedTuple):
 
 
 _OUTPUT = b'"output:'  # how an anomaly of an answer begins
+_NOT_AS_ASKED = b'"output:ANSWER_'  # of one that is not the JSON that was asked for
 _TRUE, _FALSE = np.uint64(hash_of(b"true")), np.uint64(hash_of(b"false"))
 
 
@@ -137,7 +139,10 @@ def _ended(reason: str) -> Made:
 
 
 def _invalid(anomalies: Column, finish: Column) -> Values:
-    """Whether an answer violates its contract. Who says why it ended has answered."""
+    """Whether an answer violates its contract, or is not the JSON that was asked for.
+
+    Who says why it ended has answered.
+    """
     is_answer = finish.kinds == JSON_STRING
     is_invalid = is_answer & (anomalies.kinds == JSON_ARRAY)
     for line in np.flatnonzero(is_invalid).tolist():
@@ -149,6 +154,23 @@ def _is_invalid(anomalies: Any, finish: Any) -> Any:
     if not isinstance(finish, str):
         return ...
     return isinstance(anomalies, list) and any(one.startswith("output:") for one in anomalies)
+
+
+def _invalid_json(anomalies: Column, asked: Column) -> Values:
+    """Whether an answer is not the JSON that was asked for, of those that were held against it."""
+    is_asked = asked.kinds == JSON_STRING
+    is_invalid = is_asked & (anomalies.kinds == JSON_ARRAY)
+    for line in np.flatnonzero(is_invalid).tolist():
+        is_invalid[line] = _NOT_AS_ASKED in anomalies.written(line)
+    return _booleans(is_invalid, is_asked)
+
+
+def _is_invalid_json(anomalies: Any, asked: Any) -> Any:
+    if not isinstance(asked, str):
+        return ...
+    return isinstance(anomalies, list) and any(
+        one.startswith("output:ANSWER_") for one in anomalies
+    )
 
 
 def _rates(tokens: Column, total: Column, first: Column) -> Values:
@@ -175,6 +197,9 @@ MADE: dict[str, Made] = {
     "llm.refused": _ended("filter"),
     "llm.tool_call": _ended("tools"),
     "llm.invalid": Made(("/anomalies", "/finish_reason"), ("span", "word"), _invalid, _is_invalid),
+    "llm.invalid_json": Made(
+        ("/anomalies", "/response_format"), ("span", "word"), _invalid_json, _is_invalid_json
+    ),
     "llm.tokens_per_s": Made(
         ("/usage/output_tokens", "/timing/total_us", "/timing/first_byte_us"),
         ("number", "number", "number"),

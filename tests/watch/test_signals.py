@@ -30,7 +30,7 @@ def answer(rng: Rng) -> Answer:
         "finish_reason": "stop" if rng.random() < 0.95 else "length",
         "usage": {"input_tokens": int(rng.lognormal(6.0, 0.4)), "output_tokens": tokens},
         "predictions": [{"label": LABELS[int(np.argmax(share))], "p": share}],
-    }
+    } | ({"response_format": "json_object"} if rng.random() < 0.5 else {})
 
 
 def minute_of(minute: int, change: Callable[[Answer, Rng], None] | None) -> list[bytes]:
@@ -80,6 +80,11 @@ def violating(said: Answer, rng: Rng) -> None:
         said["anomalies"] = ["input:FLOAT_TYPE_SMALL_FLOAT:/instances/0/amount"]
 
 
+def no_json(said: Answer, rng: Rng) -> None:
+    if said.get("response_format") and rng.random() < 0.4:
+        said["anomalies"] = ["output:ANSWER_NOT_JSON:/choices/0/message/content"]
+
+
 def alerts_of(reference: Reference, change: Callable[[Answer, Rng], None] | None) -> list[Alert]:
     watch = Watch(drift_of(signals=rule()), reference)
     for minute in range(START, START + 60):
@@ -110,6 +115,13 @@ def test_refusals_are_a_new_category_of_how_answers_end(learned: Reference) -> N
     found = {each.finding.field: each.finding.kind for each in alert.symptoms.values()}
     assert found["/finish_reason"] == "new_category"
     assert found["llm.refused"] == "llm_signals"
+
+
+def test_answers_that_are_not_the_json_that_was_asked_for_are_an_alert(learned: Reference) -> None:
+    (alert,) = alerts_of(learned, no_json)
+    found = {each.finding.field: each.finding.kind for each in alert.symptoms.values()}
+    assert found["llm.invalid_json"] == "llm_signals"
+    assert {"llm.invalid", ANOMALIES} <= set(found)
 
 
 def test_answers_as_ever_raise_nothing(learned: Reference) -> None:
