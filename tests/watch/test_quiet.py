@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,27 +17,20 @@ from gateway.watch.basis import Bases, Basis
 from gateway.watch.changes import HOUR, Key, encoded
 from gateway.watch.looks import Looker
 from gateway.watch.view import Counted
+from tests.watch import seasons
+from tests.watch.seasons import A_MONDAY, WEEK
 from tests.watch.world import COUNTRIES, MINUTE_NS
 
-DAY = 24 * HOUR
-WEEK = 7 * DAY
-MONDAY = 29_379_000 - 29_379_000 % WEEK + 4 * DAY  # 1970 began on a Thursday
+MONDAY = 29_379_000 - 29_379_000 % WEEK + A_MONDAY
 HOUR_NS = 60 * MINUTE_NS
 Columns = dict[str, Any]
 
 
 def season(minute: int, rng: np.random.Generator) -> Columns:
-    """An hour of customers: more by day, other ones by night and at the weekend."""
-    hour, is_weekend = (minute // HOUR) % 24, (minute - MONDAY) % WEEK >= 5 * DAY
-    day = 0.5 + 0.5 * math.sin(2 * math.pi * (hour - 8) / 24)
-    rows = int(rng.poisson(200 + 1800 * day * (0.6 if is_weekend else 1.0)))
-    # Why: no two weeks are alike; each hour's mean is a little off.
-    off = rng.normal(0, 0.02)
-    abroad = 0.1 + 0.15 * (1 - day) + (0.1 if is_weekend else 0.0)
-    return {
-        "amount": rng.lognormal(3.0 + 0.4 * day + 0.2 * is_weekend + off, 0.6, rows),
-        "age": rng.normal(45.0 - 8 * (1 - day), 12.0, rows),
-        "country": rng.choice(COUNTRIES, rows, p=(0.9 - abroad, 0.06, 0.04, abroad)).tolist(),
+    """An hour of customers."""
+    columns = seasons.season(minute, rng, night=200, day=1800)
+    return {name: columns[name] for name in ("amount", "age")} | {
+        "country": columns["country"].tolist()
     }
 
 
