@@ -7,7 +7,7 @@ What is asked for a schema is held against it where `jsonschema-rs` is installed
 `schemas`); without it, JSON is enough. Whole answers and streams are read alike. A text that is
 null, beside a call of a tool or a refusal, is no JSON that anybody expects.
 
-Cost: one decode of the request, and of the answer; of a stream one of each event. Who does not
+Cost: one decode of the request, and of the answer; of a stream about 1 us an event. Who does not
 ask pays nothing: the compiled code calls this where a request has such a `type` somewhere.
 Rule: what is too long to be read says nothing; nor does a schema that is none.
 """
@@ -62,6 +62,22 @@ class _Responses(Struct):
     text: _Text | None = None
 
 
+class _Delta(Struct, gc=False):
+    content: str | None = None
+
+
+class _Part(Struct, gc=False):
+    index: int = 0
+    delta: _Delta | None = None
+
+
+class _Event(Struct, gc=False):
+    choices: list[_Part] | None = None
+
+
+_events = msgspec.json.Decoder(list[_Event]).decode
+
+
 def judged(request: bytes, answer: bytes, operation: str, *, is_stream: bool) -> Judged | None:
     """What is to be said of an answer; None: no JSON was asked for, or nobody can tell."""
     wanted = _wanted(request, operation)
@@ -69,7 +85,9 @@ def judged(request: bytes, answer: bytes, operation: str, *, is_stream: bool) ->
         return None
     form: Format = "json_schema" if wanted.type == "json_schema" else "json_object"
     check = _check_of(wanted)
-    document = assembled(answer, "sse" if is_stream else "whole", operation)
+    document = _chat_streamed(answer) if is_stream and operation == "chat" else None
+    if document is None:
+        document = assembled(answer, "sse" if is_stream else "whole", operation)
     try:
         found = tuple(_wrong(document, operation, form, check))
     except (KeyError, TypeError, AttributeError, IndexError):
@@ -87,6 +105,28 @@ def _wanted(request: bytes, operation: str) -> _Wanted | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return wanted if wanted and wanted.type in {"json_object", "json_schema"} else None
+
+
+def _chat_streamed(body: bytes) -> Any:
+    """The texts of a stream of chat, where each choice has one; None: look more closely.
+
+    Why not always closely: an event a time takes several times as long, and the loop waits.
+    """
+    data = [line[5:] for line in body.splitlines() if line.startswith(b"data:")]
+    try:
+        events = _events(b"[%b]" % b",".join(one for one in data if one.strip() != b"[DONE]"))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    texts: dict[int, list[str]] = {}
+    for event in events:
+        for part in event.choices or ():
+            pieces = texts.setdefault(part.index, [])
+            if part.delta is not None and part.delta.content:
+                pieces.append(part.delta.content)
+    if not texts or not all(texts.values()):
+        return None
+    whole = ("".join(texts[index]) for index in sorted(texts))
+    return {"choices": [{"message": {"content": text}} for text in whole]}
 
 
 def _wrong(

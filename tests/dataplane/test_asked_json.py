@@ -92,6 +92,27 @@ def test_streams_are_put_together() -> None:
     assert names(asked(NUMBER), streamed('{"n"', ": 1"), is_stream=True) == [NOT_JSON]
 
 
+def test_streams_of_several_choices_calls_and_nonsense_are_read_as_well() -> None:
+    def event(*choices: Any) -> bytes:
+        return b"data: " + json.dumps({"choices": choices}).encode()
+
+    def part(index: int, **delta: Any) -> dict[str, Any]:
+        return {"index": index, "delta": delta}
+
+    call = part(0, tool_calls=[{"index": 0, "function": {"name": "f", "arguments": "{"}}])
+    said = [event(part(1, content="{")), event(part(0, content="{")), event(part(0, content="}"))]
+    done = b"data: [DONE]"
+    cases = [
+        (said, [NOT_JSON]),  # the second choice
+        ([*said, event(part(1, content="}")), b"data: {", done], []),  # an event that is none
+        ([event(part(0, role="assistant", content=None)), event(call), done], []),
+        ([event(part(0, role="assistant")), event(), done], [NOT_JSON]),  # an empty text
+        ([b'data: {"choices": null}', *said[1:]], []),
+    ]
+    for lines, expected in cases:
+        assert names(asked(), b"\r\n\r\n".join(lines), is_stream=True) == expected
+
+
 @pytest.mark.parametrize(
     "request_body",
     [b"{}", b"[]", b"\xff", b'{"response_format": 7}', b'{"response_format": {"type": "text"}}',
