@@ -39,6 +39,7 @@ __all__ = ["make_backend", "make_process", "share_backend", "share_process"]
 
 BODY = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hi"}]})
 PATIENCE_S = 15.0
+PAUSE_S = 0.004  # of each client between two requests: the cores are for the gateway
 
 
 class Load:
@@ -70,7 +71,7 @@ class Load:
         until(lambda: self.good >= wanted, PATIENCE_S, lambda: self.bad[:3])
 
     def _ask(self) -> None:
-        while not self._is_over.is_set():
+        while not self._is_over.wait(PAUSE_S):
             try:
                 status = ask(self.address)
             except (OSError, http.client.HTTPException) as error:

@@ -46,6 +46,7 @@ IS_SLOW = bool(os.environ.get("RUN_SLOW"))
 AWAY_S = 600.0 if IS_SLOW else 15.0
 DAMAGES = 20 if IS_SLOW else 3
 DISK_BYTES = 6 << 20
+NICENESS = 10  # of the shipper, as by default, where it is told how long answers take
 KAFKA = '{sink="kafka"}'
 LONG = 20_000  # bytes of a question that fills the disk soon
 
@@ -69,7 +70,9 @@ def test_broker_that_is_away_slows_no_request_and_gets_everything_later(
     make_backend: MakeBackend, make_process: MakeProcess, killable_kafka: Broker
 ) -> None:
     topic = new_topic()
-    gateway = make_process(logged(make_backend, kafka_log(killable_kafka.bootstrap, topic)))
+    gateway = make_process(
+        logged(make_backend, kafka_log(killable_kafka.bootstrap, topic, niceness=NICENESS))
+    )
 
     def ask(seconds: float) -> list[Asked]:
         kinds = ("chat", "stream", "chat", "echo", "feedback")
@@ -78,7 +81,7 @@ def test_broker_that_is_away_slows_no_request_and_gets_everything_later(
     before = ask(4.0)
     killable_kafka.kill()
     away = ask(AWAY_S)
-    assert "kafka takes no records: no broker answers at" in sentence_of(gateway)
+    until(lambda: "kafka takes no records: no broker answers at" in sentence_of(gateway), 20.0)
     waiting = metric(gateway, "gateway_log_sink_waiting", KAFKA)
     assert waiting >= 0.9 * len(away)
     killable_kafka.start()
@@ -304,7 +307,13 @@ def with_and_without_log(
 ) -> Iterator[tuple[dict[str, object], Path]]:
     for name, is_on in (("on", True), ("off", False)):
         (folder / name).mkdir()
-        given = logged(make_backend, {"enabled": is_on}, payload="full", workers=1, model=model)
+        given = logged(
+            make_backend,
+            {"enabled": is_on, "niceness": NICENESS},
+            payload="full",
+            workers=1,
+            model=model,
+        )
         yield given, folder / name
 
 

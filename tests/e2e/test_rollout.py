@@ -25,6 +25,7 @@ from tests.support.settings import NO_BREAKER, ONE_ATTEMPT, Settings, configurat
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+PAUSE_S = 0.004  # of each client between two requests: the cores are for the gateway
 
 
 def failing(share: float, seed: int = 1) -> Answerer:
@@ -76,7 +77,7 @@ class Clients:
                 answer = connection.getresponse()
                 answer.read()
                 self.statuses[answer.status] += 1
-                time.sleep(0.001)
+                time.sleep(PAUSE_S)
 
     def __enter__(self) -> Self:
         for thread in self._threads:

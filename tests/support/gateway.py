@@ -34,6 +34,7 @@ from tests.support.waiting import until
 
 READY_S = 20.0
 STOP_S = 20.0
+ADMIN_S = 20.0  # a busy machine may keep a controller from its answer
 ROOT = Path(__file__).parents[2]
 
 
@@ -203,7 +204,7 @@ class GatewayProcess(Gateway):
         until(lambda: self.plan_hash() == wanted, 10.0, self.log)
 
     def admin(self, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(*self.admin_address, timeout=5)
+        connection = http.client.HTTPConnection(*self.admin_address, timeout=ADMIN_S)
         with contextlib.closing(connection):
             connection.request(method, path, body, {"content-type": "application/json"})
             answer = connection.getresponse()
