@@ -222,7 +222,7 @@ def test_the_page_is_as_drawn() -> None:
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
-def test_of_a_kept_run_few_rows_are_behind_and_none_of_all_shifts(path: Path) -> None:
+def test_of_a_kept_run_no_row_is_behind_and_all_shifts_are_first(path: Path) -> None:
     kept = findings.load(path)
     assert kept.seeds == 200
     assert all(
