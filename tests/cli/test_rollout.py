@@ -15,6 +15,7 @@ import pytest
 from gateway.cli import rollout, rollout_tree
 from gateway.cli.rollout import STILL_GOING
 from gateway.control.rollout_views import view_of
+from gateway.rollout.desk import View
 from tests.cli.admin_port import AdminPort, exit_code
 from tests.control.desk import AT_MS, FakeDesk, make_view
 
@@ -167,13 +168,19 @@ def test_status_waits_and_tells_each_change_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollout, "EVERY_S", 0.02)
-    desk = FakeDesk()
 
-    def end() -> None:
-        desk.views["chat-v2"] = make_view(phase="promoted", weight=100.0, sentence="v2 has it all")
+    class Desk(FakeDesk):
+        """Says so to whoever has looked often enough."""
 
-    with AdminPort(rollouts=desk) as url:
-        later(0.15, end)
+        looks = 0
+
+        def view(self, name: str) -> View:
+            self.looks += 1
+            if self.looks > 5:
+                return make_view(phase="promoted", weight=100.0, sentence="v2 has it all")
+            return super().view(name)
+
+    with AdminPort(rollouts=Desk()) as url:
         assert exit_code("rollout", "status", "chat-v2", "--timeout", "5s", "--admin", url) == 0
     assert capsys.readouterr().out.splitlines() == [
         "◌ running, weight 5%: 1,840 more requests, about 12 min at this rate",
