@@ -14,15 +14,16 @@ from gateway._fast import Shares, adjusted_into
 from gateway.drift.control import Control, factor
 from gateway.drift.groups import Counts, joined, running_of
 from gateway.drift.verdict import Finding
-from gateway.profiles.fields import NAMED, SPECIALS
+from gateway.profiles.fields import NAMED, SPECIALS, UNSEEN
 from gateway.profiles.profile import Profile
 
 Cuts = NDArray[np.intp]
 # Shares that are tested on their own; `rare` of the least frequent categories, which have no pool
 # of their own; `under` and `over` all that the reference had.
 QUALITIES = (*SPECIALS, "rare", "zero", "under", "over")
-# Of these cells the reference has what it has by construction: where they are empty says something.
-FROZEN = [QUALITIES.index(name) for name in ("unseen", "rare", "zero", "under", "over")]
+# From here on, and of what is unseen of categories, the reference has what it has by construction:
+# where cells are empty says something.
+FROZEN = QUALITIES.index("rare")
 RARE = 0.01  # of the reference's rows, all rare categories together
 _BETA, _SHARE_FIGURES = slice(6, 9), 9
 
@@ -43,11 +44,10 @@ class Qualities:
         outside = np.array([1 if under else 2 if over else 0 for under, over in self._outside])
         self._shares = Shares(first, np.array(cells), begins, ends, outside, held, rows)
         self._found = np.empty((_SHARE_FIGURES, held.size))
-        has_cells = (ends > begins)[:, FROZEN]
-        has_cells[:, 0] &= [one.field.kind in NAMED for one in empty]
-        self._always = int(np.count_nonzero(has_cells))
-        self._is_always = np.zeros(held.shape, np.bool_)
-        self._is_always[:, FROZEN] = has_cells
+        self._is_named = np.array([one.field.kind in NAMED for one in empty])
+        self._named = int(np.count_nonzero(self._is_named))
+        has_cells = (ends > begins)[:, FROZEN:]
+        self._always = int(np.count_nonzero(has_cells)) + self._named
 
     def changed(
         self, counts: Counts, alpha: float, control: Control, least: int, limit: float
@@ -60,8 +60,10 @@ class Qualities:
         p = np.minimum(2 * special.betainc(*found[_BETA]), 1.0)
         # Why not all: tests are made given how many there are in both, and of none there is none to
         # make. But that nothing is beyond the reference is an outcome, and counts.
-        at = self._is_always[found[0].astype(np.intp), found[1].astype(np.intp)]
-        every = self._always + int(np.count_nonzero(~at))
+        every = self._always + int(np.count_nonzero(found[1] < FROZEN))
+        if self._named:
+            unseen = found[0, found[1] == UNSEEN].astype(np.intp)
+            every -= int(np.count_nonzero(self._is_named[unseen]))
         if control == "bonferroni":
             whole = np.minimum(p * every, 1.0)
         else:
