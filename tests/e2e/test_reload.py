@@ -68,7 +68,7 @@ def test_bad_file_never_disturbs_the_plan_in_force(
     pair: tuple[Backend, Backend], make_process: MakeProcess
 ) -> None:
     gateway = make_process(variants(*pair)[0])
-    until(gateway.plan_hash)
+    until(gateway.plan_hash, 20.0, gateway.log)
     before = gateway.plan_hash()
     with Load(gateway.address, RATE_PER_S) as load:
         for text in ("backends: [", "{}", json.dumps({"routes": {"echo": {"backends": ["no"]}}})):
@@ -79,7 +79,7 @@ def test_bad_file_never_disturbs_the_plan_in_force(
         gateway.config.unlink()
         status, _ = gateway.admin("/api/v1/config/reload", "POST", b"{}")
         assert status >= 400
-    until(lambda: gateway.plan_hash() == before)
+    until(lambda: gateway.plan_hash() == before, 20.0, gateway.log)
     assert set(load.fates()) == {"right"}
 
 

@@ -196,7 +196,7 @@ def test_restart_after_everything_was_killed_needs_nothing_else(
     children = list(gateway.children())
     gateway.process.kill()
     gateway.process.wait(5)
-    until(lambda: not any(is_alive(pid) for pid in children), 5.0)
+    until(lambda: not any(is_alive(pid) for pid in children), 20.0)
     gateway.launch()
     until(lambda: gateway.readiness() == 200, 15.0, gateway.log)
     with gateway.connect() as client:
