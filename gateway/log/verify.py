@@ -165,6 +165,8 @@ class _Verification:
         count = len(hashes) - 1
         if head is None:
             self._check_missing_head(count)
+        elif head.count > count and hashes[-1] and head.hash == hashes[-1]:
+            self._find(HEAD_NAME, 0, f"says {head.count} lines, with the hash of line {count}.")
         elif head.count > count:
             self._find(
                 MANIFEST_NAME,

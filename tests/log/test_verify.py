@@ -189,6 +189,13 @@ def test_anything_added_is_found(copies: Copies, data: st.DataObject) -> None:
     assert verify(path.parent).findings[0].file == name
 
 
+def test_count_altered_in_the_head_is_not_blamed_on_the_manifest(directory: Path) -> None:
+    path = directory / HEAD_NAME
+    head = msgspec.json.decode(path.read_bytes())
+    path.write_bytes(msgspec.json.encode(head | {"count": head["count"] * 10}))
+    assert_found(verify(directory), HEAD_NAME, 0)
+
+
 @given(data=st.data())
 @MANY
 def test_line_added_to_the_manifest_is_found(copies: Copies, data: st.DataObject) -> None:
