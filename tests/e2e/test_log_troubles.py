@@ -236,8 +236,9 @@ def test_lost_checkpoints_and_damaged_tails_cost_duplicates_only(
     with Asking(gateway.address, 120.0) as asking:
         for _ in range(DAMAGES):
             asking.await_answers(chance.randrange(20, 100))
-            shipper, worker = pid_of(gateway, "shipper"), pid_of(gateway, "worker")
+            shipper = pid_of(gateway, "shipper")
             os.kill(shipper, signal.SIGSTOP)
+            worker = pid_of(gateway, f"worker --slot={busiest_slot(directory)}")
             os.kill(worker, signal.SIGKILL)
             until(lambda gone=worker: gone not in gateway.workers(), 10.0)  # type: ignore[misc]
             spoiled += sum(spoil(path, chance) for path in directory.glob("w*.open"))
@@ -266,6 +267,12 @@ def lose_checkpoints(place: Path, chance: random.Random) -> None:
 
 def pid_of(gateway: GatewayProcess, post: str) -> int:
     return next(pid for pid, line in gateway.children().items() if f" gateway {post} " in line)
+
+
+def busiest_slot(directory: Path) -> str:
+    """Of the worker with the most lines in its segment: another may have had no connection."""
+    written = {path: len(path.read_bytes().rstrip(b"\0")) for path in directory.glob("w*.open")}
+    return max(written, key=written.__getitem__).name.partition("-")[0].removeprefix("w")
 
 
 def is_replaced(gateway: GatewayProcess, gone: int) -> bool:

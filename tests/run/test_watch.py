@@ -153,6 +153,7 @@ class _Watching:
         self.member, self.looks, self.sentence = self, 7, ""
         self.status = Status(of=12, **status)
         self.bases = Bases(learning=("chat",), problems=("drift.references.old: no file",))
+        self.unpinned: dict[str, str] = {}
         self.leads = 0 in self.status.partitions
 
 
