@@ -162,8 +162,18 @@ async def create_topic(
         made = NewTopic(topic, partitions, 1, topic_configs=named)
         answer = await admin.create_topics([made])
         assert [error[1] for error in answer.topic_errors] == [0]
+        # Why: the broker hears of it from its controller, a moment after we do.
+        async with asyncio.timeout(20):
+            while not await _is_led(admin, topic, partitions):
+                await asyncio.sleep(0.02)
     finally:
         await admin.close()
+
+
+async def _is_led(admin: AIOKafkaAdminClient, topic: str, partitions: int) -> bool:
+    [found] = await admin.describe_topics([topic])
+    led = [one for one in found["partitions"] if one["leader"] >= 0]
+    return found["error_code"] == 0 and len(led) == partitions
 
 
 async def topics(bootstrap: str) -> list[str]:
