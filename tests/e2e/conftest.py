@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.support.fixtures import (
+    gate,
     make_backend,
     make_gateway,
     make_process,
@@ -13,6 +14,7 @@ from tests.support.names import names
 from tests.support.slowness import pytest_collection_modifyitems
 
 __all__ = [
+    "gate",
     "make_backend",
     "make_gateway",
     "make_process",

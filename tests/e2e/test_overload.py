@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.answers import echo, plays
 from tests.support.backends import Backend
-from tests.support.faults import after
+from tests.support.faults import after, held
 from tests.support.fixtures import MakeBackend, MakeProcess
 from tests.support.gateway import GatewayProcess
 from tests.support.load import Shot, fates, load_in_process
 from tests.support.logged import metric
 from tests.support.raw_client import request_bytes
-from tests.support.script import Answerer, Pause, Received, Script
 from tests.support.settings import Settings, http_backend
 from tests.support.settings import echo as echo_settings
 from tests.support.waiting import until
@@ -130,23 +128,6 @@ def most_at_once(backend: Backend) -> int:
     return most
 
 
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """What a backend waits for before it answers."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-def held(gate: threading.Event) -> Answerer:
-    def script(received: Received) -> Script:
-        while not gate.is_set():
-            yield Pause(0.01)
-        yield from plays(echo)(received)
-
-    return script
-
-
 def await_queued(gateway: GatewayProcess, count: int) -> None:
     def queued() -> float:
         return metric(gateway, "gateway_requests_queued", '{route="echo"}')
@@ -157,7 +138,7 @@ def await_queued(gateway: GatewayProcess, count: int) -> None:
 def test_urgent_requests_pass_the_others_in_the_queue(
     make_backend: MakeBackend, make_process: MakeProcess, gate: threading.Event
 ) -> None:
-    backend = make_backend("echo", held(gate))
+    backend = make_backend("echo", held(gate, plays(echo)))
     settings = echo_settings(backend, each={"max_concurrency": 1}, overrides=["priority"])
     settings["routes"]["echo"]["queue"] = {"max": 50, "max_wait": "20s", "target": "20s"}
     gateway = make_process(settings)
@@ -180,7 +161,7 @@ def test_urgent_requests_pass_the_others_in_the_queue(
 def test_queue_that_is_full_refuses_and_the_waiting_are_served(
     make_backend: MakeBackend, make_process: MakeProcess, gate: threading.Event
 ) -> None:
-    backend = make_backend("echo", held(gate))
+    backend = make_backend("echo", held(gate, plays(echo)))
     settings = echo_settings(backend, each={"max_concurrency": 1})
     settings["routes"]["echo"]["queue"] = {"max": 2, "max_wait": "20s", "target": "20s"}
     gateway = make_process(settings)

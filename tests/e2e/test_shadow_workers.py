@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from tests.support.fixtures import MakeBackend, MakeProcess
 from tests.support.gateway import GatewayProcess
 from tests.support.logged import metric
 from tests.support.openai_model import OpenAIModel
-from tests.support.script import Answerer, Pause, Received, Script
 from tests.support.shadows import records_in, shadowed
 from tests.support.waiting import until
 
@@ -33,23 +31,6 @@ WORKERS = 2
 ASKED = 20
 MODEL = OpenAIModel("new")
 LABELS = '{route="chat",backend="shadow:new"'
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """What challengers wait for before they answer."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-def held(gate: threading.Event) -> Answerer:
-    def script(received: Received) -> Script:
-        while not gate.is_set():
-            yield Pause(0.02)
-        yield from plays(MODEL)(received)
-
-    return script
 
 
 def start(make_process: MakeProcess, old: Backend, new: Backend, **shadow: Any) -> GatewayProcess:
@@ -88,7 +69,7 @@ def workers_of(found: list[Record]) -> Counter[int]:
 def test_copies_at_once_are_those_of_all_workers(
     make_backend: MakeBackend, make_process: MakeProcess, gate: threading.Event
 ) -> None:
-    new = make_backend("new", held(gate))
+    new = make_backend("new", faults.held(gate, plays(MODEL)))
     gateway = start(make_process, make_backend("old"), new, max_concurrency=4)
     for _ in range(ASKED):
         ask(gateway)
@@ -106,7 +87,7 @@ def test_copies_that_begin_at_one_moment_are_hardly_more(
 ) -> None:
     """Looked at first, then begun: at most one too many for each other worker."""
     old = make_backend("old", faults.after(0.05, plays(OpenAIModel("old"))))
-    new = make_backend("new", held(gate))
+    new = make_backend("new", faults.held(gate, plays(MODEL)))
     gateway = start(make_process, old, new, max_concurrency=4)
     with ThreadPoolExecutor(ASKED) as pool:
         list(pool.map(lambda _: ask(gateway), range(ASKED)))
@@ -121,7 +102,7 @@ def test_memory_of_copies_is_each_worker_s_own(
     make_backend: MakeBackend, make_process: MakeProcess, gate: threading.Event
 ) -> None:
     """A copy may hold its request and two answers of `max_body`: here there is room for two."""
-    new = make_backend("new", held(gate))
+    new = make_backend("new", faults.held(gate, plays(MODEL)))
     limits = {"max_body": "64KiB", "max_memory": "300KiB"}
     gateway = start(make_process, make_backend("old"), new, **limits)
     for _ in range(ASKED):

@@ -7,6 +7,7 @@ Schedules (`in_turn`, `counted`, `flapping`) choose among answerers by request o
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -58,6 +59,17 @@ def never() -> Answerer:
 
 def after(seconds: float, answer: Answerer) -> Answerer:
     return lambda received: itertools.chain([Pause(seconds)], answer(received))
+
+
+def held(gate: threading.Event, answer: Answerer) -> Answerer:
+    """Answers once the gate is open."""
+
+    def script(received: Received) -> Script:
+        while not gate.is_set():
+            yield Pause(0.01)
+        yield from answer(received)
+
+    return script
 
 
 def end_before_head(end: Step) -> Answerer:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,14 @@ def _backends() -> Iterator[MakeBackend]:
 
         yield make
     assert [wrong for backend in made for wrong in backend.violations] == []
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What backends wait for before they answer: `faults.held`."""
+    event = threading.Event()
+    yield event
+    event.set()
 
 
 @pytest.fixture
