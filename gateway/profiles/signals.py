@@ -112,8 +112,6 @@ class Made(NamedTuple):
     of_values: Callable[..., Any]  # the same of one line's values; Ellipsis is missing
 
 
-_OUTPUT = b'"output:'  # how an anomaly of an answer begins
-_NOT_AS_ASKED = b'"output:ANSWER_'  # of one that is not the JSON that was asked for
 _TRUE, _FALSE = np.uint64(hash_of(b"true")), np.uint64(hash_of(b"false"))
 
 
@@ -138,39 +136,23 @@ def _ended(reason: str) -> Made:
     return Made(("/finish_reason",), ("word",), of_columns, of_values)
 
 
-def _invalid(anomalies: Column, finish: Column) -> Values:
-    """Whether an answer violates its contract, or is not the JSON that was asked for.
+def _anomalous(beginning: str, of: str) -> Made:
+    """Whether an anomaly begins so, of the lines in which the member `of` is a text."""
+    written = f'"{beginning}'.encode()
 
-    Who says why it ended has answered.
-    """
-    is_answer = finish.kinds == JSON_STRING
-    is_invalid = is_answer & (anomalies.kinds == JSON_ARRAY)
-    for line in np.flatnonzero(is_invalid).tolist():
-        is_invalid[line] = _OUTPUT in anomalies.written(line)
-    return _booleans(is_invalid, is_answer)
+    def of_columns(anomalies: Column, judged: Column) -> Values:
+        is_judged = judged.kinds == JSON_STRING
+        has_one = is_judged & (anomalies.kinds == JSON_ARRAY)
+        for line in np.flatnonzero(has_one).tolist():
+            has_one[line] = written in anomalies.written(line)
+        return _booleans(has_one, is_judged)
 
+    def of_values(anomalies: Any, judged: Any) -> Any:
+        if not isinstance(judged, str):
+            return ...
+        return isinstance(anomalies, list) and any(one.startswith(beginning) for one in anomalies)
 
-def _is_invalid(anomalies: Any, finish: Any) -> Any:
-    if not isinstance(finish, str):
-        return ...
-    return isinstance(anomalies, list) and any(one.startswith("output:") for one in anomalies)
-
-
-def _invalid_json(anomalies: Column, asked: Column) -> Values:
-    """Whether an answer is not the JSON that was asked for, of those that were held against it."""
-    is_asked = asked.kinds == JSON_STRING
-    is_invalid = is_asked & (anomalies.kinds == JSON_ARRAY)
-    for line in np.flatnonzero(is_invalid).tolist():
-        is_invalid[line] = _NOT_AS_ASKED in anomalies.written(line)
-    return _booleans(is_invalid, is_asked)
-
-
-def _is_invalid_json(anomalies: Any, asked: Any) -> Any:
-    if not isinstance(asked, str):
-        return ...
-    return isinstance(anomalies, list) and any(
-        one.startswith("output:ANSWER_") for one in anomalies
-    )
+    return Made(("/anomalies", of), ("span", "word"), of_columns, of_values)
 
 
 def _rates(tokens: Column, total: Column, first: Column) -> Values:
@@ -196,10 +178,11 @@ def _rate(tokens: Any, total: Any, first: Any) -> Any:
 MADE: dict[str, Made] = {
     "llm.refused": _ended("filter"),
     "llm.tool_call": _ended("tools"),
-    "llm.invalid": Made(("/anomalies", "/finish_reason"), ("span", "word"), _invalid, _is_invalid),
-    "llm.invalid_json": Made(
-        ("/anomalies", "/response_format"), ("span", "word"), _invalid_json, _is_invalid_json
-    ),
+    # It violates its contract, or is not the JSON that was asked for. Who says why it ended has
+    # answered.
+    "llm.invalid": _anomalous("output:", of="/finish_reason"),
+    # It is not the JSON that was asked for, of those that were held against it.
+    "llm.invalid_json": _anomalous("output:ANSWER_", of="/response_format"),
     "llm.tokens_per_s": Made(
         ("/usage/output_tokens", "/timing/total_us", "/timing/first_byte_us"),
         ("number", "number", "number"),
