@@ -1,9 +1,9 @@
 """The compiled data plane: bytes in, bytes out, decisions by pure kernels.
 
 This is the only door; nothing outside imports a module behind it. What the layer
-promises: it imports nothing of the gateway, performs no I/O but through the asyncio
-transports it is given, reads no clock but CLOCK_MONOTONIC and the wall clock for dates
-and ids, and keeps every buffer bounded.
+promises: it imports nothing of the gateway, performs no I/O but on the asyncio transports
+it is given and their sockets, reads no clock but CLOCK_MONOTONIC and the wall clock for
+dates and ids, and keeps every buffer bounded.
 """
 
 try:
@@ -19,6 +19,7 @@ try:
     from gateway._fast.marks import Marks
     from gateway._fast.mirror import Mirror
     from gateway._fast.operation import Operation
+    from gateway._fast.reader import Reader
     from gateway._fast.record import Recorder
     from gateway._fast.routes import Candidates
     from gateway._fast.rows import Rows
@@ -49,6 +50,7 @@ __all__ = [
     "Pack",
     "Packer",
     "Pooling",
+    "Reader",
     "Recorder",
     "Route",
     "Rows",

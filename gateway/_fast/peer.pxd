@@ -4,14 +4,17 @@
 # Rule 1: nothing is written after close() or abort().
 # Rule 2: while `writable` is False the transport is over its high-water mark: whoever
 #         feeds this peer stops reading from where the bytes come.
+# Rule 3: the transport reads the first bytes and a reader all that follow: a connection that
+#         carries one request alone is not worth the change.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
+from gateway._fast.reader cimport Reader, Source
 from gateway._fast.timers cimport Timed
 
-cdef class Peer(Timed):
+cdef class Peer(Source):
     cdef object transport               # None before connection_made and after connection_lost
-    cdef int fd                         # written to directly while the transport holds nothing; -1: TLS
+    cdef Reader reader                  # reads it; None: its transport does
     cdef bint is_backlogged             # the transport may hold bytes: order wants them first
     cdef Peer tunnel                    # bytes read go straight there, once both sides agreed
     cdef readonly bint writable
@@ -25,6 +28,8 @@ cdef class Peer(Timed):
     cdef int close(self) except -1
     cdef int abort(self) except -1
     cdef int take(self, object transport) except -1
+    cdef int read_by(self, Reader reader) except -1
+    cdef int leave_reader(self) except -1
     cdef int on_writable(self, bint writable) except -1
     cdef int lend(self, Timed borrower) except -1
     cdef int release(self, bint reusable, uint64_t now_ns) except -1

@@ -2,6 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
+from gateway._fast.reader cimport Reader, Source
 from gateway._fast.timers cimport Timed
 
 cdef extern from "<sys/types.h>" nogil:
@@ -28,7 +29,7 @@ cdef int descriptor_of(object transport) except -2:
     return sock.fileno()
 
 
-cdef class Peer(Timed):
+cdef class Peer(Source):
     """What downstream and upstream connections have in common: a transport and its pressure."""
 
     cdef int take(self, object transport) except -1:
@@ -37,6 +38,33 @@ cdef class Peer(Timed):
         self.writable = True
         self.reading = True
         self.fd = descriptor_of(transport)
+        return 0
+
+    cdef int read_by(self, Reader reader) except -1:
+        """Let this one read from now on, if it can; None: the transport goes on."""
+        if reader is None or self.fd < 0 or self.closing or not self.reading:
+            return 0
+        if reader.add(self):
+            self.reader = reader
+            self.transport.pause_reading()
+        return 0
+
+    cdef int leave_reader(self) except -1:
+        if self.reader is not None:
+            self.reader.remove(self)
+            self.reader = None
+        return 0
+
+    cdef int on_read_end(self, bint is_clean) except -1:
+        self.reader = None
+        if self.transport is None or self.closing:
+            return 0
+        if is_clean:
+            self.transport.resume_reading()
+            return 0
+        # Why not by the transport: to it, an error that was told already looks like an end.
+        self.closing = True
+        self.transport.abort()
         return 0
 
     cdef int send(self, bytes data) except -1:
@@ -65,19 +93,25 @@ cdef class Peer(Timed):
     cdef int pause(self) except -1:
         if self.reading and self.transport is not None and not self.closing:
             self.reading = False
-            self.transport.pause_reading()
+            if self.reader is not None:
+                self.reader.remove(self)
+            else:
+                self.transport.pause_reading()
         return 0
 
     cdef int resume(self) except -1:
         if not self.reading and self.transport is not None and not self.closing:
             self.reading = True
-            self.transport.resume_reading()
+            if self.reader is None or not self.reader.add(self):
+                self.reader = None
+                self.transport.resume_reading()
         return 0
 
     cdef int close(self) except -1:
         """Close once everything written has gone out."""
         if self.transport is not None and not self.closing:
             self.closing = True
+            self.leave_reader()
             self.transport.close()
         return 0
 
@@ -85,6 +119,7 @@ cdef class Peer(Timed):
         """Close at once; what is still unsent is lost."""
         if self.transport is not None:
             self.closing = True
+            self.leave_reader()
             self.transport.abort()
         return 0
 

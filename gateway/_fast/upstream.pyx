@@ -47,12 +47,8 @@ cdef class Upstream(Peer):
             self.abort()
 
     def data_received(self, bytes data):
-        # Why kept: by the time something raises, the connection may be free again already.
-        cdef Attempt attempt = self.attempt
-        try:
-            self.read(data, self.worker.now())
-        except BaseException as error:
-            self.crashed(attempt, error)
+        self.read_by(self.worker.reader)
+        self.on_read(data)
 
     def eof_received(self):
         cdef Attempt attempt = self.attempt
@@ -64,6 +60,7 @@ cdef class Upstream(Peer):
 
     def connection_lost(self, error):
         cdef Peer other = self.tunnel
+        self.leave_reader()
         self.worker.wheel.disarm(self)
         self.transport = None
         self.tunnel = None
@@ -92,6 +89,15 @@ cdef class Upstream(Peer):
         return 0
 
     # -- Peer
+
+    cdef int on_read(self, bytes data) except -1:
+        # Why kept: by the time something raises, the connection may be free again already.
+        cdef Attempt attempt = self.attempt
+        try:
+            self.read(data, self.worker.now())
+        except BaseException as error:
+            self.crashed(attempt, error)
+        return 0
 
     cdef int lend(self, Timed borrower) except -1:
         self.attempt = <Attempt>borrower

@@ -11,6 +11,7 @@ SOURCES = sorted([*MODULES, *FAST.glob("*.pxd")])
 
 # Classes that exist to be derived from; every other one is final.
 BASES = {
+    "Source",
     "Timed",
     "Peer",
     "Waiter",

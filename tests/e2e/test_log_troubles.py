@@ -377,7 +377,7 @@ def test_directory_that_nobody_may_write_to_is_told_and_requests_are_answered(
             until(lambda: dropped_by_workers(gateway) > 50, 10.0)
         assert {one.status for one in asking.asked} == {200}
         assert gateway.log().count("no room for the log in") == 1
-        assert dropped_by_workers(gateway) == len(asking.asked)
+        until(lambda: dropped_by_workers(gateway) == len(asking.asked), 10.0)
         assert metric(gateway, "gateway_log_shipper_up") == 0
         assert "found no room and were dropped" in sentence_of(gateway)
     with Asking(gateway.address, 100.0, ("chat",)) as asking:
