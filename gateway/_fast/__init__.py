@@ -14,6 +14,7 @@ try:
     from gateway._fast.columns import Columns
     from gateway._fast.downstream import Downstream
     from gateway._fast.hashing import hash_of
+    from gateway._fast.heap import keep_freed
     from gateway._fast.kafka import Pack, Packer
     from gateway._fast.layers import Layer
     from gateway._fast.marks import Marks
@@ -68,6 +69,7 @@ __all__ = [
     "crc32c",
     "entries_of",
     "hash_of",
+    "keep_freed",
     "lines_into",
     "monotonic_ns",
     "tally_lines",
