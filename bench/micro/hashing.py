@@ -47,7 +47,7 @@ def units(uint64_t operations):
 if __name__ == "__main__":
     module = compiled("bench_hashing", SOURCE)
     report("hashing/bucket_36", module.buckets, 5_000_000)
-    for length in (8, 16, 36, 128, 240, 1024, 4096):
+    for length in (8, 16, 36, 128, 240, 400, 1024, 4096):
         report(f"hashing/xxh3_{length}", partial(module.hashes, length), 500_000)
     report("hashing/mix", module.mixes, 10_000_000)
     report("hashing/random_below", module.randoms, 10_000_000)
