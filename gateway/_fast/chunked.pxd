@@ -43,3 +43,5 @@ cdef void chunked_reset(Chunked* chunked) noexcept nogil
 cdef uint32_t chunked_next(
     Chunked* chunked, const char* data, uint32_t length, uint32_t* piece_at, uint32_t* piece_length
 ) noexcept nogil
+# Where the data begins of bytes that are exactly one chunk, not empty, without extension; else 0.
+cdef uint32_t chunked_alone(const char* data, uint32_t length) noexcept nogil

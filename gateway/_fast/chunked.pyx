@@ -6,6 +6,10 @@ from gateway._fast.head cimport (
 )
 
 
+cdef enum:
+    ALONE_DIGITS = 5                    # of the size of a chunk that is taken at one look
+
+
 cdef void chunked_reset(Chunked* chunked) noexcept nogil:
     chunked.remaining = 0
     chunked.extension_bytes = 0
@@ -48,6 +52,25 @@ cdef uint32_t chunked_next(
         step(chunked, data[at])
         at += 1
     return at
+
+
+cdef uint32_t chunked_alone(const char* data, uint32_t length) noexcept nogil:
+    """Cost: a look at the first and last bytes; streams come like this, an event a chunk."""
+    cdef uint32_t at = 0
+    cdef uint32_t size = 0
+    cdef int digit
+    # Safety: five bytes of digits keep `size` below 2^20, and one more is looked at each time.
+    while at < length and at < ALONE_DIGITS:
+        digit = hex_of(data[at])
+        if digit < 0:
+            break
+        size = size * 16 + <uint32_t>digit
+        at += 1
+    if at == 0 or size == 0 or length != at + 4 + size or data[at] != c"\r" or data[at + 1] != c"\n":
+        return 0
+    if data[length - 2] != c"\r" or data[length - 1] != c"\n":
+        return 0
+    return at + 2
 
 
 cdef void step(Chunked* chunked, char c) noexcept nogil:
@@ -136,6 +159,11 @@ cdef void step_trailer_name(Chunked* chunked, char c) noexcept nogil:
         # Why: a longer name is cut here, and no framing field is that long.
         chunked.name[chunked.name_length] = c
         chunked.name_length += 1
+
+
+def alone(bytes data):
+    """Where the data of a chunk begins that is all there is; 0: it is not."""
+    return chunked_alone(data, <uint32_t>len(data))
 
 
 def decode(*pieces):

@@ -2,12 +2,12 @@
 
 import cython
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t, uint64_t
 from gateway._fast.attempt cimport Attempt
 from gateway._fast.backend cimport Backend
 from gateway._fast.chunked cimport (
-    CHUNKED_BAD, CHUNKED_DONE, CHUNKED_SIZE_START, chunked_next, chunked_reset,
+    CHUNKED_BAD, CHUNKED_DONE, CHUNKED_SIZE_START, chunked_alone, chunked_next, chunked_reset,
 )
 from gateway._fast.head cimport Head, head_end, parse_response
 from gateway._fast.outcome cimport (
@@ -247,8 +247,14 @@ cdef class Upstream(Peer):
         cdef uint32_t used = 0, step, piece_at, piece_length
         cdef bytes piece = None
         cdef list more = None
-        cdef bint is_at_start = self.chunked.state == CHUNKED_SIZE_START
-        cdef bint is_whole
+        if self.chunked.state == CHUNKED_SIZE_START:
+            piece_at = chunked_alone(at, length)
+            if piece_at:
+                # Cost: to a client that is sent chunks too, it goes as it came, uncopied.
+                attempt.raw = data
+                attempt.on_body(PyBytes_FromStringAndSize(at + piece_at, length - piece_at - 2), now_ns)
+                attempt.raw = None
+                return None
         while used < length and self.chunked.state < CHUNKED_DONE:
             step = chunked_next(&self.chunked, at + used, length - used, &piece_at, &piece_length)
             if piece_length:
@@ -260,12 +266,7 @@ cdef class Upstream(Peer):
                     more.append(at[used + piece_at:used + piece_at + piece_length])
             used += step
         if piece is not None:
-            is_whole = is_at_start and self.chunked.state == CHUNKED_SIZE_START and more is None
-            if is_whole and is_plain_chunk(at, length, PyBytes_GET_SIZE(piece)):
-                # Cost: to a client that is sent chunks too, it goes as it came, uncopied.
-                attempt.raw = data
             attempt.on_body(piece if more is None else b"".join(more), now_ns)
-            attempt.raw = None
         if self.attempt is not attempt:
             return None
         if self.chunked.state == CHUNKED_BAD:
@@ -310,20 +311,3 @@ cdef class Upstream(Peer):
         return self.lose(
             OUTCOME_UPSTREAM_CLOSED if self.state == UPSTREAM_HEAD else OUTCOME_TRUNCATED, now_ns
         )
-
-
-cdef bint is_plain_chunk(const char* data, uint32_t length, Py_ssize_t piece_length) noexcept nogil:
-    """Whether the bytes are exactly one chunk of this length: digits, CRLF, data, CRLF.
-
-    Safety: the decoder has accepted them; what is looked at here is that nothing else is there.
-    """
-    cdef Py_ssize_t digits = <Py_ssize_t>length - piece_length - 4
-    cdef Py_ssize_t i
-    if not 0 < digits <= 8 or data[digits] != c"\r" or data[digits + 1] != c"\n":
-        return False
-    if data[length - 2] != c"\r" or data[length - 1] != c"\n":
-        return False
-    for i in range(digits):
-        if not (48 <= data[i] <= 57 or 97 <= data[i] <= 102 or 65 <= data[i] <= 70):
-            return False
-    return True

@@ -131,3 +131,36 @@ def test_trailers_are_bounded_together(size: int, is_taken: bool) -> None:
 
 def test_a_chunk_of_the_largest_size_is_waited_for() -> None:
     assert chunked.decode(b"f" * 15 + b"\r\n" + b"x" * 1000) is None
+
+
+@settings(max_examples=300)
+@given(bodies | mutated(bodies) | collages)
+def test_chunk_that_is_alone_is_what_the_decoder_makes_of_it(coded: bytes) -> None:
+    for data in (coded, coded.removesuffix(b"0\r\n\r\n")):
+        at = chunked.alone(data)
+        if at:
+            assert chunked.decode(data + b"0\r\n\r\n") == (data[at:-2], b"")
+
+
+@pytest.mark.parametrize("size", [1, 9, 10, 16, 255, 4096, 65536, 0xFFFFF])
+def test_usual_chunk_is_alone(size: int) -> None:
+    for coded in (b"%x" % size, b"%X" % size):
+        assert chunked.alone(coded + b"\r\n" + b"x" * size + b"\r\n") == len(coded) + 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"0\r\n\r\n",
+        b"\r\n\r\n",
+        b"1;a\r\nx\r\n",
+        b"1\nx\n",
+        b"2\r\nx\r\n",
+        b"1\r\nx\r\n1\r\nx\r\n",
+        b"1\r\nxx\r\n",
+        b"-1\r\nx\r\n",
+        b"100001\r\n" + b"x" * 0x100001 + b"\r\n",
+    ],
+)
+def test_other_chunks_are_left_to_the_decoder(data: bytes) -> None:
+    assert chunked.alone(data) == 0
