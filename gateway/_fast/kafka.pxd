@@ -19,7 +19,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 cdef enum:
     BATCH_HEADER_BYTES = 61             # left free in front of each Pack's records
-    PACK_BYTES = 65536                  # to begin with
+    PACK_BYTES = 4096                   # a Pack's first buffer beyond twice its even share
 
 cdef enum:                              # members of a line, in Entry.found
     FOUND_ID = 0
@@ -82,6 +82,7 @@ cdef class Sorter:                      # of one piece: which Pack a line goes i
     cdef Span by_stream                 # what stands for the key of lines that have none
     cdef int records, feedback          # partitions
     cdef size_t room                    # of a Pack
+    cdef size_t first_room              # of its buffer, to begin with: it should not have to grow
     cdef list open_packs                # the last Pack of each partition, feedback's behind
     cdef list packs                     # all, in the order in which they were begun
 

@@ -5,7 +5,9 @@ Knows nothing of connections, compression and topics' names: `shipper.kafka` has
 
 import cython
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
@@ -153,11 +155,13 @@ cdef bytes sized(bytes data):
 @cython.final
 cdef class Pack:
 
-    def __cinit__(self, bint is_feedback, int partition, int first_line):
+    def __cinit__(self, bint is_feedback, int partition, int first_line, size_t room):
         self.is_feedback = is_feedback
         self.partition = partition
         self.first_line = first_line
-        self.data = bytearray(PACK_BYTES)
+        # Safety: what is not written yet is never seen: `finish` cuts it off.
+        self.data = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>(room + BATCH_HEADER_BYTES))
+        memset(PyByteArray_AS_STRING(self.data), 0, BATCH_HEADER_BYTES)
         self.used = BATCH_HEADER_BYTES
 
     cdef char* room_for(self, size_t more) except NULL:
@@ -319,7 +323,7 @@ cdef class Packer:
         its number is 0. A longer line comes alone. `values` are sent in the lines' place.
         """
         cdef Entry entry
-        cdef Sorter sorter = Sorter(stream, records, feedback, room)
+        cdef Sorter sorter = Sorter(stream, records, feedback, room, <size_t>len(data))
         cdef const char* line = PyBytes_AS_STRING(data)
         cdef const char* end = line + PyBytes_GET_SIZE(data)
         cdef const char* newline
@@ -353,12 +357,13 @@ cdef class Packer:
 @cython.final
 cdef class Sorter:
 
-    def __cinit__(self, bytes stream, int records, int feedback, size_t room):
+    def __cinit__(self, bytes stream, int records, int feedback, size_t room, size_t all_bytes):
         # Safety: `stream` is kept for as long as `by_stream` points into it.
         self.stream = stream
         self.by_stream.at = PyBytes_AS_STRING(stream)
         self.by_stream.length = <size_t>PyBytes_GET_SIZE(stream)
         self.records, self.feedback, self.room = records, feedback, room
+        self.first_room = min(room, 2 * all_bytes // <size_t>max(records, 1)) + PACK_BYTES
         self.open_packs = [None] * (records + feedback)
         self.packs = []
 
@@ -372,7 +377,7 @@ cdef class Sorter:
         cdef int slot = partition + self.records if entry.is_feedback else partition
         pack = self.open_packs[slot]
         if pack is None or pack.used + entry.value.length + entry.key.length + MARGIN > self.room:
-            pack = Pack(entry.is_feedback, partition, number)
+            pack = Pack(entry.is_feedback, partition, number, self.first_room)
             self.open_packs[slot] = pack
             self.packs.append(pack)
         return pack

@@ -4,7 +4,8 @@ Of an `.open` file, what stands before the first NUL is there; lines are complet
 last newline before it. A reader that holds the file keeps its place when the sealer cuts
 and renames it, and even when it is unlinked.
 
-Cost: one pread, and one stat where nothing new is there. Nothing is parsed.
+Cost: one pread, one of 4 KiB before a long one, and one stat where nothing new is there. Nothing
+      is parsed, and a long read is not copied again.
 Rule 1: `data` ends with a newline or is empty; `next_offset` is where the next line begins.
 Rule 2: `is_final`: the segment is sealed, and everything in it has been read.
 Rule 3: before an `.open` file of a dead writer is read, the sealer should have repaired it: its
@@ -26,6 +27,7 @@ from gateway.log.files import LogError, is_still_at, why
 from gateway.log.names import SegmentName, list_segments
 
 DEFAULT_BYTES = 512 * 1024
+END_BYTES = 4096  # looked at first for where the last whole line of a long read ends
 
 
 class SegmentGone(LogError):
@@ -59,7 +61,7 @@ class SegmentReader:
         """Lines from `offset` on, at least one if there is one; about `limit_bytes` at most."""
         # Why: asked before reading, so that what was sealed in between is read once more.
         is_sealed = self._asks_whether_sealed()
-        size = max(limit_bytes, 1)
+        size = size_of_lines(self._fd, offset, max(limit_bytes, 1))
         while True:
             data = os.pread(self._fd, size, offset)
             is_all = len(data) < size
@@ -156,6 +158,19 @@ class Tail:
         reader = self._readers.pop(segment, None)
         if reader is not None:
             reader.close()
+
+
+def size_of_lines(fd: int, offset: int, most: int) -> int:
+    """How much to read from the offset on so that a line ends there; `most` if none is known to.
+
+    Why: what is read behind the last newline is cut off, and cutting copies all of the rest.
+    """
+    begin = most - END_BYTES
+    if begin <= END_BYTES:
+        return most
+    end = os.pread(fd, END_BYTES, offset + begin)
+    newline = end.rfind(b"\n")
+    return begin + newline + 1 if newline >= 0 and len(end) == END_BYTES else most
 
 
 def _opened(path: Path, sealed_path: Path) -> int:

@@ -41,6 +41,7 @@ from gateway.log.files import (
 from gateway.log.lines import MalformedLine, place_of
 from gateway.log.manifest import Manifest, Sealed
 from gateway.log.names import DAMAGED, SegmentName, list_segments
+from gateway.log.reader import size_of_lines
 from gateway.log.tally import Tally
 
 LINE_START = b'{"v":'
@@ -218,6 +219,7 @@ def _scan(fd: int, stream: str) -> _Found:
     tally, size = Tally(stream, is_quick=True), os.fstat(fd).st_size
     wanted, is_good = SCAN_BYTES, True
     while is_good and tally.bytes < size:
+        wanted = size_of_lines(fd, tally.bytes, wanted)
         data = os.pread(fd, wanted, tally.bytes)
         end = data.find(b"\0")
         end = end if end >= 0 else len(data)

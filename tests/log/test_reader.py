@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from gateway.log.files import LogError
 from gateway.log.names import SegmentName
-from gateway.log.reader import Chunk, SegmentGone, SegmentReader, Tail, read_lines
+from gateway.log.reader import (
+    END_BYTES,
+    Chunk,
+    SegmentGone,
+    SegmentReader,
+    Tail,
+    read_lines,
+    size_of_lines,
+)
 from tests.log.samples import OTHER, STREAM, leave_open, line, lines
 
 
@@ -67,6 +75,31 @@ def test_any_limit_yields_every_line_once_in_order(
             break
     assert read == whole
     assert chunk.is_final == is_sealed
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_long_reads_yield_every_line_once_in_order(tmp_path: Path, *, is_sealed: bool) -> None:
+    whole = lines(1, 200)
+    path = leave_open(tmp_path, 1, whole)
+    path = seal(path, whole) if is_sealed else path
+    for limit in (2 * END_BYTES, 2 * END_BYTES + 1, 5 * END_BYTES, len(whole), 2 * len(whole)):
+        read, chunk = b"", read_lines(path, 0, limit)
+        while chunk.data:
+            assert len(chunk.data) <= limit
+            read += chunk.data
+            chunk = read_lines(path, chunk.next_offset, limit)
+        assert read == whole
+        assert chunk.is_final == is_sealed
+
+
+def test_long_read_ends_where_a_line_does(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"a" * (3 * END_BYTES) + b"\n" + b"b" * (4 * END_BYTES))
+    with path.open("rb") as file:
+        found = [size_of_lines(file.fileno(), 0, kib * END_BYTES) for kib in (1, 3, 4, 6, 9)]
+    newline = 3 * END_BYTES + 1
+    # In order: short; no newline yet; one in the last piece; none there; the file is shorter.
+    assert found == [END_BYTES, newline - 1, newline, 6 * END_BYTES, 9 * END_BYTES]
 
 
 def test_reader_follows_the_rename_from_open_to_sealed(tmp_path: Path) -> None:
