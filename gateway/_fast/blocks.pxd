@@ -34,16 +34,21 @@ cdef extern from *:
     #endif
     }
 
-    /* What ends plain JSON text: quote, backslash, control, not ASCII. The last two
-       are one comparison of signed bytes. */
+    /* What ends plain JSON text: quote, backslash, control, not ASCII. All but the
+       backslash are one comparison of signed bytes: with the bit 2 turned over, the
+       quote, 0x22, comes right behind the controls. */
     static inline fast_block fast_specials(const uint8_t *at) {
         fast_block block = fast_load(at);
-        return (fast_block)(block == '"') | (fast_block)(block == 0x5C)
-             | (fast_block)((fast_signed)block < 0x20);
+        return (fast_block)((fast_signed)(block ^ 0x02) < 0x21) | (fast_block)(block == 0x5C);
     }
 
     static inline uint32_t plain16(const uint8_t *at) {
         return (uint32_t)__builtin_ctz(fast_bits(fast_specials(at)) | 0x10000u);
+    }
+
+    static inline uint32_t plain_tail(const uint8_t *end, uint32_t length) {
+        uint32_t hits = fast_bits(fast_specials(end - 16)) | 0x10000u;
+        return (uint32_t)__builtin_ctz(hits >> (16 - length));
     }
 
     static inline int is_plain64(const uint8_t *at) {
@@ -127,10 +132,24 @@ cdef extern from *:
         return (~fast_bits((fast_block)(fast_load(at) == fast_load(text)))
                 & ((1u << length) - 1)) == 0;
     }
+
+    static inline int is_alike(const uint8_t *one, const uint8_t *other, uint32_t length) {
+        if (length >= 8)
+            return memcmp(one, other, 8) == 0 && (length == 8
+                || (length <= 16 ? memcmp(one + length - 8, other + length - 8, 8)
+                                 : memcmp(one + 8, other + 8, length - 8)) == 0);
+        if (length >= 4)
+            return memcmp(one, other, 4) == 0
+                && memcmp(one + length - 4, other + length - 4, 4) == 0;
+        return length == 0 || (one[0] == other[0] && one[length / 2] == other[length / 2]
+                               && one[length - 1] == other[length - 1]);
+    }
     #endif
     """
     int __builtin_ctz(unsigned int bits) noexcept nogil     # of a number other than 0
     uint32_t plain16(const uint8_t* at) noexcept nogil      # plain text before a special byte
+    # The same in the last bytes before `end`, at most 16. Reads the 16 before `end`.
+    uint32_t plain_tail(const uint8_t* end, uint32_t length) noexcept nogil
     bint is_plain64(const uint8_t* at) noexcept nogil
     uint32_t digits16(const uint8_t* at) noexcept nogil     # bits of the digits
     uint32_t numeric16(const uint8_t* at) noexcept nogil    # bits of "+-./0-9"
@@ -146,8 +165,21 @@ cdef extern from *:
     # Bits where a quote stands before one of `count` letters (each given 16 times), or
     # a backslash before `u`. Reads 17 bytes.
     uint32_t quoted16(const uint8_t* at, const uint8_t* letters, uint32_t count) noexcept nogil
+    # Whether both have the same bytes. For texts of a few bytes: no call for up to 16.
+    bint is_alike(const uint8_t* one, const uint8_t* other, uint32_t length) noexcept nogil
     # Whether both begin with the same bytes. Reads up to 16 bytes more than these.
     bint is_same(const uint8_t* at, const uint8_t* text, uint32_t length) noexcept nogil
+
+cdef inline const uint8_t* whole_number_end(const uint8_t* at) noexcept nogil:
+    """Behind a whole number right before a comma or bracket, or NULL: look closer.
+
+    Safety: 17 bytes can be read, and the first one is a digit.
+    """
+    cdef uint32_t length = __builtin_ctz(~digits16(at))
+    if at[length] != c',' and at[length] | 0x20 != c'}' or at[0] == c'0' and length > 1:
+        return NULL
+    return at + length
+
 
 cdef inline const uint8_t* plain_number_end(const uint8_t* at) noexcept nogil:
     """Behind a number of at most 31 bytes with no exponent, or NULL: look closer.

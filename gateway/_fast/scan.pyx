@@ -8,14 +8,17 @@ allocates. `shape` and `pointer` say what it looks for. Grammar: RFC 8259, RFC 3
 from libc.stdint cimport UINT32_MAX
 from libc.string cimport memchr, memcmp, memset
 from gateway._fast.blocks cimport (
-    __builtin_ctz, is_plain64, nests16, plain16, plain_number_end, quotes16,
+    __builtin_ctz, is_alike, is_plain64, nests16, plain16, plain_number_end, plain_tail, quotes16,
+    whole_number_end,
 )
 from gateway._fast.texts cimport escaped_spells, hex_of, spells
 
 cdef enum:
-    SHORT_MEMBER = 20                   # a key of 15 bytes, its quotes, its colon, a space, a value
+    SHORT_MEMBER = 22                   # a space, a key of 16 bytes, quotes, colon, space, a value
+    SHORT_TEXT = 18                     # a string of 16 bytes and its quotes
 
 cdef uint8_t[256] KINDS                 # kind_of, for each byte
+cdef uint32_t[32] NO_LENGTHS            # what a Wanted without names or marks has
 
 
 cdef void fill_kinds() noexcept nogil:
@@ -28,15 +31,15 @@ fill_kinds()
 
 
 cdef struct Walk:                       # one pass
-    const uint8_t* base                 # offsets count from here
+    const uint8_t* base                 # offsets count from here; all up to `end` can be read
     const uint8_t* end
-    const Wanted* wanted                # NULL: no names, no marks
+    const Wanted* wanted                # NULL: no names
+    const uint32_t* mark_lengths        # of `wanted`
     const Text* name                    # or this one name
     int64_t index                       # or this element of an array; counts down
     Member* members                     # what was found of them
     Member* open                        # the wanted member whose value is being read
     uint32_t marks                      # seen
-    uint32_t pending                    # marks whose key came just before this value
     bint escaped                        # the last string held a backslash
     int fault                           # Scan
     const uint8_t* fault_at
@@ -54,8 +57,10 @@ cdef const uint8_t* unexpected(Walk* walk, const uint8_t* at) noexcept nogil:
 
 # Strings.
 
-cdef inline const uint8_t* plain_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    """The first byte that is not plain text."""
+cdef const uint8_t* plain_end(
+    const uint8_t* at, const uint8_t* end, const uint8_t* base
+) noexcept nogil:
+    """The first byte that is not plain text. Safety: all from base to end can be read."""
     cdef uint32_t run
     while end - at >= 16:
         run = plain16(at)
@@ -64,6 +69,8 @@ cdef inline const uint8_t* plain_end(const uint8_t* at, const uint8_t* end) noex
         at += 16
         while end - at >= 64 and is_plain64(at):
             at += 64
+    if end - base >= 16:
+        return at + plain_tail(end, <uint32_t>(end - at))
     while at < end and 0x20 <= at[0] < 0x80 and at[0] != c'"' and at[0] != c'\\':
         at += 1
     return at
@@ -114,11 +121,9 @@ cdef const uint8_t* escape_end(Walk* walk, const uint8_t* at) noexcept nogil:
     return at + 1
 
 
-cdef inline const uint8_t* string_end(Walk* walk, const uint8_t* at) noexcept nogil:
-    """Behind the closing quote of the string whose text begins at `at`."""
-    walk.escaped = False
-    while True:
-        at = plain_end(at, walk.end)
+cdef const uint8_t* unusual_end(Walk* walk, const uint8_t* at) noexcept nogil:
+    """Behind the closing quote of the string that goes on at `at`, with no plain text."""
+    while at != NULL:
         if at == walk.end:
             return fail(walk, SCAN_TRUNCATED, at)
         if at[0] == c'"':
@@ -127,16 +132,24 @@ cdef inline const uint8_t* string_end(Walk* walk, const uint8_t* at) noexcept no
             walk.escaped = True
             if walk.end - at > 1 and (at[1] == c'n' or at[1] == c'"'):
                 at += 2                 # the two that text is full of
-                continue
-            at = escape_end(walk, at)
+            else:
+                at = escape_end(walk, at)
         elif at[0] >= 0x80:
             at = sequence_end(walk, at)
             while at != NULL and at < walk.end and at[0] >= 0x80:
                 at = sequence_end(walk, at)
         else:
             return fail(walk, SCAN_MALFORMED, at)
-        if at == NULL:
-            return NULL
+        if at != NULL:
+            at = plain_end(at, walk.end, walk.base)
+    return NULL
+
+
+cdef inline const uint8_t* string_end(Walk* walk, const uint8_t* at) noexcept nogil:
+    """Behind the closing quote of the string whose text goes on at `at`; sets walk.escaped."""
+    walk.escaped = False
+    at = plain_end(at, walk.end, walk.base)
+    return at + 1 if at < walk.end and at[0] == c'"' else unusual_end(walk, at)
 
 
 # Other scalars.
@@ -231,60 +244,66 @@ cdef inline int place_of(
     return -1
 
 
-cdef inline Member* wanted_member(
-    Walk* walk, const uint8_t* key, const uint8_t* end
+cdef inline int short_place_of(
+    const Wanted* wanted, const uint8_t* key, uint32_t length
 ) noexcept nogil:
-    cdef int place
-    if walk.name != NULL:
-        return walk.members if is_named(key, end, walk.escaped, walk.name) else NULL
-    place = place_of(walk.wanted, key, end, walk.escaped)
-    return NULL if place < 0 else &walk.members[place]
+    """The same of a key of at most 31 bytes without escapes."""
+    cdef uint32_t candidates = wanted.by_length[length]
+    cdef const Text* name
+    while candidates:
+        name = &wanted.names[__builtin_ctz(candidates)]
+        if name.length == length and is_alike(key, <const uint8_t*>name.at, length):
+            return __builtin_ctz(candidates)
+        candidates &= candidates - 1
+    return -1
 
 
-cdef inline uint32_t marks_named(
-    Walk* walk, const uint8_t* key, const uint8_t* end
+cdef uint32_t marks_named(
+    const Wanted* wanted, const uint8_t* key, const uint8_t* end, bint escaped
 ) noexcept nogil:
-    """Marks whose key this is."""
-    cdef uint32_t n, found = 0
+    """Marks whose key this is. Of those with one key the first alone stands in mark_lengths."""
+    cdef uint32_t n, other, found = 0
     cdef uint32_t candidates = candidates_of(
-        walk.wanted.mark_lengths, <uint32_t>(end - key), walk.escaped
+        wanted.mark_lengths, <uint32_t>(end - key), escaped
     )
     while candidates:
         n = __builtin_ctz(candidates)
         candidates &= candidates - 1
-        if n >= walk.wanted.mark_count:
+        if n >= wanted.mark_count:
             break
-        if is_named(key, end, walk.escaped, &walk.wanted.mark_keys[n]):
-            found |= 1u << n
+        if is_named(key, end, escaped, &wanted.mark_keys[n]):
+            for other in range(n, wanted.mark_count):
+                if wanted.mark_keys[other].at == wanted.mark_keys[n].at:
+                    found |= 1u << other
+            if not escaped:
+                break
     return found
 
 
-cdef void match_marks(Walk* walk, const uint8_t* value, const uint8_t* end) noexcept nogil:
+cdef void match_marks(
+    Walk* walk, uint32_t pending, const uint8_t* value, const uint8_t* end, bint escaped
+) noexcept nogil:
+    cdef const Wanted* wanted = walk.wanted
     cdef uint32_t n
-    cdef uint32_t pending = walk.pending
-    walk.pending = 0
     while pending:
         n = __builtin_ctz(pending)
         pending &= pending - 1
-        if spells(
-            value, end, walk.escaped,
-            walk.wanted.mark_values[n].at, walk.wanted.mark_values[n].length,
-        ):
+        if spells(value, end, escaped, wanted.mark_values[n].at, wanted.mark_values[n].length):
             walk.marks |= 1u << n
 
 
 # The pass.
 
 cdef inline void open_member(
-    Walk* walk, const uint8_t* key, const uint8_t* value
+    Walk* walk, Member* member, const uint8_t* key, const uint8_t* value
 ) noexcept nogil:
-    cdef Member* member = walk.open
+    """Safety: `value` is before the end."""
+    walk.open = member
     member.key_start = <uint32_t>(key - walk.base)
     member.start = <uint32_t>(value - walk.base)
-    member.kind = KINDS[value[0]] if value < walk.end else JSON_MISSING
+    member.kind = KINDS[value[0]]
     member.escaped = 0
-    if member.count < 255:
-        member.count += 1
+    member.count += member.count < 255
 
 
 cdef inline void close_member(
@@ -295,131 +314,197 @@ cdef inline void close_member(
     walk.open = NULL
 
 
-cdef inline const uint8_t* short_key_end(const uint8_t* key) noexcept nogil:
-    """Where the text of a short key without escapes ends, its colon behind it; or NULL.
-
-    Safety: 17 bytes from `key` can be read.
-    """
-    cdef uint32_t run = plain16(key)
-    if run < 16 and key[run] == c'"' and key[run + 1] == c':':
-        return key + run
-    return NULL
-
-
-cdef inline const uint8_t* member_value(
-    Walk* walk, const uint8_t* at, bint is_top
+cdef inline void note_member(
+    Walk* walk, const uint8_t* key, const uint8_t* end, const uint8_t* value, bint escaped
 ) noexcept nogil:
-    """Where the value of the member at `at` begins."""
-    cdef const uint8_t* key = at
-    cdef const uint8_t* end = NULL
-    if walk.end - at >= SHORT_MEMBER and at[0] == c'"':
-        end = short_key_end(key + 1)
-    if end != NULL:
-        # Safety: SHORT_MEMBER bytes from `key` can be read.
-        walk.escaped = False
-        at = end + 2
-        if at[0] == c' ':
-            at += 1
-        if at[0] <= 0x20:
-            at = skip_space(at, walk.end)
-    else:
-        if at >= walk.end or at[0] != c'"':
-            return unexpected(walk, at)
-        at = string_end(walk, at + 1)
-        if at == NULL:
-            return NULL
-        end = at - 1
-        at = skip_space(at, walk.end)
-        if at >= walk.end or at[0] != c':':
-            return unexpected(walk, at)
-        at = skip_space(at + 1, walk.end)
-    if walk.wanted != NULL and walk.wanted.mark_count:
-        walk.pending = marks_named(walk, key + 1, end)
-    if is_top and walk.members != NULL:
-        walk.open = wanted_member(walk, key + 1, end)
-        if walk.open != NULL:
-            open_member(walk, key, at)
+    """Opens the member if it is wanted; its key's text ends at `end`."""
+    cdef int place
+    if walk.name != NULL:
+        if is_named(key + 1, end, escaped, walk.name):
+            open_member(walk, walk.members, key, value)
+    elif walk.wanted != NULL:
+        place = place_of(walk.wanted, key + 1, end, escaped)
+        if place >= 0:
+            open_member(walk, &walk.members[place], key, value)
+
+
+cdef const uint8_t* any_member_value(
+    Walk* walk, const uint8_t* key, bint is_top, uint32_t* pending
+) noexcept nogil:
+    """What member_value says, of any key."""
+    cdef const uint8_t* at
+    cdef const uint8_t* end
+    cdef bint escaped
+    key = skip_space(key, walk.end)
+    if key >= walk.end or key[0] != c'"':
+        return unexpected(walk, key)
+    at = string_end(walk, key + 1)
+    if at == NULL:
+        return NULL
+    escaped = walk.escaped
+    end = at - 1
+    at = skip_space(at, walk.end)
+    if at >= walk.end or at[0] != c':':
+        return unexpected(walk, at)
+    at = skip_space(at + 1, walk.end)
+    if at >= walk.end:
+        return fail(walk, SCAN_TRUNCATED, at)
+    if walk.wanted != NULL and (escaped or walk.mark_lengths[(end - key - 1) & 31]):
+        pending[0] = marks_named(walk.wanted, key + 1, end, escaped)
+    if is_top:
+        note_member(walk, key, end, at, escaped)
     return at
 
 
-cdef inline const uint8_t* scalar_end(Walk* walk, const uint8_t* at) noexcept nogil:
+cdef inline const uint8_t* member_value(
+    Walk* walk, const uint8_t* key, bint is_top, uint32_t* pending
+) noexcept nogil:
+    """Where the value of the member at `key`, or behind space there, begins, before the end."""
+    cdef const uint8_t* at
+    cdef uint32_t length
+    cdef int place
+    if walk.end - key < SHORT_MEMBER:
+        return any_member_value(walk, key, is_top, pending)
+    # Safety: SHORT_MEMBER bytes from `key` can be read.
+    if key[0] != c'"':
+        key += key[0] == c' '
+    length = plain16(key + 1)
+    at = key + length + 1
+    if key[0] != c'"' or memcmp(at, b'":', 2) != 0:
+        return any_member_value(walk, key, is_top, pending)
+    at += 2
+    if at[0] <= 0x20:
+        at += at[0] == c' '
+        if at[0] <= 0x20:
+            return any_member_value(walk, key, is_top, pending)
+    if walk.mark_lengths[length]:
+        pending[0] = marks_named(walk.wanted, key + 1, key + 1 + length, False)
+    if is_top:
+        if walk.wanted == NULL:
+            note_member(walk, key, key + 1 + length, at, False)
+        else:
+            place = short_place_of(walk.wanted, key + 1, length)
+            if place >= 0:
+                open_member(walk, &walk.members[place], key, at)
+    return at
+
+
+cdef inline const uint8_t* text_value_end(
+    Walk* walk, const uint8_t* quote, bint is_top, uint32_t pending
+) noexcept nogil:
+    """Behind the string that begins at `quote`."""
+    cdef const uint8_t* at = quote + 1
+    cdef bint escaped = False
+    if walk.end - quote >= SHORT_TEXT:
+        at += plain16(at)
+    if at < walk.end and at[0] == c'"':
+        at += 1
+    else:
+        at = string_end(walk, at)
+        if at == NULL:
+            return NULL
+        escaped = walk.escaped
+        if escaped and is_top and walk.open != NULL:
+            walk.open.escaped = 1
+    if pending:
+        match_marks(walk, pending, quote + 1, at - 1, escaped)
+    return at
+
+
+cdef inline bint may_be_number(uint8_t c) noexcept nogil:
+    return <uint8_t>(c - c'-') <= c'9' - c'-'       # "-./0-9" in one comparison
+
+
+cdef const uint8_t* other_scalar_end(Walk* walk, const uint8_t* at) noexcept nogil:
+    """Behind what is no string."""
     cdef const uint8_t* end
-    if at[0] == c'"':
-        end = string_end(walk, at + 1)
-        if end != NULL and walk.pending:
-            match_marks(walk, at + 1, end - 1)
-        return end
-    walk.pending = 0
-    if <uint8_t>(at[0] - c'-') <= c'9' - c'-':      # "-./0-9" in one comparison
+    if may_be_number(at[0]):
         end = plain_number_end(at) if walk.end - at >= 32 else NULL
         return end if end != NULL else number_end(walk, at)
     return word_end(walk, at)
 
 
-cdef void count_element(Walk* walk, const uint8_t* at) noexcept nogil:
-    """Opens the member when `at` begins the element looked for."""
-    if walk.index == 0:
-        walk.open = walk.members
-        open_member(walk, at, at)
-    walk.index -= 1
+cdef inline const uint8_t* bare_member_end(Walk* walk, const uint8_t* at) noexcept nogil:
+    """The same of a member's value, which mostly is a whole number or a word."""
+    cdef const uint8_t* end = NULL
+    if walk.end - at >= 17:
+        if c'0' <= at[0] <= c'9':
+            end = whole_number_end(at)
+        elif memcmp(at, b"null", 4) == 0 or memcmp(at, b"true", 4) == 0:
+            end = at + 4
+    return end if end != NULL else other_scalar_end(walk, at)
+
+
+cdef inline const uint8_t* bare_element_end(Walk* walk, const uint8_t* at) noexcept nogil:
+    """The same of an array's element, which mostly is one number of many."""
+    cdef const uint8_t* end = NULL
+    if walk.end - at >= 32 and may_be_number(at[0]):
+        end = plain_number_end(at)
+    return end if end != NULL else other_scalar_end(walk, at)
 
 
 cdef const uint8_t* walk_text(Walk* walk, const uint8_t* at) noexcept nogil:
     """The end of the text when all of it is one value; otherwise NULL and walk.fault."""
-    cdef uint8_t[MAX_DEPTH] outer       # outer[d]: whether level d is an object
+    cdef uint8_t[MAX_DEPTH] outer       # outer[d]: the bracket around level d
     cdef uint32_t depth = 0
-    cdef bint in_object = False
-    cdef uint8_t bracket = 0
+    cdef uint32_t pending = 0           # marks whose key came just before this value
+    cdef uint8_t bracket = 0            # the one that closes the innermost container
     cdef const uint8_t* closed
     cdef const uint8_t* end = walk.end
-    at = skip_space(at, end)
     while True:
-        if in_object:
-            at = member_value(walk, at, depth == 1)
+        if bracket == c'}':
+            at = member_value(walk, at, depth == 1, &pending)
             if at == NULL:
                 return NULL
+        else:
+            at = skip_space(at, end)
+            if at >= end:
+                return fail(walk, SCAN_TRUNCATED, at)
+            if walk.index >= 0 and depth == 1:
+                if walk.index == 0:
+                    open_member(walk, walk.members, at, at)
+                walk.index -= 1
         # A value begins here.
-        if at >= end:
-            return fail(walk, SCAN_TRUNCATED, at)
-        if walk.index >= 0 and depth == 1 and not in_object:
-            count_element(walk, at)
-        if at[0] == c'{' or at[0] == c'[':
+        if at[0] == c'"':
+            at = text_value_end(walk, at, depth == 1, pending)
+            if at == NULL:
+                return NULL
+            pending = 0
+        elif at[0] | 0x20 == c'{':      # or "[", which is 0x20 less
             if depth == MAX_DEPTH:
                 return fail(walk, SCAN_TOO_DEEP, at)
-            outer[depth] = in_object
+            outer[depth] = bracket
             depth += 1
-            in_object = at[0] == c'{'
             bracket = at[0] + 2         # the one that closes it, in ASCII
-            walk.pending = 0
+            pending = 0
             at = skip_space(at + 1, end)
             if at >= end or at[0] != bracket:
                 continue
         else:
-            at = scalar_end(walk, at)
+            at = bare_member_end(walk, at) if bracket == c'}' else bare_element_end(walk, at)
             if at == NULL:
                 return NULL
-            if walk.escaped and walk.open != NULL and depth == 1:
-                walk.open.escaped = walk.open.kind == JSON_STRING
+            pending = 0
         # A value ended here (or an empty container has its bracket here).
         while True:
             closed = at
-            at = skip_space(at, end)
+            if at >= end or at[0] <= 0x20:
+                at = skip_space(at, end)
+                if at >= end:
+                    return at if depth == 0 else fail(walk, SCAN_TRUNCATED, at)
             if depth <= 1:
                 if depth == 0:
-                    return at if at == end else fail(walk, SCAN_MALFORMED, at)
+                    return fail(walk, SCAN_MALFORMED, at)
                 if walk.open != NULL:
                     close_member(walk, closed, at)
-            if at >= end:
-                return fail(walk, SCAN_TRUNCATED, at)
             if at[0] == c',':
-                at = skip_space(at + 1, end)
+                at += 1
                 break
             if at[0] != bracket:
                 return fail(walk, SCAN_MALFORMED, at)
             at += 1
             depth -= 1
-            in_object = outer[depth]
-            bracket = c'}' if in_object else c']'
+            bracket = outer[depth]
 
 
 cdef void begin(
@@ -430,6 +515,7 @@ cdef void begin(
     walk.end = walk.base + end
     walk.members = members
     walk.index = -1
+    walk.mark_lengths = NO_LENGTHS
 
 
 # What other modules call.
@@ -442,6 +528,7 @@ cdef int scan_object(
     cdef const uint8_t* at
     begin(&walk, data, end, members)
     walk.wanted = wanted
+    walk.mark_lengths = <const uint32_t*>wanted.mark_lengths
     memset(members, 0, wanted.count * sizeof(Member))
     at = skip_space(walk.base + start, walk.end)
     if at < walk.end and at[0] != c'{':
@@ -477,8 +564,8 @@ cdef int scan_value(
     at = skip_space(walk.base + start, walk.end)
     if walk_text(&walk, at) == NULL:
         return walk.fault
-    walk.open = out
-    open_member(&walk, at, at)
+    memset(out, 0, sizeof(Member))
+    open_member(&walk, out, at, at)
     close_member(&walk, value_end(at, walk.end), walk.end)
     out.escaped = has_backslash(data, out)
     return SCAN_OK
@@ -585,6 +672,7 @@ cdef const uint8_t* look_again(
 
 cdef const uint8_t* scalar_end_of(const uint8_t* at, const uint8_t* end) noexcept nogil:
     cdef Walk walk
+    walk.base = at
     walk.end = end
-    walk.pending = 0
-    return scalar_end(&walk, at)
+    walk.open = NULL
+    return text_value_end(&walk, at, False, 0) if at[0] == c'"' else bare_element_end(&walk, at)

@@ -29,10 +29,13 @@ cdef class Shape:
         for n in range(len(self.names)):
             self.wanted.names[n] = text_of(self.names[n])
             self.wanted.by_length[self.wanted.names[n].length & 31] |= 1u << n
+        first = {}                      # of the marks with one key
         for n in range(len(self.marks)):
-            self.wanted.mark_keys[n] = text_of(self.marks[n][0])
+            place = first.setdefault(self.marks[n][0], n)
+            self.wanted.mark_keys[n] = text_of(self.marks[place][0])
             self.wanted.mark_values[n] = text_of(self.marks[n][1])
-            self.wanted.mark_lengths[self.wanted.mark_keys[n].length & 31] |= 1u << n
+            if place == n:
+                self.wanted.mark_lengths[self.wanted.mark_keys[n].length & 31] |= 1u << n
 
     cdef int scan(
         self, const char* data, size_t length,

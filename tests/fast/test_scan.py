@@ -233,6 +233,33 @@ def test_a_special_byte_is_seen_wherever_a_block_ends(length: int, special: byte
         assert (code_of(data) == OK) == is_object(data)
 
 
+@pytest.mark.parametrize("length", [*range(20), 30, 31, 32, 33, 64])
+@pytest.mark.parametrize("spaces", [b"", b" ", b"  ", b"\n ", b"\t"])
+def test_a_member_is_found_however_long_its_key_and_wherever_space_is(
+    length: int, spaces: bytes
+) -> None:
+    name = bytes(ord("a") + n % 26 for n in range(length))
+    other = name[:-1] + b"!"
+    for value in (b'""', b"0", b"12", b"null", b"{}", b'"' + b"v" * 16 + b'"', b'"\\n"'):
+        for rest in (b"", b',"z":"' + b"z" * 40 + b'"'):
+            pairs = [b'"' + key + b'"' + b":".join([spaces] * 2) + value for key in (other, name)]
+            data = b"{" + spaces + (spaces + b"," + spaces).join(pairs) + rest + b"}"
+            member, missing = members_of(data, name, name + b"?")
+            assert (span(data, member), member[5], missing[5]) == (value, 1, 0)
+        for end in range(len(data) - 90, len(data)):
+            assert SHAPE.look(data[: max(end, 0)])[:2] == (TRUNCATED, max(end, 0))
+
+
+@pytest.mark.parametrize("pad", [b"", b" " * 40])
+def test_a_word_is_read_whole(pad: bytes) -> None:
+    for word in (b"null", b"true", b"false"):
+        for end in range(1, len(word) + 1):
+            for text in (word[:end], word[:end] + b"x", word[:end].upper()):
+                expected = is_json(text)
+                assert (code_of(b'{"a":' + text + b"}" + pad) == OK) == expected
+                assert (code_of(b'{"a":[' + text + b"]}" + pad) == OK) == expected
+
+
 @given(encodings())
 def test_spans_decode_to_the_last_value_of_each_name(data: bytes) -> None:
     pairs = decode(data)
@@ -313,3 +340,19 @@ def test_a_mark_wants_its_key_and_its_value_in_one_member() -> None:
     ):
         assert SHAPE.look(b'{"x":[' + text + b"]}")[2] == 0
     assert SHAPE.look(b'{"x":[{"typ\\u0065":"image\\u005furl"}]}')[2] == 1
+
+
+def test_marks_that_share_a_key_are_told_apart() -> None:
+    shape = Shape([], [("kind", "a"), ("sort", "a"), ("kind", "b"), ("kind", "c"), ("sort", "b")])
+    for key, value, bits in (
+        (b"kind", b"a", 1), (b"kind", b"b", 4), (b"kind", b"c", 8), (b"sort", b"a", 2),
+        (b"sort", b"b", 16), (b"sort", b"c", 0), (b"size", b"a", 0), (b"k\\u0069nd", b"b", 4),
+    ):  # fmt: skip
+        for pad in (b"", b" " * 40):
+            assert shape.look(b'{"x":{"' + key + b'":"' + value + b'"}}' + pad)[2] == bits
+
+
+@pytest.mark.parametrize("value", [b"1", b"null", b"{}", b"[]", b'"x"', b'{"y":1}', b"-0.5"])
+def test_a_mark_is_not_waited_for_behind_its_member(value: bytes) -> None:
+    for text in (b'[{"type":%b},"image_url"]', b'{"type":%b,"y":"image_url"}', b'{"type":[%b]}'):
+        assert SHAPE.look(b'{"x":' + text % value + b',"y":["image_url"]}')[2] == 0
