@@ -5,7 +5,7 @@
 
 cimport cython
 from libc.stdint cimport uint64_t
-from gateway._fast.policies cimport Candidate, Wish
+from gateway._fast.policies cimport Wish
 from gateway._fast.routes cimport Candidates, Choice
 
 @cython.final
@@ -14,13 +14,16 @@ cdef class Decision:
     cdef Choice choice
     cdef Wish wish
     cdef uint64_t draw                  # state of the generator before it
-    cdef bytes found                    # Candidate[candidates.length]
+    cdef bytes found                    # of each of `columns`, a double a candidate
+    cdef int columns                    # policies.columns_of(wish)
+    cdef uint64_t stale                 # who had no fresh prediction
     cdef list names                     # of the candidates, quoted
     cdef bytes route_fields             # its name, quoted, and what arm it is
 
-    cdef inline const Candidate* at(self, int position) noexcept:
-        # Safety: `found` was made of exactly candidates.length of them.
-        return <const Candidate*><const char*>self.found + position
+    cdef inline const double* figures(self) noexcept:
+        # Column by column, in the order of Column.
+        # Safety: `found` was made of exactly candidates.length doubles for each.
+        return <const double*><const char*>self.found
 
 cdef Decision new_decision(
     bytes route_fields, list names, Candidates candidates, const Wish* wish, const Choice* choice, uint64_t draw

@@ -75,23 +75,34 @@ cdef struct Wish:                       # what a request needs; wish_into() sets
     int slo_quantile                    # 0 … 3: p50, p90, p95, p99
     uint64_t slo_limit_ns               # 0 none
 
-cdef struct Candidate:                  # what choosing found out about one position
-    double expected_usd                 # of a successful answer
-    double predicted_ns                 # 0 unknown
-    double load
-    double weight                       # after slow start
-    double score                        # what the policy compared; the lowest wins
-    bint stale                          # no latency is known, or none that is fresh
+cdef enum:                              # Column: what choosing finds out; unnamed, to index with
+    COLUMN_WEIGHT = 0                   # after slow start
+    COLUMN_LOAD = 1
+    COLUMN_USD = 2                      # expected, of a successful answer
+    COLUMN_PREDICTED = 3                # ns; 0 unknown
+    COLUMN_SCORE = 4                    # what the policy compared; the lowest wins
+    COLUMNS = 5
 
 cdef struct Roster:                     # the candidates of one route, by position
     int length
     double exploration                  # share of the requests that go to anyone eligible
     double balance[3]                   # weights of cost, latency and 1 - quality
+    # Of who has what, so that nobody is asked in vain.
+    uint64_t able[64]                   # by the number of the capability's bit
+    uint64_t windowed                   # whose context window is known
+    uint64_t limited                    # that have a limit, fixed or adaptive …
+    uint64_t adaptive                   # … and of those, the adaptive ones
+    double windows[CANDIDATES]          # tokens of context
+    uint64_t ceilings[CANDIDATES]       # max_concurrency; UINT64_MAX unlimited
+    uint64_t slow_starts_ns[CANDIDATES] # 0 none
     double weights[CANDIDATES]          # as configured
     Cell* cells[CANDIDATES]
     Gauges gauges[CANDIDATES]
-    Terms terms[CANDIDATES]             # copies, side by side
-    Candidate found[CANDIDATES]         # by the last choice: what its policy needed, no more
+    Terms terms[CANDIDATES]             # the rest of what is known of them
+    # By the last choice: what its policy needed, no more. Why columns: a policy reads one or
+    # two of them, several candidates at once, and a decision keeps no others.
+    double found[COLUMNS][CANDIDATES]
+    uint64_t stale                      # of whom no latency is known, or none that is fresh
 
 cdef enum Spread:                       # how a draw falls on `best`
     SPREAD_EQUALLY = 0
@@ -106,7 +117,13 @@ cdef struct Draw:                       # a distribution over positions
     double exploration
     double weights                      # their sum
 
-# Rule: roster.found[].load is set for the eligible under `least_loaded`.
+# Which columns of `found` say why this wish's choice fell as it did; a bit each.
+cdef int columns_of(const Wish* wish) noexcept nogil
+
+# Who of these has no slot free. Under `least_loaded` it finds their loads on the way.
+cdef uint64_t at_limit(Roster* roster, const Wish* wish, uint64_t positions) noexcept nogil
+
+# Rule: at_limit() was asked for these positions before.
 cdef void distribute(
     Roster* roster, const Wish* wish, uint64_t eligible, Draw* draw
 ) noexcept nogil
@@ -120,13 +137,17 @@ cdef double expected_usd(const Terms* terms, const Cell* cell, const Wish* wish)
 cdef double predicted_ns(const Cell* cell, const Wish* wish) noexcept nogil     # 0 unknown
 cdef bint is_fresh(const Cell* cell) noexcept nogil
 # The share of its weight that a backend has so soon after it recovered.
-cdef double slow_started(const Terms* terms, const Cell* cell, uint64_t now_ns) noexcept nogil
+cdef double slow_started(uint64_t slow_start_ns, const Cell* cell, uint64_t now_ns) noexcept nogil
+cdef uint64_t limit_at(const Roster* roster, int position) noexcept nogil   # UINT64_MAX none
 
 
 # Sets of positions.
 
 cdef inline uint64_t bit(int position) noexcept nogil:
     return <uint64_t>1 << position
+
+cdef inline uint64_t all_of(int length) noexcept nogil:
+    return ~<uint64_t>0 >> (CANDIDATES - length)
 
 cdef inline int lowest(uint64_t positions) noexcept nogil:
     return __builtin_ctzll(positions)

@@ -1,11 +1,14 @@
 """The policies: one function each says who is best. What they mean is in the .pxd."""
 
 from libc.math cimport log
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from gateway._fast.board cimport QUANTILES, Cell, atomic_load
 from gateway._fast.hashing cimport mix, random_below, random_unit
-from gateway._fast.learned cimport bytes_per_token_of, figure_load
+from gateway._fast.learned cimport (
+    bytes_per_token_of, ewma_latest, figure_load, in_flight_of, load_of
+)
+from gateway._fast.limit cimport limit_of
 
 cdef extern from *:
     """
@@ -18,6 +21,21 @@ cdef extern from *:
     const double UNKNOWN_SHARE          # of the requests, to find out what is not known
     const double SLOW_START_FLOOR       # share of its weight that a recovered backend starts with
     const double FAILURE_SHARE_CAP      # above it a price would be a division by nearly nothing
+
+# By Policy.
+cdef int[7] NEEDED = [
+    0,
+    1 << COLUMN_WEIGHT,
+    1 << COLUMN_LOAD,
+    1 << COLUMN_USD,
+    1 << COLUMN_PREDICTED,
+    1 << COLUMN_USD | 1 << COLUMN_PREDICTED,
+    1 << COLUMN_USD | 1 << COLUMN_PREDICTED | 1 << COLUMN_SCORE,
+]
+
+
+cdef int columns_of(const Wish* wish) noexcept nogil:
+    return 1 << COLUMN_SCORE if wish.sticky else NEEDED[wish.policy]
 
 
 # What is expected of one candidate.
@@ -49,26 +67,78 @@ cdef double predicted_ns(const Cell* cell, const Wish* wish) noexcept nogil:
 cdef bint is_fresh(const Cell* cell) noexcept nogil:
     return atomic_load(&cell.samples) >= FRESH_SAMPLES
 
-cdef double slow_started(const Terms* terms, const Cell* cell, uint64_t now_ns) noexcept nogil:
+cdef double slow_started(uint64_t slow_start_ns, const Cell* cell, uint64_t now_ns) noexcept nogil:
     # Why not at start, healthy_since_ns 0: when all are new, nobody is spared by it.
     cdef uint64_t since_ns
-    if terms.slow_start_ns == 0:
+    if slow_start_ns == 0:
         return 1.0
     since_ns = atomic_load(&cell.healthy_since_ns)
-    if since_ns == 0 or now_ns >= since_ns + terms.slow_start_ns:
+    if since_ns == 0 or now_ns >= since_ns + slow_start_ns:
         return 1.0
     if now_ns <= since_ns:
         return SLOW_START_FLOOR
-    return max(SLOW_START_FLOOR, <double>(now_ns - since_ns) / <double>terms.slow_start_ns)
+    return max(SLOW_START_FLOOR, <double>(now_ns - since_ns) / <double>slow_start_ns)
+
+
+# Limits, and the loads that are read with them.
+
+cdef uint64_t limit_at(const Roster* roster, int position) noexcept nogil:
+    cdef const Terms* terms = &roster.terms[position]
+    if not has(roster.adaptive, position):
+        return roster.ceilings[position]
+    return limit_of(roster.cells[position], terms.max_concurrency, terms.adaptive.initial)
+
+cdef uint64_t find_loads(Roster* roster, uint64_t positions, uint64_t now_ns) noexcept nogil:
+    # Who of these is at its limit.
+    cdef uint64_t full = 0, in_flight
+    cdef double ewma_ns
+    cdef int position
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        ewma_ns = ewma_latest(&roster.gauges[position], now_ns, &in_flight)
+        roster.found[COLUMN_LOAD][position] = load_of(ewma_ns, in_flight) / slow_started(
+            roster.slow_starts_ns[position], roster.cells[position], now_ns
+        )
+        if in_flight >= limit_at(roster, position):
+            full |= bit(position)
+    return full
+
+cdef uint64_t at_limit(Roster* roster, const Wish* wish, uint64_t positions) noexcept nogil:
+    cdef uint64_t full = 0
+    cdef int position
+    if wish.policy == POLICY_LEAST_LOADED:
+        return find_loads(roster, positions, wish.now_ns)
+    positions &= roster.limited
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        if in_flight_of(&roster.gauges[position]) >= limit_at(roster, position):
+            full |= bit(position)
+    return full
 
 
 # Small things.
 
-cdef inline int nth(uint64_t positions, uint64_t n) noexcept nogil:
+cdef int nth(uint64_t positions, uint64_t n) noexcept nogil:
+    # Of more than n positions, the one that n lower ones stand before. Cost: no loop over
+    # them: bytes are counted at once, and the right one is walked.
+    cdef uint64_t ones = <uint64_t>0x0101010101010101, tops = ones << 7
+    cdef uint64_t sums, behind
+    if positions & (positions + 1) == 0:
+        return <int>n
+    sums = positions - (positions >> 1 & <uint64_t>0x5555555555555555)
+    sums = (sums & <uint64_t>0x3333333333333333) + (sums >> 2 & <uint64_t>0x3333333333333333)
+    # Byte i: how many positions the bytes 0 … i hold.
+    sums = ((sums + (sums >> 4)) & <uint64_t>0x0F0F0F0F0F0F0F0F) * ones
+    # Eight for each byte that the n-th lies behind.
+    behind = (((((n * ones) | tops) - sums) & tops) >> 7) * ones >> 56 << 3
+    n -= (sums << 8) >> behind & 0xFF
+    positions >>= behind
     while n:
         positions &= positions - 1
         n -= 1
-    return lowest(positions)
+    return <int>behind + lowest(positions)
 
 cdef inline int any_of(uint64_t positions, uint64_t* random) noexcept nogil:
     return nth(positions, random_below(random, <uint64_t>size_of(positions)))
@@ -100,7 +170,7 @@ cdef uint64_t lowest_scores(const Roster* roster, uint64_t positions) noexcept n
     while positions:
         position = lowest(positions)
         positions &= positions - 1
-        score = roster.found[position].score
+        score = roster.found[COLUMN_SCORE][position]
         if score < least:
             least = score
             best = bit(position)
@@ -119,7 +189,7 @@ cdef void score_sticky(Roster* roster, const Wish* wish, Draw* draw) noexcept no
         positions &= positions - 1
         if weighted:
             weight = roster.weights[position]
-        roster.found[position].score = random_score(
+        roster.found[COLUMN_SCORE][position] = random_score(
             wish.sticky, roster.terms[position].key, weighted, weight
         )
     draw.best = lowest_scores(roster, draw.eligible)
@@ -132,23 +202,19 @@ cdef void weigh(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
         position = lowest(positions)
         positions &= positions - 1
         weight = roster.weights[position] * slow_started(
-            &roster.terms[position], roster.cells[position], wish.now_ns
+            roster.slow_starts_ns[position], roster.cells[position], wish.now_ns
         )
-        roster.found[position].weight = weight
+        roster.found[COLUMN_WEIGHT][position] = weight
         draw.weights += weight
     if draw.weights > 0:
         draw.spread = SPREAD_BY_WEIGHT
 
-cdef void spare_newcomers(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
-    # The loads are there already: the filter of limits reads the same gauges.
-    cdef uint64_t positions = draw.eligible
-    cdef int position
-    while positions:
-        position = lowest(positions)
-        positions &= positions - 1
-        roster.found[position].load /= slow_started(
-            &roster.terms[position], roster.cells[position], wish.now_ns
-        )
+cdef void pair_up(Roster* roster, Draw* draw) noexcept nogil:
+    # The loads are there already. Those of the others lose against all of them.
+    cdef uint64_t others = ~draw.eligible & all_of(roster.length)
+    while others:
+        roster.found[COLUMN_LOAD][lowest(others)] = -1.0
+        others &= others - 1
     draw.spread = SPREAD_BY_PAIR
 
 cdef void price(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
@@ -162,8 +228,8 @@ cdef void find_prices(Roster* roster, const Wish* wish, uint64_t positions) noex
         position = lowest(positions)
         positions &= positions - 1
         usd = expected_usd(&roster.terms[position], roster.cells[position], wish)
-        roster.found[position].expected_usd = usd
-        roster.found[position].score = usd
+        roster.found[COLUMN_USD][position] = usd
+        roster.found[COLUMN_SCORE][position] = usd
 
 cdef uint64_t find_latencies(
     Roster* roster, const Wish* wish, uint64_t positions, uint64_t* stale
@@ -179,12 +245,12 @@ cdef uint64_t find_latencies(
         positions &= positions - 1
         cell = roster.cells[position]
         latency_ns = predicted_ns(cell, wish)
-        roster.found[position].predicted_ns = latency_ns
-        roster.found[position].stale = latency_ns == 0 or not is_fresh(cell)
+        roster.found[COLUMN_PREDICTED][position] = latency_ns
         if latency_ns > 0:
             known |= bit(position)
-        if roster.found[position].stale:
+        if latency_ns == 0 or not is_fresh(cell):
             stale[0] |= bit(position)
+    roster.stale = stale[0]
     return known
 
 cdef void score_latencies(Roster* roster, uint64_t positions) noexcept nogil:
@@ -192,7 +258,7 @@ cdef void score_latencies(Roster* roster, uint64_t positions) noexcept nogil:
     while positions:
         position = lowest(positions)
         positions &= positions - 1
-        roster.found[position].score = roster.found[position].predicted_ns
+        roster.found[COLUMN_SCORE][position] = roster.found[COLUMN_PREDICTED][position]
 
 cdef void predict(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
     cdef uint64_t stale
@@ -211,7 +277,7 @@ cdef uint64_t within_slo(const Roster* roster, const Wish* wish, uint64_t known)
     while known:
         position = lowest(known)
         known &= known - 1
-        if roster.found[position].predicted_ns <= <double>wish.slo_limit_ns:
+        if roster.found[COLUMN_PREDICTED][position] <= <double>wish.slo_limit_ns:
             within |= bit(position)
     return within
 
@@ -237,13 +303,13 @@ cdef void price_within_slo(Roster* roster, const Wish* wish, Draw* draw) noexcep
 
 cdef uint64_t cheaper_than(const Roster* roster, uint64_t best, uint64_t positions) noexcept nogil:
     # Who is worth finding out about: a dearer one would not be chosen anyway.
-    cdef double usd = roster.found[lowest(best)].expected_usd
+    cdef double usd = roster.found[COLUMN_USD][lowest(best)]
     cdef uint64_t cheaper = 0
     cdef int position
     while positions:
         position = lowest(positions)
         positions &= positions - 1
-        if roster.found[position].expected_usd < usd:
+        if roster.found[COLUMN_USD][position] < usd:
             cheaper |= bit(position)
     return cheaper
 
@@ -261,18 +327,18 @@ cdef void weigh_up(Roster* roster, const Wish* wish, Draw* draw) noexcept nogil:
     while positions:
         position = lowest(positions)
         positions &= positions - 1
-        widen(usd, roster.found[position].expected_usd)
+        widen(usd, roster.found[COLUMN_USD][position])
         widen(flaw, 1.0 - roster.terms[position].quality)
         if has(known, position):
-            widen(latency, roster.found[position].predicted_ns)
+            widen(latency, roster.found[COLUMN_PREDICTED][position])
     middle = (latency[0] + latency[1]) / 2 if known else 0
     positions = draw.eligible
     while positions:
         position = lowest(positions)
         positions &= positions - 1
-        found = roster.found[position].predicted_ns if has(known, position) else middle
-        roster.found[position].score = (
-            roster.balance[0] * scaled(usd, roster.found[position].expected_usd)
+        found = roster.found[COLUMN_PREDICTED][position] if has(known, position) else middle
+        roster.found[COLUMN_SCORE][position] = (
+            roster.balance[0] * scaled(usd, roster.found[COLUMN_USD][position])
             + roster.balance[1] * scaled(latency, found)
             + roster.balance[2] * scaled(flaw, 1.0 - roster.terms[position].quality)
         )
@@ -295,7 +361,7 @@ cdef void distribute(
     elif wish.policy == POLICY_WEIGHTED:
         weigh(roster, wish, draw)
     elif wish.policy == POLICY_LEAST_LOADED:
-        spare_newcomers(roster, wish, draw)
+        pair_up(roster, draw)
     elif wish.policy == POLICY_CHEAPEST:
         price(roster, wish, draw)
     elif wish.policy == POLICY_FASTEST:
@@ -315,9 +381,9 @@ cdef int drawn_by_weight(const Roster* roster, const Draw* draw, uint64_t* rando
     while positions:
         position = lowest(positions)
         positions &= positions - 1
-        if roster.found[position].weight > 0:
+        if roster.found[COLUMN_WEIGHT][position] > 0:
             last = position
-            point -= roster.found[position].weight
+            point -= roster.found[COLUMN_WEIGHT][position]
             if point < 0:
                 break
     # Why `last`: rounding may leave a point just above the sum of all.
@@ -335,7 +401,7 @@ cdef int drawn_by_pair(const Roster* roster, const Draw* draw, uint64_t* random)
     if second >= first:
         second += 1
     one, other = nth(draw.best, first), nth(draw.best, second)
-    return other if roster.found[other].load < roster.found[one].load else one
+    return other if roster.found[COLUMN_LOAD][other] < roster.found[COLUMN_LOAD][one] else one
 
 cdef int drawn(
     const Roster* roster, const Draw* draw, bint* exploring, uint64_t* random
@@ -358,7 +424,7 @@ cdef double policy_probability(
     if not has(draw.best, position):
         return 0.0
     if draw.spread == SPREAD_BY_WEIGHT:
-        return roster.found[position].weight / draw.weights
+        return roster.found[COLUMN_WEIGHT][position] / draw.weights
     if draw.spread == SPREAD_BY_PAIR:
         return pair_probability(roster, draw.best, position)
     return 1.0 / <double>size_of(draw.best)
@@ -368,18 +434,16 @@ cdef double pair_probability(
 ) noexcept nogil:
     # Of the size × (size - 1) ordered pairs it wins both orders against a higher load,
     # and one of an equal one.
-    cdef double load = roster.found[position].load
+    cdef const double* loads = roster.found[COLUMN_LOAD]
+    cdef double load = loads[position]
     cdef uint64_t size = <uint64_t>size_of(positions)
-    cdef uint64_t won = 0
+    cdef int64_t won = -1               # against itself, which is counted as an equal one
     cdef int other
     if size == 1:
         return 1.0
-    positions &= ~bit(position)
-    while positions:
-        other = lowest(positions)
-        positions &= positions - 1
-        # Cost: no branch, since half of them would be mispredicted.
-        won += (roster.found[other].load > load) + <uint64_t>(roster.found[other].load >= load)
+    for other in range(roster.length):
+        # Cost: no branch, since half of them would be mispredicted; several at once.
+        won += <int64_t>(loads[other] > load) + <int64_t>(loads[other] >= load)
     return <double>won / <double>(size * (size - 1))
 
 cdef double probability_of(const Roster* roster, const Draw* draw, int position) noexcept nogil:

@@ -17,7 +17,6 @@ from gateway._fast.errand cimport Errand
 from gateway._fast.layers cimport Assignments
 from gateway._fast.line cimport Line
 from gateway._fast.pointer cimport Pointer
-from gateway._fast.policies cimport Candidate
 from gateway._fast.recovery cimport Recovery
 from gateway._fast.request cimport Request
 from gateway._fast.segment cimport Stream
@@ -62,7 +61,7 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef bytes names_of(self, uint64_t capabilities)
     cdef int add_wish(self, Decision decision) except -1
     cdef void add_candidate(self, Decision decision, int position, bytes name) noexcept
-    cdef void add_measures(self, const Candidate* found, Decision decision) noexcept
+    cdef void add_measures(self, Decision decision, int position) noexcept
     cdef int add_assignments(self, Assignments assignments) except -1
     cdef int add_attempts(self, Errand exchange) except -1
     cdef int add_attempt(self, Attempt attempt, uint64_t read_ns) except -1

@@ -22,8 +22,7 @@ from gateway._fast.operation cimport SLOT_USER
 from gateway._fast.outcome cimport OUTCOME_CLIENT_CLOSED, OUTCOME_LOG_FULL
 from gateway._fast.pointer cimport Pointer
 from gateway._fast.policies cimport (
-    Candidate, POLICY_BALANCED, POLICY_CHEAPEST, POLICY_CHEAPEST_WITHIN_SLO, POLICY_FASTEST,
-    POLICY_LEAST_LOADED, POLICY_WEIGHTED, has,
+    COLUMN_LOAD, COLUMN_PREDICTED, COLUMN_SCORE, COLUMN_USD, COLUMN_WEIGHT, has,
 )
 from gateway._fast.recovery cimport Recovery
 from gateway._fast.request cimport Request
@@ -529,34 +528,35 @@ cdef class Recorder:
             line.add_bytes(<bytes>EXCLUSION_TOKENS[reason])
             line.put(b'"')
         else:
-            self.add_measures(decision.at(position), decision)
+            self.add_measures(decision, position)
         line.put(b"}")
 
-    cdef void add_measures(self, const Candidate* found, Decision decision) noexcept:
-        """What the policy looked at; the rest of `found` is of other choices."""
+    cdef void add_measures(self, Decision decision, int position) noexcept:
+        """What the policy looked at."""
         cdef Line line = self.line
-        cdef int policy = decision.wish.policy
-        if decision.wish.sticky:
-            line.put(b',"score":')
-            line.add_decimal(found.score, 12)
-            return
-        if policy == POLICY_WEIGHTED:
+        cdef int columns = decision.columns
+        cdef const double* figure = decision.figures() + position
+        if columns & 1 << COLUMN_WEIGHT:
             line.put(b',"weight":')
-            line.add_decimal(found.weight, 6)
-        elif policy == POLICY_LEAST_LOADED:
+            line.add_decimal(figure[0], 6)
+            figure += decision.candidates.length
+        if columns & 1 << COLUMN_LOAD:
             line.put(b',"load_us":')
-            line.add_decimal(found.load / 1000, 3)
-        if policy == POLICY_CHEAPEST or policy == POLICY_CHEAPEST_WITHIN_SLO or policy == POLICY_BALANCED:
+            line.add_decimal(figure[0] / 1000, 3)
+            figure += decision.candidates.length
+        if columns & 1 << COLUMN_USD:
             line.put(b',"expected_usd":')
-            line.add_decimal(found.expected_usd, 12)
-        if policy == POLICY_FASTEST or policy == POLICY_CHEAPEST_WITHIN_SLO or policy == POLICY_BALANCED:
+            line.add_decimal(figure[0], 12)
+            figure += decision.candidates.length
+        if columns & 1 << COLUMN_PREDICTED:
             line.put(b',"predicted_us":')
-            line.add_decimal(found.predicted_ns / 1000, 3)
-            if found.stale:
+            line.add_decimal(figure[0] / 1000, 3)
+            figure += decision.candidates.length
+            if has(decision.stale, position):
                 line.put(b',"stale":true')
-        if policy == POLICY_BALANCED:
+        if columns & 1 << COLUMN_SCORE:
             line.put(b',"score":')
-            line.add_decimal(found.score, 12)
+            line.add_decimal(figure[0], 12)
 
     # ------------------------------------------------------------ assignments
 

@@ -74,3 +74,5 @@ cdef class Candidates:                  # Candidates(route, backends, board, cel
     cdef int make_wish(self, Wish* wish, dict asked) except -1
     cdef void filter(self, const Wish* wish, Choice* choice) noexcept nogil
     cdef uint64_t capable(self, const Wish* wish, uint64_t* excluded) noexcept nogil
+    cdef uint64_t wanted(self, int required) noexcept nogil
+    cdef uint64_t able(self, uint64_t capabilities) noexcept nogil

@@ -12,12 +12,13 @@ from gateway._fast.board cimport QUANTILES, Board, Cell, atomic_load
 from gateway._fast.breaker cimport breaker_is_cooling, breaker_is_passable, read_breaker
 from gateway._fast.hashing cimport xxh3
 from gateway._fast.learned cimport (
-    Gauges, bytes_per_token_of, ewma_latest, find_gauges, in_flight_of, load_at, load_of
+    Gauges, bytes_per_token_of, find_gauges, in_flight_of, load_at
 )
-from gateway._fast.limit cimport limit_of, read_adaptive
+from gateway._fast.limit cimport read_adaptive
 from gateway._fast.policies cimport (
-    CANDIDATES, POLICY_LEAST_LOADED, POLICY_WEIGHTED, Draw, bit, distribute, drawn, expected_usd,
-    has, is_fresh, lowest, predicted_ns, probability_of, size_of, slow_started,
+    CANDIDATES, COLUMN_SCORE, POLICY_WEIGHTED, Draw, all_of, at_limit, bit, distribute, drawn,
+    expected_usd, has, is_fresh, limit_at, lowest, predicted_ns, probability_of, size_of,
+    slow_started,
 )
 
 # plan.POLICIES, in the same order; the tokens of Exclusion; of Metric.
@@ -32,13 +33,25 @@ EXCLUDED = (
 METRICS = ("first_byte", "total")
 
 
-cdef inline bint fits(const Terms* terms, const Cell* cell, const Wish* wish) noexcept nogil:
+cdef inline bint fits(const Roster* roster, int position, const Wish* wish) noexcept nogil:
     # input_bytes / bytes_per_token + output_tokens <= context_window
-    if terms.context_window == 0:
-        return True
     return <double>wish.input_bytes <= (
-        <double>terms.context_window - <double>wish.output_tokens
-    ) * bytes_per_token_of(cell)
+        roster.windows[position] - <double>wish.output_tokens
+    ) * bytes_per_token_of(roster.cells[position])
+
+cdef uint64_t look_at_windows(
+    const Roster* roster, uint64_t positions, const Wish* wish
+) noexcept nogil:
+    # Who could not hold what is asked and answered.
+    cdef uint64_t short = 0
+    cdef int position
+    positions &= roster.windowed
+    while positions:
+        position = lowest(positions)
+        positions &= positions - 1
+        if not fits(roster, position, wish):
+            short |= bit(position)
+    return short
 
 cdef void look_at_state(
     const Roster* roster, uint64_t positions, uint64_t now_ns, uint64_t* excluded
@@ -49,6 +62,10 @@ cdef void look_at_state(
         position = lowest(positions)
         positions &= positions - 1
         cell = roster.cells[position]
+        # Cost: nothing is wrong with nearly all of them, and one branch says so.
+        if atomic_load(&cell.open_until_ns) | atomic_load(&cell.unhealthy) == 0 \
+                and not breaker_is_cooling(cell, now_ns):
+            continue
         if breaker_is_cooling(cell, now_ns):
             excluded[EXCLUDED_COOLING_DOWN] |= bit(position)
         if not breaker_is_passable(cell, &roster.terms[position].breaker, now_ns):
@@ -68,36 +85,14 @@ cdef int failure(const uint64_t* excluded) noexcept nogil:
         return CHOSEN_NOT_CAPABLE
     return CHOSEN_NO_BACKEND
 
-cdef inline uint64_t limit_at(const Roster* roster, int position) noexcept nogil:
-    cdef const Terms* terms = &roster.terms[position]
-    return limit_of(roster.cells[position], terms.max_concurrency, terms.adaptive.initial)
-
-cdef uint64_t at_limit(Roster* roster, const Wish* wish, uint64_t positions) noexcept nogil:
-    # Who has no slot free. Under `least_loaded` it finds the loads on the way.
-    cdef uint64_t full = 0, limit, in_flight
-    cdef double ewma_ns
-    cdef int position
-    while positions:
-        position = lowest(positions)
-        positions &= positions - 1
-        limit = limit_at(roster, position)
-        if wish.policy == POLICY_LEAST_LOADED:
-            ewma_ns = ewma_latest(&roster.gauges[position], wish.now_ns, &in_flight)
-            roster.found[position].load = load_of(ewma_ns, in_flight)
-        elif limit != UINT64_MAX:
-            in_flight = in_flight_of(&roster.gauges[position])
-        else:
-            continue
-        if in_flight >= limit:
-            full |= bit(position)
-    return full
-
 cdef bint is_panic(const uint64_t* excluded, uint64_t capable, double share) noexcept nogil:
     # Rule: those tried already count: that they were tried makes the others no healthier.
     cdef uint64_t candidates = capable & ~excluded[EXCLUDED_COOLING_DOWN]
     cdef uint64_t usable = candidates & ~(
         excluded[EXCLUDED_BREAKER_OPEN] | excluded[EXCLUDED_UNHEALTHY]
     )
+    if usable == candidates:
+        return False
     return <double>size_of(usable) < share * <double>size_of(candidates)
 
 
@@ -152,10 +147,25 @@ cdef class Candidates:
         return 0
 
     cdef int place(self, int position, object plan, int cell, double weight) except -1:
-        read_terms(&self.roster.terms[position], plan)
-        find_gauges(&self.roster.gauges[position], self.board, cell)
-        self.roster.cells[position] = self.board.cell(cell)
-        self.roster.weights[position] = weight
+        cdef Roster* roster = &self.roster
+        cdef Terms* terms = &roster.terms[position]
+        cdef int capability
+        read_terms(terms, plan)
+        find_gauges(&roster.gauges[position], self.board, cell)
+        roster.cells[position] = self.board.cell(cell)
+        roster.weights[position] = weight
+        roster.windows[position] = <double>terms.context_window
+        roster.ceilings[position] = terms.max_concurrency or UINT64_MAX
+        roster.slow_starts_ns[position] = terms.slow_start_ns
+        for capability in range(64):
+            if has(terms.capabilities, capability):
+                roster.able[capability] |= bit(position)
+        if terms.context_window:
+            roster.windowed |= bit(position)
+        if terms.adaptive.initial:
+            roster.adaptive |= bit(position)
+        if terms.max_concurrency or terms.adaptive.initial:
+            roster.limited |= bit(position)
         if weight <= 0:
             self.weightless |= bit(position)
         if plan.is_off:
@@ -210,26 +220,35 @@ cdef class Candidates:
 
     cdef uint64_t capable(self, const Wish* wish, uint64_t* excluded) noexcept nogil:
         # Who could serve this request on a good day.
-        cdef uint64_t left = ~<uint64_t>0 >> (CANDIDATES - self.length)
-        cdef uint64_t unwanted = 0, incapable = 0, short = 0
-        cdef const Terms* terms
-        cdef int position
+        cdef uint64_t left = all_of(self.length)
         excluded[EXCLUDED_DISABLED] = left & self.disabled
         if wish.policy == POLICY_WEIGHTED and wish.required < 0:
             excluded[EXCLUDED_DISABLED] |= self.weightless
-        for position in range(self.length):
-            terms = &self.roster.terms[position]
-            if wish.required >= 0 and terms.index != wish.required:
-                unwanted |= bit(position)
-            elif terms.capabilities & wish.capabilities != wish.capabilities:
-                incapable |= bit(position)
-            elif not fits(terms, self.roster.cells[position], wish):
-                short |= bit(position)
         left &= ~excluded[EXCLUDED_DISABLED]
-        excluded[EXCLUDED_NOT_WANTED] = left & unwanted
-        excluded[EXCLUDED_CAPABILITY] = left & incapable
-        excluded[EXCLUDED_CONTEXT] = left & short
-        return left & ~(unwanted | incapable | short)
+        if wish.required >= 0:
+            excluded[EXCLUDED_NOT_WANTED] = left & ~self.wanted(wish.required)
+            left &= ~excluded[EXCLUDED_NOT_WANTED]
+        excluded[EXCLUDED_CAPABILITY] = left & ~self.able(wish.capabilities)
+        left &= ~excluded[EXCLUDED_CAPABILITY]
+        excluded[EXCLUDED_CONTEXT] = look_at_windows(&self.roster, left, wish)
+        return left & ~excluded[EXCLUDED_CONTEXT]
+
+    cdef uint64_t wanted(self, int required) noexcept nogil:
+        # Who is the one backend that the request names.
+        cdef uint64_t found = 0
+        cdef int position
+        for position in range(self.length):
+            if self.roster.terms[position].index == required:
+                found |= bit(position)
+        return found
+
+    cdef uint64_t able(self, uint64_t capabilities) noexcept nogil:
+        # Who has all of these.
+        cdef uint64_t found = ~<uint64_t>0
+        while capabilities:
+            found &= self.roster.able[lowest(capabilities)]
+            capabilities &= capabilities - 1
+        return found
 
     cdef int reason_of(self, const Choice* choice, int position) noexcept nogil:
         cdef int reason
@@ -336,7 +355,7 @@ cdef dict explained(
     cdef const Terms* terms = &self.roster.terms[position]
     cdef const Cell* cell = self.roster.cells[position]
     cdef const Gauges* gauges = &self.roster.gauges[position]
-    cdef double share = slow_started(terms, cell, wish.now_ns)
+    cdef double share = slow_started(terms.slow_start_ns, cell, wish.now_ns)
     cdef uint64_t limit = limit_at(&self.roster, position)
     return {
         "position": position,
@@ -349,7 +368,7 @@ cdef dict explained(
         "in_flight": in_flight_of(gauges),
         "limit": limit if limit != UINT64_MAX else None,
         "weight": self.roster.weights[position] * share,
-        "score": self.roster.found[position].score,
+        "score": self.roster.found[COLUMN_SCORE][position],
         "probability": probability_of(&self.roster, draw, position),
         "is_panic": bool(choice.is_panic),
     }

@@ -70,6 +70,14 @@ def test_a_clock_that_goes_back_changes_nothing() -> None:
     assert learning.ewma(0, START_NS - SECOND_NS) == 100 * MS
 
 
+@given(st.integers(0, 10_000 * SECOND_NS) | st.integers(0, SECOND_NS // 100))
+def test_what_is_left_of_an_average_is_an_exponential(age_ns: int) -> None:
+    learning = Learning(Board.create(1, 0, 1), 0)
+    learning.fold_latency(0, 100 * MS, 0, START_NS)
+    expected = 100 * MS * math.exp(-age_ns / TAU_NS)
+    assert learning.ewma(0, START_NS + age_ns) == pytest.approx(expected, rel=1e-15)
+
+
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 10_000)), min_size=1))
 def test_the_average_is_finagles_peak_ewma(samples: list[tuple[int, int]]) -> None:
     learning, now_ns, at_ns, cost = Learning(Board.create(1, 0, 1), 0), START_NS, START_NS, 0.0

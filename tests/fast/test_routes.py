@@ -566,6 +566,36 @@ def test_sixty_four_candidates_are_all_reached() -> None:
     assert positions(candidates, need, times=20_000) == set(range(64))
 
 
+@settings(max_examples=30)
+@given(st.integers(1, 2**64 - 1))
+def test_any_set_of_sixty_four_is_drawn_from_evenly(usable: int) -> None:
+    need, rules = Need(policy="ordered"), Rules(exploration=1.0)
+    drawn = named(*[Offer(is_disabled=not usable >> place & 1) for place in range(64)])
+    counts = make_candidates(drawn, need, rules).choose_often(20_000, **asked(need))
+    mean = 20_000 / usable.bit_count()
+    for place, count in enumerate(counts):
+        assert abs(count - mean) < 7 * math.sqrt(mean) if usable >> place & 1 else count == 0
+
+
+@settings(max_examples=30)
+@given(st.data(), st.sampled_from([9, 32, 63, 64]))
+def test_pairs_of_many_are_as_probable_as_by_definition(data: st.DataObject, count: int) -> None:
+    some = st.builds(
+        Offer,
+        is_disabled=st.booleans(),
+        ewma_ns=st.sampled_from([0, 10 * MS, 50 * MS, 51 * MS]),
+        in_flight=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    )
+    need = Need(policy="least_loaded")
+    drawn = named(*data.draw(st.lists(some, min_size=count, max_size=count)))
+    expected = Chooser(drawn, need, Rules()).probabilities()
+    candidates = make_candidates(drawn, need)
+    for _ in range(2):  # what the choice before found must not matter
+        found = [each["probability"] for each in candidates.explain(**asked(need))]
+        assert found == pytest.approx(expected, abs=1e-12)
+        candidates.choose_often(3, **asked(need))
+
+
 @pytest.mark.parametrize("count", [0, 65])
 def test_a_route_has_one_to_sixty_four_candidates(count: int) -> None:
     offers = named(*[Offer()] * count)
