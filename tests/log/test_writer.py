@@ -250,14 +250,20 @@ def test_at_the_end_of_a_segment_the_next_one_is_touched(tmp_path: Path) -> None
     writer.close()
 
 
+def deliver(directory: Path, content: bytes) -> int:
+    """A segment that every sink has becomes a spare; the number of its file."""
+    directory.mkdir()
+    segment = directory / "w0-00000000000000aa-00000001.ndjson"
+    segment.write_bytes(content)
+    number = segment.stat().st_ino
+    Manifest(directory).remove(segment.name, 1, DELIVERED)
+    return number
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="spares are Linux's")
 def test_a_delivered_segment_is_written_again(tmp_path: Path) -> None:
     directory = tmp_path / "log"
-    directory.mkdir()
-    delivered = directory / "w0-00000000000000aa-00000001.ndjson"
-    delivered.write_bytes(b"x" * (MIB - 100))
-    number = delivered.stat().st_ino
-    Manifest(directory).remove(delivered.name, 1, DELIVERED)
+    number = deliver(directory, b"x" * (MIB - 100))
     writer = Writer(plan(directory), "w0")
     writer.start()
     ((_, path),) = list_segments(directory)
@@ -271,10 +277,7 @@ def test_a_delivered_segment_is_written_again(tmp_path: Path) -> None:
 def test_spares_serve_where_the_log_may_not_grow(tmp_path: Path) -> None:
     """Their room was counted when they were segments."""
     directory = tmp_path / "log"
-    directory.mkdir()
-    delivered = directory / "w0-00000000000000aa-00000001.ndjson"
-    delivered.write_bytes(bytes(MIB))
-    Manifest(directory).remove(delivered.name, 1, DELIVERED)
+    deliver(directory, bytes(MIB))
     writer = Writer(plan(directory, max_bytes=MIB, sheds=True), "w0")
     writer.start()
     assert writer.stream.current is not None
