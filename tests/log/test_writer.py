@@ -266,7 +266,8 @@ def test_a_delivered_segment_is_written_again(tmp_path: Path) -> None:
     number = deliver(directory, b"x" * (MIB - 100))
     writer = Writer(plan(directory), "w0")
     writer.start()
-    ((_, path),) = list_segments(directory)
+    # Why the first: the thread may have made the next one already.
+    (_, path), *_ = list_segments(directory)
     assert path.stat().st_ino == number
     assert path.read_bytes() == bytes(MIB)
     assert writer.append(ENTRY) == 1
@@ -280,6 +281,5 @@ def test_spares_serve_where_the_log_may_not_grow(tmp_path: Path) -> None:
     deliver(directory, bytes(MIB))
     writer = Writer(plan(directory, max_bytes=MIB, sheds=True), "w0")
     writer.start()
-    assert writer.stream.current is not None
-    assert writer.fault == ""
+    assert writer.append(ENTRY) == 1
     writer.close()
