@@ -7,6 +7,7 @@ do, then for the records.
 """
 
 import asyncio
+import os
 import resource
 import sys
 import time
@@ -19,6 +20,7 @@ import uvloop
 from msgspec import Struct
 
 from gateway.config.recording import Kafka, KafkaCreate
+from gateway.run.shipper import spare_memory
 from gateway.shipper.kafka import KafkaSink
 from gateway.shipper.shipper import Shipper
 from gateway.shipper.sink import Batch
@@ -130,6 +132,7 @@ def tell(before: Usage, records: int) -> Usage:
 def main() -> None:
     """One task."""
     task, folder, address, records, idle_s = sys.argv[1:]
+    spare_memory(os.environ)
     if task == "ship":
         uvloop.run(ship(folder, address, int(records), float(idle_s)))
     else:
