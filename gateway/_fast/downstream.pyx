@@ -94,12 +94,9 @@ cdef class Downstream(Peer):
 
     cdef int on_writable(self, bint writable) except -1:
         self.writable = writable
-        if self.tunnel is not None:
-            if writable:
-                self.tunnel.resume()
-            else:
-                self.tunnel.pause()
-        elif self.exchange is not None:
+        if self.tell_tunnel(writable):
+            return 0
+        if self.exchange is not None:
             self.exchange.client_writable(writable)
         elif writable:
             self.read_on(self.worker.now())

@@ -31,6 +31,7 @@ cdef class Peer(Source):
     cdef int read_by(self, Reader reader) except -1
     cdef int leave_reader(self) except -1
     cdef int on_writable(self, bint writable) except -1
+    cdef bint tell_tunnel(self, bint writable) except -1
     cdef int lend(self, Timed borrower) except -1
     cdef int release(self, bint reusable, uint64_t now_ns) except -1
     cdef int send_early(self) except -1

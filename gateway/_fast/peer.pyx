@@ -128,6 +128,16 @@ cdef class Peer(Source):
         self.writable = writable
         return 0
 
+    cdef bint tell_tunnel(self, bint writable) except -1:
+        """Whether the bytes come through a tunnel, the other end of which now waits, or goes on."""
+        if self.tunnel is None:
+            return False
+        if writable:
+            self.tunnel.resume()
+        else:
+            self.tunnel.pause()
+        return True
+
     cdef int lend(self, Timed borrower) except -1:
         """From now on what is read belongs to this borrower."""
         raise NotImplementedError

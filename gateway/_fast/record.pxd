@@ -56,6 +56,7 @@ cdef class Recorder:                    # Recorder(stream, gateway, worker, outc
     cdef int add_told(self, Errand exchange, const char* name, bytes text) except -1
     cdef int add_user(self, Errand exchange) except -1
     cdef int add_answerer(self, Recovery exchange) except -1
+    cdef int add_backend(self, Attempt attempt) except -1
     cdef int add_decisions(self, Recovery exchange) except -1
     cdef int add_decision(self, Recovery exchange, Decision decision) except -1
     cdef bytes names_of(self, uint64_t capabilities)

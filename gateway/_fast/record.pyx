@@ -142,7 +142,6 @@ cdef class Recorder:
         cdef Line line = self.line
         cdef Attempt attempt = shadow.attempt
         cdef Request request = shadow.request
-        cdef bytes version = attempt.version or attempt.backend.version
         cdef bint redacts = shadow.keeps_bodies and shadow.route.redacts
         line.put(b',"request":')
         self.add_payload(
@@ -154,12 +153,7 @@ cdef class Recorder:
             shadow, shadow.body(), attempt.answer_bytes, attempt.is_encoded, attempt.fields, False
         )
         self.add_question(shadow)
-        self.make_room(<size_t>PyBytes_GET_SIZE(attempt.backend.record_fields) + HEAD_BYTES)
-        line.add_bytes(attempt.backend.record_fields)
-        if PyBytes_GET_SIZE(version):
-            line.put(b',"version":')
-            self.add_short(PyBytes_AS_STRING(version), <size_t>PyBytes_GET_SIZE(version))
-        return 0
+        return self.add_backend(attempt)
 
     cdef int make_room(self, size_t more) except -1:
         if not self.line.ensure(more):
@@ -408,12 +402,15 @@ cdef class Recorder:
 
     cdef int add_answerer(self, Recovery exchange) except -1:
         """Whose answer it was: nobody's where the gateway answered itself."""
-        cdef Line line = self.line
         cdef Attempt attempt = exchange.attempt
-        cdef bytes version
         if attempt is None or exchange.said is not None:
             return 0
-        version = attempt.version or attempt.backend.version
+        return self.add_backend(attempt)
+
+    cdef int add_backend(self, Attempt attempt) except -1:
+        """The backend of an attempt, and which version of the model answered there."""
+        cdef Line line = self.line
+        cdef bytes version = attempt.version or attempt.backend.version
         self.make_room(<size_t>PyBytes_GET_SIZE(attempt.backend.record_fields) + HEAD_BYTES)
         line.add_bytes(attempt.backend.record_fields)
         if PyBytes_GET_SIZE(version):

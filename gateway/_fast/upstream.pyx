@@ -125,12 +125,9 @@ cdef class Upstream(Peer):
 
     cdef int on_writable(self, bint writable) except -1:
         self.writable = writable
-        if self.tunnel is not None:
-            if writable:
-                self.tunnel.resume()
-            else:
-                self.tunnel.pause()
-        elif self.attempt is not None:
+        if self.tell_tunnel(writable):
+            return 0
+        if self.attempt is not None:
             self.attempt.on_server_writable(writable)
         return 0
 
