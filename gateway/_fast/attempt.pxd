@@ -19,7 +19,7 @@ from gateway._fast.head cimport Field, Head
 from gateway._fast.marks cimport Marks, Usage
 from gateway._fast.operation cimport Operation
 from gateway._fast.outcome cimport Outcome
-from gateway._fast.peer cimport Peer
+from gateway._fast.peer cimport Peer, iovec
 from gateway._fast.pool cimport Borrower
 from gateway._fast.table cimport Turn
 from gateway._fast.worker cimport Worker
@@ -103,6 +103,8 @@ cdef class Attempt(Borrower):
     cdef int start(self, uint64_t now_ns) except -1
     cdef int wait_for(self, uint64_t limit_ns, uint64_t now_ns) except -1
     cdef int send(self, bytes data, bint last) except -1
+    cdef int send_whole(self, iovec* parts, int count) except -1
+    cdef int note_sent(self, bint last) except -1
     cdef int on_head(self, const Head* head, bytes data, uint64_t now_ns) except -1
     cdef int read_fields(self, const Head* head, bytes data) except -1
     cdef int read_field(self, const Field* field, const char* data) except -1

@@ -30,7 +30,7 @@ from gateway._fast.outcome cimport (
     OUTCOME_IDLE_TIMEOUT, OUTCOME_OK, OUTCOME_STREAM_ERROR, OUTCOME_TRUNCATED,
     OUTCOME_TOTAL_TIMEOUT, OUTCOME_UPSTREAM_429, OUTCOME_UPSTREAM_4XX, OUTCOME_UPSTREAM_5XX, Outcome,
 )
-from gateway._fast.peer cimport Peer
+from gateway._fast.peer cimport Peer, iovec
 from gateway._fast.pool cimport Borrower
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.routes cimport Terms
@@ -112,14 +112,23 @@ cdef class Attempt(Borrower):
         return self.fail(outcome, self.worker.now())
 
     cdef int send(self, bytes data, bint last) except -1:
-        """Send the request, or a part of it; with its last part the wait for an answer begins."""
+        """Send a part of the request; with its last one the wait for an answer begins."""
+        self.note_sent(last)
+        return self.server.send(data)
+
+    cdef int send_whole(self, iovec* parts, int count) except -1:
+        """Send the request."""
+        self.note_sent(True)
+        return self.server.send_parts(parts, count)
+
+    cdef int note_sent(self, bint last) except -1:
         # Why before the write: on one machine the answer may be there when it returns.
         cdef uint64_t now_ns = self.worker.now()
         self.sent_ns = now_ns
         if last and self.state == ATTEMPT_SENT:
             self.request_ended = True
             self.wait_for(self.first_byte_limit_ns, now_ns)
-        return self.server.send(data)
+        return 0
 
     # -- from the backend
 

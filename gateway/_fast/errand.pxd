@@ -14,9 +14,6 @@ from gateway._fast.splice cimport Edit
 from gateway._fast.table cimport Route, Table
 from gateway._fast.worker cimport Worker
 
-cdef enum:
-    JOIN_BYTES = 65536                  # bodies up to this are copied behind their head: one write
-
 cdef class Errand(Caller):
     cdef Worker worker
     cdef Table table                    # the plan it began with

@@ -1,22 +1,24 @@
 """Something that is asked of backends: see errand.pxd for the rules."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 from gateway._fast.attempt cimport Attempt, Caller
 from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport Row
 from gateway._fast.hashing cimport random_next
 from gateway._fast.operation cimport Operation
+from gateway._fast.peer cimport iovec
 from gateway._fast.request cimport EDITS_MAX, Request
 from gateway._fast.scan cimport JSON_MISSING, Member, SCAN_OK
-from gateway._fast.scratch cimport Scratch
+from gateway._fast.scratch cimport SCRATCH_BYTES, Scratch
 from gateway._fast.splice cimport (
     Edit, apply_edits_into, edited_length, member_inserted, object_at, value_replaced,
 )
 
 cdef enum:
     NS_PER_MS = 1_000_000
+    COPIED_BYTES = 16384                # bodies up to this are copied behind their head
+    PARTS_MAX = 2 + 2 * EDITS_MAX       # of a request: head, texts of edits, what stands around them
 
 
 cdef class Errand(Caller):
@@ -58,6 +60,7 @@ cdef class Errand(Caller):
         cdef Request request = self.request
         cdef Scratch scratch = self.worker.scratch
         cdef Edit[EDITS_MAX] edits
+        cdef iovec[PARTS_MAX] parts
         cdef int count
         cdef int64_t length
         cdef bytes body = request.body
@@ -65,12 +68,20 @@ cdef class Errand(Caller):
         if attempt.backend.model_pointer is not None:
             count = self.model_edit(attempt.backend, edits)
         length = edited_length(PyBytes_GET_SIZE(body), edits, <uint32_t>count)
+        if length < 0:
+            raise ValueError("edits of a body overlap")
         self.write_request_head(attempt, <uint64_t>length)
         attempt.request_bytes = <uint64_t>length
-        if count == 0 and length > JOIN_BYTES:
-            attempt.server.send(scratch.built())
-            return attempt.send(body, True)
-        return attempt.send(joined(scratch, body, edits, count, length), True)
+        parts[0] = iovec(scratch.data, scratch.used)
+        if length <= min(COPIED_BYTES, <int64_t>SCRATCH_BYTES - scratch.used):
+            # Safety: the scratch has room for so much behind the head.
+            apply_edits_into(
+                scratch.data + scratch.used, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body),
+                edits, <uint32_t>count,
+            )
+            parts[0].iov_len += <size_t>length
+            return attempt.send_whole(parts, 1)
+        return attempt.send_whole(parts, 1 + parts_into(parts + 1, body, edits, count))
 
     cdef int model_edit(self, Backend backend, Edit* edits) except -1:
         """Write the model's name where an `http` backend reads it; a body that is no JSON stays."""
@@ -174,16 +185,21 @@ cdef bint has_body(Request request) noexcept:
     return request.chunked or request.content_length >= 0
 
 
-cdef bytes joined(Scratch scratch, bytes body, const Edit* edits, int count, int64_t length):
-    """Head from the scratch and edited body, in one object. Cost: one allocation, one copy."""
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, scratch.used + length)
-    cdef char* at = PyBytes_AS_STRING(whole)
-    # Safety: `whole` is new and long enough for both parts.
-    memcpy(at, scratch.data, scratch.used)
-    apply_edits_into(
-        at + scratch.used, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), edits, <uint32_t>count
-    )
-    return whole
+cdef int parts_into(iovec* out, bytes body, const Edit* edits, int count) noexcept:
+    """The edited body as parts: what stands between the edits, and their texts; how many.
+
+    Safety: `out` has room for two an edit and one; the edits do not overlap and end in the body.
+    """
+    cdef char* data = PyBytes_AS_STRING(body)
+    cdef size_t at = 0
+    cdef int n, used = 0
+    for n in range(count):
+        out[used] = iovec(data + at, edits[n].at - at)
+        out[used + 1] = iovec(<char*>edits[n].text, edits[n].text_length)
+        used += 2
+        at = <size_t>edits[n].at + edits[n].cut
+    out[used] = iovec(data + at, <size_t>PyBytes_GET_SIZE(body) - at)
+    return used + 1
 
 
 cdef bint is_uuid(const char* id) noexcept nogil:

@@ -12,7 +12,6 @@ from gateway._fast.backend cimport Backend
 from gateway._fast.board cimport ANOMALY_SLOTS, Row
 from gateway._fast.breaker cimport VERDICT_FAILURE, VERDICT_RATE_LIMITED, breaker_admit
 from gateway._fast.budget cimport budget_deposit
-from gateway._fast.errand cimport JOIN_BYTES
 from gateway._fast.hashing cimport bucket_ppm, xxh3
 from gateway._fast.histogram cimport fine_add
 from gateway._fast.intake cimport Intake
@@ -35,6 +34,9 @@ from gateway._fast.shadow cimport Original, copy_request
 from gateway._fast.scan cimport JSON_ARRAY, Member
 from gateway._fast.table cimport PAYLOAD_FULL, PAYLOAD_SAMPLED, Route
 from gateway._fast.worker cimport Worker
+
+cdef enum:
+    JOIN_BYTES = 65536                  # answers up to this are copied behind their head: one write
 
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 

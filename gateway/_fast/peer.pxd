@@ -12,6 +12,11 @@ from libc.stdint cimport uint64_t
 from gateway._fast.reader cimport Reader, Source
 from gateway._fast.timers cimport Timed
 
+cdef extern from "<sys/uio.h>" nogil:
+    struct iovec:                       # a part of a message; borrowed while it is sent
+        void* iov_base
+        size_t iov_len
+
 cdef class Peer(Source):
     cdef object transport               # None before connection_made and after connection_lost
     cdef Reader reader                  # reads it; None: its transport does
@@ -23,6 +28,8 @@ cdef class Peer(Source):
     cdef readonly uint64_t served       # exchanges or answers that went over it
 
     cdef int send(self, bytes data) except -1
+    cdef int send_parts(self, iovec* parts, int count) except -1
+    cdef bint can_send(self) except -1
     cdef int pause(self) except -1
     cdef int resume(self) except -1
     cdef int close(self) except -1

@@ -1,7 +1,8 @@
 """The other end of one connection: see peer.pxd for the rules."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
 from gateway._fast.reader cimport Reader, Source
 from gateway._fast.timers cimport Timed
 
@@ -16,9 +17,16 @@ cdef extern from *:
     #else
     #define FAST_SEND_FLAGS MSG_DONTWAIT
     #endif
+
+    static ssize_t send_iovec(int fd, struct iovec *parts, int count) {
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+        if (count == 1) return send(fd, parts->iov_base, parts->iov_len, FAST_SEND_FLAGS);
+        return sendmsg(fd, &message, FAST_SEND_FLAGS);
+    }
     """
     const int FLAGS "FAST_SEND_FLAGS"
     ssize_t send(int fd, const void* data, size_t length, int flags) nogil
+    ssize_t send_iovec(int fd, iovec* parts, int count) nogil
 
 
 cdef int descriptor_of(object transport) except -2:
@@ -76,10 +84,7 @@ cdef class Peer(Source):
         cdef ssize_t sent
         if self.transport is None or self.closing:
             return 0
-        # Rule: as long as the transport holds bytes, what follows queues behind them.
-        if self.is_backlogged and self.transport.get_write_buffer_size() == 0:
-            self.is_backlogged = False
-        if self.fd < 0 or self.is_backlogged:
+        if not self.can_send():
             self.transport.write(data)
             return 0
         sent = send(self.fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), FLAGS)
@@ -89,6 +94,35 @@ cdef class Peer(Source):
         self.is_backlogged = True
         self.transport.write(data if sent <= 0 else data[sent:])
         return 0
+
+    cdef int send_parts(self, iovec* parts, int count) except -1:
+        """Write these as one message, at once as far as the socket takes it.
+
+        Cost: one system call; no copy but of what the socket does not take.
+        """
+        cdef ssize_t sent = 0
+        cdef size_t length = 0
+        cdef int n
+        if self.transport is None or self.closing:
+            return 0
+        for n in range(count):
+            length += parts[n].iov_len
+        if self.can_send():
+            sent = max(0, send_iovec(self.fd, parts, count))
+            if <size_t>sent == length:
+                return 0
+            self.is_backlogged = True
+        self.transport.write(joined(parts, count, length, <size_t>sent))
+        return 0
+
+    cdef bint can_send(self) except -1:
+        """Whether the socket may be written to directly.
+
+        Rule: as long as the transport holds bytes, what follows queues behind them.
+        """
+        if self.is_backlogged and self.transport.get_write_buffer_size() == 0:
+            self.is_backlogged = False
+        return self.fd >= 0 and not self.is_backlogged
 
     cdef int pause(self) except -1:
         if self.reading and self.transport is not None and not self.closing:
@@ -160,3 +194,18 @@ cdef class Peer(Source):
 
     def resume_writing(self):
         self.on_writable(True)
+
+
+cdef bytes joined(const iovec* parts, int count, size_t length, size_t skipped):
+    """The parts, of `length` bytes together, in one object, but for the first `skipped` bytes."""
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, length - skipped)
+    cdef char* at = PyBytes_AS_STRING(whole)
+    cdef size_t skip
+    cdef int n
+    for n in range(count):
+        skip = min(skipped, parts[n].iov_len)
+        skipped -= skip
+        # Safety: the copied parts are as long together as `whole`, which is new.
+        memcpy(at, <const char*>parts[n].iov_base + skip, parts[n].iov_len - skip)
+        at += parts[n].iov_len - skip
+    return whole
