@@ -2,7 +2,7 @@
 #
 # Safety: each reads exactly the 16 (64, 17, 18) bytes from `at`; the caller knows they are there.
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 cdef extern from *:
     """
@@ -34,26 +34,25 @@ cdef extern from *:
     #endif
     }
 
-    /* What ends plain JSON text: quote, backslash, control, not ASCII. All but the
-       backslash are one comparison of signed bytes: with the bit 2 turned over, the
-       quote, 0x22, comes right behind the controls. */
-    static inline fast_block fast_specials(const uint8_t *at) {
+    /* Plain JSON text: no quote, backslash, control, and ASCII. All but the backslash are
+       one comparison of signed bytes: with the bit 2 turned over, the quote, 0x22, comes
+       right behind the controls. */
+    static inline fast_block fast_plain(const uint8_t *at) {
         fast_block block = fast_load(at);
-        return (fast_block)((fast_signed)(block ^ 0x02) < 0x21) | (fast_block)(block == 0x5C);
+        return (fast_block)((fast_signed)(block ^ 0x02) > 0x20) & ~(fast_block)(block == 0x5C);
     }
 
     static inline uint32_t plain16(const uint8_t *at) {
-        return (uint32_t)__builtin_ctz(fast_bits(fast_specials(at)) | 0x10000u);
+        return (uint32_t)__builtin_ctz(~fast_bits(fast_plain(at)));
     }
 
     static inline uint32_t plain_tail(const uint8_t *end, uint32_t length) {
-        uint32_t hits = fast_bits(fast_specials(end - 16)) | 0x10000u;
-        return (uint32_t)__builtin_ctz(hits >> (16 - length));
+        return (uint32_t)__builtin_ctz(~fast_bits(fast_plain(end - 16)) >> (16 - length));
     }
 
     static inline int is_plain64(const uint8_t *at) {
-        return fast_bits(fast_specials(at) | fast_specials(at + 16)
-                       | fast_specials(at + 32) | fast_specials(at + 48)) == 0;
+        return fast_bits(fast_plain(at) & fast_plain(at + 16)
+                       & fast_plain(at + 32) & fast_plain(at + 48)) == 0xFFFF;
     }
 
     static inline uint32_t digits16(const uint8_t *at) {
@@ -181,17 +180,21 @@ cdef inline const uint8_t* whole_number_end(const uint8_t* at) noexcept nogil:
     return at + length
 
 
-cdef inline const uint8_t* plain_number_end(const uint8_t* at) noexcept nogil:
+cdef inline const uint8_t* plain_number_end_in(
+    const uint8_t* at, int64_t room
+) noexcept nogil:
     """Behind a number of at most 31 bytes with no exponent, or NULL: look closer.
 
     Why: numbers of an array differ in length and sign, and each loop over digits ends
     in a mispredicted branch; two masks tell the shape without one (bench/micro/splice.py).
-    Safety: 32 bytes can be read.
+    Safety: `room` bytes can be read, 17 at least; under 32 the number has at most 15.
     """
     cdef uint32_t numeric = numeric16(at)
     cdef uint32_t digits = digits16(at)
     cdef uint32_t length, sign, others, whole
     if numeric == 0xFFFF:
+        if room < 32:
+            return NULL
         numeric |= numeric16(at + 16) << 16
         digits |= digits16(at + 16) << 16
         if numeric == <uint32_t>0xFFFFFFFF:
@@ -207,3 +210,8 @@ cdef inline const uint8_t* plain_number_end(const uint8_t* at) noexcept nogil:
     if whole <= sign or at[length] | 0x20 == c'e' or at[sign] == c'0' and whole > sign + 1:
         return NULL
     return at + length
+
+
+cdef inline const uint8_t* plain_number_end(const uint8_t* at) noexcept nogil:
+    """The same. Safety: 32 bytes can be read."""
+    return plain_number_end_in(at, 32)

@@ -47,9 +47,9 @@ cdef struct Member:                     # offsets into the scanned bytes
 
 cdef struct Wanted:                     # what one pass looks for
     uint32_t by_length[32]              # bit n: names[n] has this length modulo 32
-    uint32_t mark_lengths[32]           # the same for mark_keys
+    uint32_t mark_lengths[32]           # the same for mark_keys, of those alike only the first
     Text names[MAX_NAMES]
-    Text mark_keys[MAX_MARKS]
+    Text mark_keys[MAX_MARKS]           # those alike are at the same place
     Text mark_values[MAX_MARKS]
     uint32_t count                      # of names
     uint32_t mark_count
