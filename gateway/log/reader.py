@@ -74,6 +74,10 @@ class SegmentReader:
         at_end = is_all or next_offset >= os.fstat(self._fd).st_size
         return Chunk(lines, next_offset, is_sealed and at_end)
 
+    def reaches(self, offset: int) -> bool:
+        """Whether something is written at the offset."""
+        return os.pread(self._fd, 1, offset) not in {b"", b"\0"}
+
     def _asks_whether_sealed(self) -> bool:
         # Why links: only a sealed segment is unlinked while there is anything in it.
         self._is_sealed = (

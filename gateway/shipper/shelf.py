@@ -6,7 +6,7 @@ preallocated with zeros and no line holds one, so a gallop and a bisection of on
 reads find the end of the data, and the last line before it has the latest number.
 
 Cost: some twenty system calls for an open segment that grew, two for one that did not;
-      nothing a record.
+      two to sync one that grew; nothing a record.
 Rule: a picture may be older than the disk, never ahead of it: a segment said to be sealed
       grows no more, a record said to be appended is there, or was.
 
@@ -103,17 +103,21 @@ class OpenEnd:
     def close(self) -> None:
         os.close(self._fd)
 
-    def look(self) -> bool:
-        """Find the end anew; whether there are bytes that were not synced."""
+    def look(self) -> None:
+        """Find the end anew."""
         if self._has(self._end):
             self._end = self._find_end()
             self._read_tail()
             self._read_head()
-        return self._end > self._synced
 
     def sync(self) -> None:
+        """Bring to the disk what is not there.
+
+        Why the end of the latest look: finding it anew costs as much as the rest of a sync. What
+        came since is on the disk as well; it is seen once more, by a sync that has little to do.
+        """
         end = self._end
-        if end > self._synced:
+        if self._has(self._synced):
             os.fdatasync(self._fd)
             self._synced = end
 
@@ -208,8 +212,7 @@ class Surveyor:
     def sync(self) -> None:
         """Bring to the disk what open segments hold that is not there."""
         for end in list(self._ends.values()):
-            if end.look():
-                end.sync()
+            end.sync()
 
     def close(self) -> None:
         self._close_ends(set())

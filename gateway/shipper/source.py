@@ -8,8 +8,9 @@ stream and lets them take turns, so that a busy stream, or a long backlog, holds
     sealed segment    read to its end, then the next number that is there
     a number is gone  it was dropped: what the next segment begins with says how much
 
-Cost: a chunk is read with one or two system calls; only its first and last line are decoded,
-      the lines between are counted. A gap in `seq` is a line that was dropped.
+Cost: a chunk is read with one system call, after a look at one byte for each doubling of its
+      size, so that at most half of what is read is behind the lines; only its first and last
+      line are decoded, the lines between are counted. A gap in `seq` is a line that was dropped.
 Rule 1: a Tail leaves a segment only when a picture says that it is sealed, or gone.
 Rule 2: `next` changes nothing that is settled; asked twice, it answers the same.
 Rule 3: lines that were settled are passed over, whatever the offset says, so that a segment
@@ -233,11 +234,10 @@ class _File:
     def lines(self, limit: int) -> bytes:
         """Whole lines from the offset on, about so many bytes; b"" where there is none."""
         size = min(FIRST_READ_BYTES, limit)
-        data = self._reader.read(self.offset, size).data
-        # Why two: mostly there is little, or a lot; the zeros behind little cost time to copy.
-        if size < limit and len(data) > size // 2:
-            data = self._reader.read(self.offset, limit).data
-        return data
+        # Why looked for: behind the lines of an open segment are zeros, which cost time to copy.
+        while size < limit and self._reader.reaches(self.offset + size):
+            size = min(2 * size, limit)
+        return self._reader.read(self.offset, size).data
 
 
 def _inode(item: Item) -> int:

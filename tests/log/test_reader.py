@@ -102,6 +102,13 @@ def test_long_read_ends_where_a_line_does(tmp_path: Path) -> None:
     assert found == [END_BYTES, newline - 1, newline, 6 * END_BYTES, 9 * END_BYTES]
 
 
+def test_what_is_written_reaches_up_to_the_zeros(tmp_path: Path) -> None:
+    whole = lines(1, 2)
+    with SegmentReader(leave_open(tmp_path, 1, whole + b"\0")) as reader:
+        found = [reader.reaches(at) for at in (0, len(whole) - 1, len(whole), len(whole) + 1)]
+    assert found == [True, True, False, False]
+
+
 def test_reader_follows_the_rename_from_open_to_sealed(tmp_path: Path) -> None:
     path = leave_open(tmp_path, 1, lines(1, 2) + line(3)[:9])
     with SegmentReader(path) as reader:

@@ -78,9 +78,28 @@ def test_only_new_bytes_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         end.sync()
     assert len(synced) == 1
     writer.append()
-    assert end.look()
+    end.look()
     end.sync()
     assert len(synced) == 2
+    end.close()
+
+
+def test_bytes_that_came_since_the_look_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SegmentWriter(tmp_path)
+    writer.append()
+    end = OpenEnd(next(tmp_path.glob("*.open")))
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    for count in (1, 2, 3):
+        writer.append()
+        end.sync()
+        assert len(synced) == count
+    end.look()
+    end.sync()  # once more, for the end is known only now
+    end.sync()
+    assert len(synced) == 4
     end.close()
 
 

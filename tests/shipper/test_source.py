@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -106,6 +107,30 @@ def test_lines_come_while_their_segment_is_written(directory: Path) -> None:
         rig.drain()
         assert rig.got[writer.stream] == list(range(1, count + 1))
         writer.append()
+
+
+@pytest.mark.parametrize("count", [1, 40, 300])
+def test_few_of_the_zeros_behind_the_lines_are_read(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    writer = SegmentWriter(directory, segment_bytes=8 << 20)
+    for _ in range(count):
+        writer.append(1000)
+    rig = Rig(directory)
+    shelf = rig.shelf()
+    reads: list[int] = []
+    real = os.pread
+
+    def counted(fd: int, size: int, offset: int) -> bytes:
+        reads.append(size)
+        return real(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", counted)
+    found = rig.source.next(shelf, 4 << 20)
+    assert found is not None
+    assert found[1].batch.records == count
+    assert sum(reads) < 2 * 1000 * count + 20 * 1024
+    assert len(reads) < 16
 
 
 def test_asked_twice_it_answers_the_same(directory: Path) -> None:
