@@ -7,9 +7,7 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 from gateway._fast.clock cimport hex_into
-
-cdef extern from *:
-    int __builtin_clzll(unsigned long long number) noexcept nogil   # of a number other than 0
+from gateway._fast.digits cimport digits8_into, fraction_into, number_into
 
 cdef extern from "time.h" nogil:
     ctypedef long time_t
@@ -25,7 +23,9 @@ cdef extern from "time.h" nogil:
 cdef enum:
     NS_PER_S = 1_000_000_000
     NS_PER_US = 1_000
-    MOST_DECIMALS = 12
+    # Why: numbers are written in whole words, which may end behind the last digit.
+    SLACK_BYTES = 32
+    PLACES = 16                         # of fraction_into
 
 cdef const char* DIGIT_PAIRS = (
     b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
@@ -56,7 +56,7 @@ fill_tables()
 cdef class Line:
 
     def __cinit__(self):
-        self.data = <char*>malloc(LINE_BYTES)
+        self.data = <char*>malloc(LINE_BYTES + SLACK_BYTES)
         if self.data == NULL:
             raise MemoryError
         self.room = LINE_BYTES
@@ -71,7 +71,7 @@ cdef class Line:
 
     cdef bint grow(self, size_t more) noexcept nogil:
         cdef size_t room = max(self.used + more, self.room * 2)
-        cdef char* data = <char*>realloc(self.data, room)
+        cdef char* data = <char*>realloc(self.data, room + SLACK_BYTES)
         if data == NULL:
             return False
         self.data = data
@@ -79,11 +79,10 @@ cdef class Line:
         return True
 
     cdef void add_number(self, uint64_t number) noexcept nogil:
-        cdef int length = length_of(number)
-        if FAST_DEBUG and self.used + <size_t>length > self.room:
-            line_overrun(self.used + <size_t>length, self.room)
-        write_digits(self.data + self.used, number, length)
-        self.used += <size_t>length
+        # Safety: behind `room` there are SLACK_BYTES more.
+        self.used += number_into(self.data + self.used, number)
+        if FAST_DEBUG and self.used > self.room:
+            line_overrun(self.used, self.room)
 
     cdef void add_hex(self, uint64_t number) noexcept nogil:
         cdef char[18] text
@@ -93,7 +92,7 @@ cdef class Line:
 
     cdef void add_decimal(self, double value, int decimals) noexcept nogil:
         cdef int64_t whole, rest
-        cdef char[MOST_DECIMALS + 1] fraction
+        cdef char* at
         # Why not `value < …`: a comparison with NaN is false.
         if not 0 <= value <= 9e15:
             self.add_number(<uint64_t>9_000_000_000_000_000 if value > 0 else 0)
@@ -105,26 +104,26 @@ cdef class Line:
             whole += 1
             rest = 0
         self.add_number(<uint64_t>whole)
-        if rest == 0:
-            return
-        fraction[0] = c"."
-        write_digits(fraction + 1, <uint64_t>rest, decimals)
-        while fraction[decimals] == c"0":
-            decimals -= 1
-        self.add(fraction, <size_t>(decimals + 1))
+        if rest:
+            # Safety: a point and PLACES are less than SLACK_BYTES.
+            at = self.data + self.used
+            at[0] = c"."
+            self.used += 1 + fraction_into(at + 1, <uint64_t>(rest * POWERS[PLACES - decimals]))
+            if FAST_DEBUG and self.used > self.room:
+                line_overrun(self.used, self.room)
 
     cdef void add_time(self, uint64_t realtime_ns) noexcept nogil:
         cdef uint64_t us = realtime_ns % <uint64_t>NS_PER_S // <uint64_t>NS_PER_US
-        cdef char[8] rest
+        cdef char[10] rest
         if realtime_ns // <uint64_t>NS_PER_S != self.second:
             self.second = realtime_ns // <uint64_t>NS_PER_S
             write_date(self.date, self.second)
-        write_digits(rest, us, 6)
-        rest[6] = c"Z"
-        rest[7] = c'"'
+        digits8_into(rest, us)
+        rest[8] = c"Z"
+        rest[9] = c'"'
         self.put(b'"')
         self.add(self.date, 20)
-        self.add(rest, 8)
+        self.add(rest + 2, 8)
 
     cdef void add_text(self, const char* text, size_t length) noexcept nogil:
         cdef const uint8_t* at = <const uint8_t*>text
@@ -245,27 +244,6 @@ cdef class Line:
         else:
             self.add_decimal(part[1][0], part[1][1])
         return 0
-
-
-cdef inline int length_of(uint64_t number) noexcept nogil:
-    """How many digits a number has."""
-    # 1233 / 4096 is log10(2) closely enough: one digit may be missing, which the table tells.
-    cdef int length
-    number |= 1                         # 0 has a digit, too; a power of ten is never odd
-    length = ((64 - __builtin_clzll(number)) * 1233) >> 12
-    if length >= 19:
-        return 20 if number >= <uint64_t>10_000_000_000_000_000_000 else 19
-    return length + (number >= <uint64_t>POWERS[length])
-
-
-cdef inline void write_digits(char* out, uint64_t number, int length) noexcept nogil:
-    """The last `length` digits of a number, zeros before them."""
-    while length >= 2:
-        length -= 2
-        memcpy(out + length, DIGIT_PAIRS + number % 100 * 2, 2)
-        number //= 100
-    if length:
-        out[0] = <char>(48 + number % 10)
 
 
 cdef void write_date(char* out, uint64_t second) noexcept nogil:

@@ -3,7 +3,7 @@
 # Rule 1: the content lives within one callback; `built` copies it out.
 # Rule 2: what would not fit is left out and `overflowed` says so; every part is bounded
 #         far below SCRATCH_BYTES.
-# Cost: memcpy; numbers are written digit by digit, the date once a second.
+# Cost: memcpy; numbers are written eight digits at once, the date once a second.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

@@ -7,16 +7,18 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 from gateway._fast.clock cimport hex_into, realtime_s
+from gateway._fast.digits cimport digits8_into, number_into
 from gateway._fast.head cimport Field
 
 cdef enum:
     NANO_PER_USD = 1_000_000_000
+    SLACK_BYTES = 24                    # of number_into
 
 
 cdef class Scratch:
 
     def __cinit__(self):
-        self.data = <char*>PyMem_Malloc(SCRATCH_BYTES)
+        self.data = <char*>PyMem_Malloc(SCRATCH_BYTES + SLACK_BYTES)
         if self.data == NULL:
             raise MemoryError
 
@@ -43,15 +45,12 @@ cdef class Scratch:
         self.put(b"\r\n")
 
     cdef void add_number(self, uint64_t number) noexcept nogil:
-        cdef char[20] digits
-        cdef uint32_t at = 20
-        while True:
-            at -= 1
-            digits[at] = <char>(48 + number % 10)
-            number //= 10
-            if number == 0:
-                break
-        self.add(digits + at, 20 - at)
+        # Safety: behind SCRATCH_BYTES there are SLACK_BYTES more.
+        cdef uint32_t length = <uint32_t>number_into(self.data + self.used, number)
+        if length > SCRATCH_BYTES - self.used:
+            self.overflowed = True
+            return
+        self.used += length
 
     cdef void add_hex(self, uint64_t number) noexcept nogil:
         """Sixteen digits, lower case."""
@@ -63,27 +62,23 @@ cdef class Scratch:
         """Milliseconds with three decimals, for server-timing."""
         cdef uint64_t us = ns // 1000
         cdef uint64_t rest = us % 1000
-        cdef char[4] decimals
+        cdef char[8] decimals
         if us == 0:
             self.put(b"0.000")          # what most waits come to
             return
         self.add_number(us // 1000)
-        decimals[0] = c"."
-        decimals[1] = <char>(48 + rest // 100)
-        decimals[2] = <char>(48 + rest // 10 % 10)
-        decimals[3] = <char>(48 + rest % 10)
-        self.add(decimals, 4)
+        digits8_into(decimals, rest)
+        decimals[4] = c"."
+        self.add(decimals + 4, 4)
 
     cdef void add_usd(self, uint64_t nano_usd) noexcept nogil:
         """Dollars with nine decimals."""
         cdef uint64_t rest = nano_usd % NANO_PER_USD
         cdef char[10] decimals
-        cdef int i
         self.add_number(nano_usd // NANO_PER_USD)
         decimals[0] = c"."
-        for i in range(9):
-            decimals[9 - i] = <char>(48 + rest % 10)
-            rest //= 10
+        decimals[1] = <char>(48 + rest // 100_000_000)
+        digits8_into(decimals + 2, rest % 100_000_000)
         self.add(decimals, 10)
 
     cdef void add_date(self) noexcept:

@@ -177,7 +177,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Inside the compiled package: a module imports from the storeys below its own, never beside it.
 STOREYS: tuple[set[str], ...] = (
-    {"blocks", "debug", "outcome", "texts"},
+    {"blocks", "debug", "digits", "outcome", "texts"},
     {"budget", "checksum", "hashing", "heap", "histogram", "scan", "shifts", "timers", "unpack"},
     {"bins", "board", "clock", "decimals", "head", "members", "queue", "reader", "segment"},
     {

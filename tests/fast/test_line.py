@@ -69,6 +69,19 @@ def test_numbers_are_exact_where_a_digit_is_added() -> None:
         assert LINE.build(number) == str(number).encode()
 
 
+def test_each_digit_stands_where_it_belongs() -> None:
+    for number in (*range(10_000), *range(0, 10**8, 9_973)):
+        for digits in (number, number * 10**8 + 12_345_678, 10**16 + number * 10**8):
+            assert LINE.build(digits) == str(digits).encode()
+
+
+@given(st.integers(0, 10**12 - 1), st.integers(1, 12))
+def test_decimals_end_with_their_last_digit(places: int, decimals: int) -> None:
+    places %= 10**decimals
+    text = LINE.build(("decimal", (places / 10**decimals, decimals))).decode()
+    assert text == (f"{places / 10**decimals:.{decimals}f}".rstrip("0").rstrip(".") or "0")
+
+
 @given(st.floats(0, 9e15), st.integers(1, 12))
 @example(0.9999999, 3)
 @example(1e-7, 9)
