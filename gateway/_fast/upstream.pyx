@@ -99,6 +99,12 @@ cdef class Upstream(Peer):
             self.crashed(attempt, error)
         return 0
 
+    cdef int on_read_end(self, bint is_clean) except -1:
+        # Why not left to the transport: until the loop's next turn it might be lent again.
+        if is_clean and self.attempt is None:
+            return self.close()
+        return Peer.on_read_end(self, is_clean)
+
     cdef int lend(self, Timed borrower) except -1:
         self.attempt = <Attempt>borrower
         # Why: after a reload the borrower's backend may be a newer one on the same pool.

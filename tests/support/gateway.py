@@ -18,6 +18,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any, Self
 
 from gateway._fast import Board
 from gateway.compiler import CELL_CAPACITY, ROW_CAPACITY, compile_plan, places_of
-from gateway.config import parse
+from gateway.config import Document, parse
 from gateway.dataplane.worker import DataPlane
 from tests.support.loops import LoopThread
 from tests.support.raw_client import RawClient
@@ -79,7 +80,8 @@ class GatewayThread(Gateway):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._environ = environ or {}
-        self.plan = compile_plan(parse(text_of(_in_haste(settings)), self._environ))
+        self._folder = tempfile.TemporaryDirectory()
+        self.plan = compile_plan(self._parsed(settings))
         self.board = Board.create(1, ROW_CAPACITY, CELL_CAPACITY)
         self.loop = LoopThread("gateway").start()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -90,7 +92,12 @@ class GatewayThread(Gateway):
         except BaseException:
             self._socket.close()
             self.loop.stop()
+            self._folder.cleanup()
             raise
+
+    def _parsed(self, settings: Settings) -> Document:
+        """The settings with a state folder that goes with the gateway."""
+        return parse(text_of({"state": self._folder.name, **_in_haste(settings)}), self._environ)
 
     async def _start(self, tls: ssl.SSLContext | None) -> None:
         self.plane = DataPlane(self.plan, board=self.board, slot=0, tls=tls)
@@ -100,8 +107,7 @@ class GatewayThread(Gateway):
         self.loop.settle()
 
     def apply(self, settings: Settings) -> None:
-        document = parse(text_of(_in_haste(settings)), self._environ)
-        self.plan = compile_plan(document, places=places_of(self.plan))
+        self.plan = compile_plan(self._parsed(settings), places=places_of(self.plan))
         self.loop.run(self._apply())
 
     async def _apply(self) -> None:
@@ -111,6 +117,7 @@ class GatewayThread(Gateway):
         self.loop.run(self.plane.drain())
         self._socket.close()
         self.loop.stop()
+        self._folder.cleanup()
 
 
 class GatewayProcess(Gateway):
