@@ -20,7 +20,6 @@ try:
     from gateway._fast.marks import Marks
     from gateway._fast.mirror import Mirror
     from gateway._fast.operation import Operation
-    from gateway._fast.reader import Reader
     from gateway._fast.record import Recorder
     from gateway._fast.routes import Candidates
     from gateway._fast.rows import Rows
@@ -51,7 +50,6 @@ __all__ = [
     "Pack",
     "Packer",
     "Pooling",
-    "Reader",
     "Recorder",
     "Route",
     "Rows",

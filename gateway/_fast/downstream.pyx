@@ -51,8 +51,10 @@ cdef class Downstream(Peer):
             self.crashed(error)
 
     def data_received(self, bytes data):
-        self.read_by(self.worker.reader)
-        self.on_read(data)
+        try:
+            self.read(data, self.worker.now())
+        except BaseException as error:
+            self.crashed(error)
 
     def eof_received(self):
         try:
@@ -63,7 +65,6 @@ cdef class Downstream(Peer):
 
     def connection_lost(self, error):
         cdef Peer other = self.tunnel
-        self.leave_reader()
         cdef Worker worker = self.worker
         worker.wheel.disarm(self)
         worker.peers.discard(self)
@@ -84,13 +85,6 @@ cdef class Downstream(Peer):
         return self.abort()
 
     # -- Peer
-
-    cdef int on_read(self, bytes data) except -1:
-        try:
-            self.read(data, self.worker.now())
-        except BaseException as error:
-            self.crashed(error)
-        return 0
 
     cdef int on_writable(self, bint writable) except -1:
         self.writable = writable

@@ -4,12 +4,9 @@
 # Rule 1: nothing is written after close() or abort().
 # Rule 2: while `writable` is False the transport is over its high-water mark: whoever
 #         feeds this peer stops reading from where the bytes come.
-# Rule 3: the transport reads the first bytes and a reader all that follow: a connection that
-#         carries one request alone is not worth the change.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
-from gateway._fast.reader cimport Reader, Source
 from gateway._fast.timers cimport Timed
 
 cdef extern from "<sys/uio.h>" nogil:
@@ -17,9 +14,9 @@ cdef extern from "<sys/uio.h>" nogil:
         void* iov_base
         size_t iov_len
 
-cdef class Peer(Source):
+cdef class Peer(Timed):
     cdef object transport               # None before connection_made and after connection_lost
-    cdef Reader reader                  # reads it; None: its transport does
+    cdef int fd                         # written to directly while the transport holds nothing; -1: TLS
     cdef bint is_backlogged             # the transport may hold bytes: order wants them first
     cdef Peer tunnel                    # bytes read go straight there, once both sides agreed
     cdef readonly bint writable
@@ -35,8 +32,6 @@ cdef class Peer(Source):
     cdef int close(self) except -1
     cdef int abort(self) except -1
     cdef int take(self, object transport) except -1
-    cdef int read_by(self, Reader reader) except -1
-    cdef int leave_reader(self) except -1
     cdef int on_writable(self, bint writable) except -1
     cdef bint tell_tunnel(self, bint writable) except -1
     cdef int lend(self, Timed borrower) except -1

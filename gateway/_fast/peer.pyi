@@ -1,9 +1,9 @@
 import asyncio
 
-from gateway._fast.reader import Source
+from gateway._fast.timers import Timed
 
 # Why asyncio.Protocol as well: what derives from it is handed to event loops as one.
-class Peer(Source, asyncio.Protocol):
+class Peer(Timed, asyncio.Protocol):
     @property
     def writable(self) -> bool: ...
     @property

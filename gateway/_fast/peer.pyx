@@ -3,7 +3,6 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
-from gateway._fast.reader cimport Reader, Source
 from gateway._fast.timers cimport Timed
 
 cdef extern from "<sys/types.h>" nogil:
@@ -37,7 +36,7 @@ cdef int descriptor_of(object transport) except -2:
     return sock.fileno()
 
 
-cdef class Peer(Source):
+cdef class Peer(Timed):
     """What downstream and upstream connections have in common: a transport and its pressure."""
 
     cdef int take(self, object transport) except -1:
@@ -46,33 +45,6 @@ cdef class Peer(Source):
         self.writable = True
         self.reading = True
         self.fd = descriptor_of(transport)
-        return 0
-
-    cdef int read_by(self, Reader reader) except -1:
-        """Let this one read from now on, if it can; None: the transport goes on."""
-        if reader is None or self.fd < 0 or self.closing or not self.reading:
-            return 0
-        if reader.add(self):
-            self.reader = reader
-            self.transport.pause_reading()
-        return 0
-
-    cdef int leave_reader(self) except -1:
-        if self.reader is not None:
-            self.reader.remove(self)
-            self.reader = None
-        return 0
-
-    cdef int on_read_end(self, bint is_clean) except -1:
-        self.reader = None
-        if self.transport is None or self.closing:
-            return 0
-        if is_clean:
-            self.transport.resume_reading()
-            return 0
-        # Why not by the transport: to it, an error that was told already looks like an end.
-        self.closing = True
-        self.transport.abort()
         return 0
 
     cdef int send(self, bytes data) except -1:
@@ -127,25 +99,19 @@ cdef class Peer(Source):
     cdef int pause(self) except -1:
         if self.reading and self.transport is not None and not self.closing:
             self.reading = False
-            if self.reader is not None:
-                self.reader.remove(self)
-            else:
-                self.transport.pause_reading()
+            self.transport.pause_reading()
         return 0
 
     cdef int resume(self) except -1:
         if not self.reading and self.transport is not None and not self.closing:
             self.reading = True
-            if self.reader is None or not self.reader.add(self):
-                self.reader = None
-                self.transport.resume_reading()
+            self.transport.resume_reading()
         return 0
 
     cdef int close(self) except -1:
         """Close once everything written has gone out."""
         if self.transport is not None and not self.closing:
             self.closing = True
-            self.leave_reader()
             self.transport.close()
         return 0
 
@@ -153,7 +119,6 @@ cdef class Peer(Source):
         """Close at once; what is still unsent is lost."""
         if self.transport is not None:
             self.closing = True
-            self.leave_reader()
             self.transport.abort()
         return 0
 

@@ -47,8 +47,12 @@ cdef class Upstream(Peer):
             self.abort()
 
     def data_received(self, bytes data):
-        self.read_by(self.worker.reader)
-        self.on_read(data)
+        # Why kept: by the time something raises, the connection may be free again already.
+        cdef Attempt attempt = self.attempt
+        try:
+            self.read(data, self.worker.now())
+        except BaseException as error:
+            self.crashed(attempt, error)
 
     def eof_received(self):
         cdef Attempt attempt = self.attempt
@@ -60,7 +64,6 @@ cdef class Upstream(Peer):
 
     def connection_lost(self, error):
         cdef Peer other = self.tunnel
-        self.leave_reader()
         self.worker.wheel.disarm(self)
         self.transport = None
         self.tunnel = None
@@ -89,21 +92,6 @@ cdef class Upstream(Peer):
         return 0
 
     # -- Peer
-
-    cdef int on_read(self, bytes data) except -1:
-        # Why kept: by the time something raises, the connection may be free again already.
-        cdef Attempt attempt = self.attempt
-        try:
-            self.read(data, self.worker.now())
-        except BaseException as error:
-            self.crashed(attempt, error)
-        return 0
-
-    cdef int on_read_end(self, bint is_clean) except -1:
-        # Why not left to the transport: until the loop's next turn it might be lent again.
-        if is_clean and self.attempt is None:
-            return self.close()
-        return Peer.on_read_end(self, is_clean)
 
     cdef int lend(self, Timed borrower) except -1:
         self.attempt = <Attempt>borrower

@@ -6,7 +6,6 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from gateway._fast.board cimport Board, Seat
-from gateway._fast.reader cimport Reader
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.segment cimport Stream
 from gateway._fast.table cimport Table
@@ -27,7 +26,6 @@ cdef struct Limits:                     # from a LimitsPlan
 
 cdef class Worker:
     cdef readonly object loop
-    cdef Reader reader                  # of connections' sockets; None: transports read
     cdef readonly Wheel wheel
     cdef readonly Board board
     cdef readonly int slot

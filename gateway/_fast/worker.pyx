@@ -5,7 +5,6 @@ import os
 
 from libc.stdint cimport uint64_t
 from gateway._fast.board cimport Board
-from gateway._fast.reader cimport Reader
 from gateway._fast.scratch cimport Scratch
 from gateway._fast.segment cimport Stream
 from gateway._fast.table cimport Table
@@ -43,10 +42,6 @@ cdef class Worker:
         self.limits.keepalive_ns = limits.keepalive_ns
         self.limits.connection_requests = limits.connection_requests
         self.table = table
-
-    def read_with(self, Reader reader):
-        """Let connections be read by it from their second message on; None: by their transports."""
-        self.reader = reader
 
     def record_with(self, recorder, Stream stream, bint sheds, append=None):
         """Write a record of every exchange; where it `sheds`, refuse requests without room for one."""

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import select
 import socket
 import ssl
 from collections.abc import Sequence
 
-from gateway._fast import Board, Downstream, Reader, Recorder, Table, Worker, monotonic_ns
+from gateway._fast import Board, Downstream, Recorder, Table, Worker, monotonic_ns
 from gateway.dataplane.dialer import Dialer
 from gateway.dataplane.health import HealthChecks
 from gateway.dataplane.shadowing import Shadowing
@@ -56,8 +55,6 @@ class DataPlane:
         self._backlog = backlog
         self._loop = asyncio.get_running_loop()
         self.worker = Worker(self._loop, board, slot)
-        self._reader = Reader(self._loop) if hasattr(select, "epoll") else None
-        self.worker.read_with(self._reader)
         self._dialer = Dialer(self.worker, self._loop)
         self._health = HealthChecks(self._dialer)
         self._servers: list[asyncio.Server] = []
@@ -176,8 +173,6 @@ class DataPlane:
         await self._dialer.close()
         # Why: transports that were closed a moment ago flush in the next turns of the loop.
         await asyncio.sleep(_DRAIN_LOOK_S)
-        if self._reader is not None:
-            self._reader.close()
         if self._ticker is not None:
             self._ticker.cancel()
         if self.log is not None:

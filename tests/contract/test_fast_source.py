@@ -11,7 +11,6 @@ SOURCES = sorted([*MODULES, *FAST.glob("*.pxd")])
 
 # Classes that exist to be derived from; every other one is final.
 BASES = {
-    "Source",
     "Timed",
     "Peer",
     "Waiter",

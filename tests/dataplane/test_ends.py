@@ -1,10 +1,9 @@
-"""Real sockets are read by the reader, from the second message to every kind of end."""
+"""Connections on real sockets, and how they end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,10 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway._fast import Downstream, Reader
 from tests.dataplane.test_worker import Place, exchange, plan_of, serving
-
-pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
 
 PATIENCE_S = 5.0
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close is a reset
@@ -26,45 +22,6 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close is a reset
 def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
     with asyncio.Runner(loop_factory=request.param) as runner:
         yield runner.run
-
-
-class Watched(asyncio.Protocol):
-    """A client's connection, and what its transport read of it."""
-
-    made: list[Watched]
-
-    def __init__(self, *given: Any) -> None:
-        self.peer = Downstream(*given)
-        self.read_by_transport = 0
-        self.made.append(self)
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        self.peer.connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.read_by_transport += 1
-        self.peer.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self.peer.eof_received()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.peer.connection_lost(error)
-
-    def pause_writing(self) -> None:
-        self.peer.pause_writing()
-
-    def resume_writing(self) -> None:
-        self.peer.resume_writing()
-
-
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
-    made: list[Watched] = []
-    monkeypatch.setattr(Watched, "made", made, raising=False)
-    monkeypatch.setattr("gateway.dataplane.worker.Downstream", Watched)
-    return made
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -82,20 +39,8 @@ async def connected(place: Place) -> AsyncIterator[tuple[Any, Any]]:
         writer.close()
 
 
-def test_transport_reads_the_first_message_and_the_reader_all_others(
-    run: Callable[[Any], Any], watched: list[Watched]
-) -> None:
-    async def go() -> None:
-        async with serving() as place, connected(place) as (reader, writer):
-            for _ in range(5):
-                assert (await exchange(reader, writer, "/healthz"))[0] == 200
-            assert watched[0].read_by_transport == 1
-
-    run(go())
-
-
 def test_connection_that_ends_after_several_messages_is_gone(
-    run: Callable[[Any], Any], watched: list[Watched]
+    run: Callable[[Any], Any],
 ) -> None:
     async def go(linger: bytes | None) -> None:
         async with serving() as place, connected(place) as (reader, writer):
@@ -110,37 +55,6 @@ def test_connection_that_ends_after_several_messages_is_gone(
 
     run(go(None))
     run(go(RESET))
-
-
-def test_descriptor_that_is_used_again_belongs_to_the_new_connection(
-    run: Callable[[Any], Any], watched: list[Watched]
-) -> None:
-    async def go() -> None:
-        async with serving() as place:
-            for _ in range(50):
-                async with connected(place) as (reader, writer):
-                    for _ in range(3):
-                        assert (await exchange(reader, writer, "/healthz"))[0] == 200
-            await until(lambda: place.plane.worker.connections == 0)
-
-    run(go())
-    assert {each.read_by_transport for each in watched} == {1}
-
-
-def test_without_a_reader_transports_go_on_reading(
-    run: Callable[[Any], Any], watched: list[Watched]
-) -> None:
-    async def go() -> None:
-        async with serving() as place, connected(place) as (reader, writer):
-            reading = Reader(asyncio.get_running_loop())
-            place.plane.worker.read_with(reading)
-            reading.close()
-            reading.close()
-            for _ in range(3):
-                assert (await exchange(reader, writer, "/healthz"))[0] == 200
-            assert watched[0].read_by_transport == 3
-
-    run(go())
 
 
 async def sends(pieces: list[bytes], linger: bytes | None) -> asyncio.Server:
