@@ -12,14 +12,18 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from gateway._fast import keep_freed
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# glibc's variable; whoever sets it has chosen how much freed memory is kept.
+TRIM_SET = "MALLOC_TRIM_THRESHOLD_"
 RETIRE = signal.SIGUSR1  # to a worker: a successor accepts already, finish what you have
 
 
@@ -95,6 +99,12 @@ def post_of(kind: type[Any], arguments: Sequence[str]) -> Any:
 
 def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def keep_memory(environ: Mapping[str, str]) -> None:
+    """What comes and goes, bodies or batches, does so in the same memory."""
+    if TRIM_SET not in environ:
+        keep_freed()
 
 
 def settle_in(supervisor: int) -> None:

@@ -23,14 +23,13 @@ from pathlib import Path
 
 import uvloop
 
-from gateway._fast import keep_freed
 from gateway.config import Config, Duration
 from gateway.errors import GatewayError
 from gateway.log.figures import FILE_NAME
 from gateway.offers import kept_offer, plan_of
 from gateway.plan import Plan
 from gateway.run.background import background
-from gateway.run.child import ShipperPost, post_of, say_ready, settle_in
+from gateway.run.child import ShipperPost, keep_memory, post_of, say_ready, settle_in
 from gateway.run.counting import WATCH, watch_sink, watched_of
 from gateway.shipper.shipper import Shipper, sole
 from gateway.shipper.sinks import Wanted, made_sink, tend_store, wanted_of
@@ -43,8 +42,6 @@ FLUSH_S = 5.0
 TEND_S = 60.0
 FAILED = 1
 NANO = 1e-9
-# glibc's variable; whoever sets it has chosen how much freed memory is kept.
-TRIM_SET = "MALLOC_TRIM_THRESHOLD_"
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +62,7 @@ def shipper_main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def spare_memory(environ: Mapping[str, str]) -> None:
     """Batches come and go in the same memory, and what was loaded is not looked through."""
-    if TRIM_SET not in environ:
-        keep_freed()
+    keep_memory(environ)
     # Why: what is alive now lives as long as the process; the collector need not look.
     gc.freeze()
 

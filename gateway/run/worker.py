@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 
 import uvloop
 
-from gateway._fast import Board, keep_freed
+from gateway._fast import Board
 from gateway.certificates import Renewal, server_context
 from gateway.config.schema import ListenTls
 from gateway.dataplane.stand_in import Sibling
@@ -34,6 +34,7 @@ from gateway.run.child import (
     RETIRE,
     WorkerPost,
     allow_open_files,
+    keep_memory,
     post_of,
     say_ready,
     seats_of,
@@ -46,8 +47,6 @@ from gateway.threads import in_thread
 RENEWAL_LOOK_S = 5.0
 # Why shorter than the default 5 ms: while a thread compiles, the loop waits so long for its turn.
 SWITCH_S = 0.0005
-# glibc's variable; whoever sets it has chosen how much freed memory is kept.
-TRIM_SET = "MALLOC_TRIM_THRESHOLD_"
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +57,7 @@ def worker_main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     settle_in(post.supervisor)
     set_up_logging(post.log_format, post.log_level)
     sys.setswitchinterval(SWITCH_S)
-    if TRIM_SET not in environ:
-        keep_freed()
+    keep_memory(environ)
     try:
         uvloop.run(WorkerProcess(post, environ).run())
     except GatewayError as error:

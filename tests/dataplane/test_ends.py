@@ -6,22 +6,15 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import uvloop
 
 from tests.dataplane.test_worker import Place, exchange, plan_of, serving
 
 PATIENCE_S = 5.0
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close is a reset
-
-
-@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
-def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
-    with asyncio.Runner(loop_factory=request.param) as runner:
-        yield runner.run
 
 
 async def until(true: Callable[[], bool]) -> None:

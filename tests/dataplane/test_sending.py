@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
 import pytest
-import uvloop
 
 from tests.dataplane.test_worker import Place, plan_of, serving
 
@@ -19,12 +18,6 @@ COPIED_BYTES = 16384  # bodies up to this are copied behind their head
 SMALL_BUFFER = 65536
 BEYOND_BUFFERS = 6_000_000  # more than a socket takes at once: the transport has the rest
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
-
-
-@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
-def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
-    with asyncio.Runner(loop_factory=request.param) as runner:
-        yield runner.run
 
 
 class Backend:

@@ -24,9 +24,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 ROUNDS = 10
 PAGE = resource.getpagesize()
 
-IS_GLIBC_S = platform.libc_ver()[0] == "glibc" and "asan" not in os.environ.get("LD_PRELOAD", "")
+USES_GLIBC = platform.libc_ver()[0] == "glibc" and "asan" not in os.environ.get("LD_PRELOAD", "")
 
-pytestmark = pytest.mark.skipif(not IS_GLIBC_S, reason="memory does not come from glibc")
+pytestmark = pytest.mark.skipif(not USES_GLIBC, reason="memory does not come from glibc")
 
 
 def faults(size: int, *, keep: bool) -> float:

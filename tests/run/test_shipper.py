@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.run import shipper
+from gateway.run import child, shipper
 
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What is set meanwhile."""
     made: list[str] = []
-    monkeypatch.setattr(shipper, "keep_freed", lambda: made.append("keep_freed"))
+    monkeypatch.setattr(child, "keep_freed", lambda: made.append("keep_freed"))
     yield made
     gc.unfreeze()
 
@@ -24,5 +24,5 @@ def test_freed_memory_is_kept_and_what_is_loaded_is_not_looked_through(settings:
 
 
 def test_whoever_set_glibcs_variable_has_chosen(settings: list[str]) -> None:
-    shipper.spare_memory({shipper.TRIM_SET: "131072"})
+    shipper.spare_memory({child.TRIM_SET: "131072"})
     assert settings == []

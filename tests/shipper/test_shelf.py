@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.log.sealer import Sealer
 from gateway.shipper.shelf import Extent, Item, OpenEnd, Surveyor, measure
+from tests.shipper.conftest import CountReads
 from tests.shipper.segments import SegmentWriter
 
 
@@ -49,19 +50,12 @@ def test_line_that_is_being_written_does_not_count(tmp_path: Path) -> None:
 
 
 def test_first_look_at_a_long_segment_costs_few_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, count_reads: CountReads
 ) -> None:
     writer = SegmentWriter(tmp_path, segment_bytes=8 << 20)
     while writer._used < 7 << 20:
         writer.append(60_000)
-    reads: list[int] = []
-    real = os.pread
-
-    def counted(fd: int, size: int, offset: int) -> bytes:
-        reads.append(size)
-        return real(fd, size, offset)
-
-    monkeypatch.setattr(os, "pread", counted)
+    reads = count_reads()
     assert only(Surveyor(tmp_path)).extent.last_seq == writer.seq
     assert len(reads) < 60
     assert sum(reads) < 512 * 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from gateway.shipper.checkpoint import Checkpoint, Ended
 from gateway.shipper.shelf import Shelf, Surveyor
 from gateway.shipper.source import Piece, Source
 from gateway.shipper.upkeep import extent_of
+from tests.shipper.conftest import CountReads
 from tests.shipper.segments import SegmentWriter, line_of
 
 LIMIT = 64 * 1024
@@ -111,21 +111,14 @@ def test_lines_come_while_their_segment_is_written(directory: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 40, 300])
 def test_few_of_the_zeros_behind_the_lines_are_read(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, count: int
+    directory: Path, count_reads: CountReads, count: int
 ) -> None:
     writer = SegmentWriter(directory, segment_bytes=8 << 20)
     for _ in range(count):
         writer.append(1000)
     rig = Rig(directory)
     shelf = rig.shelf()
-    reads: list[int] = []
-    real = os.pread
-
-    def counted(fd: int, size: int, offset: int) -> bytes:
-        reads.append(size)
-        return real(fd, size, offset)
-
-    monkeypatch.setattr(os, "pread", counted)
+    reads = count_reads()
     found = rig.source.next(shelf, 4 << 20)
     assert found is not None
     assert found[1].batch.records == count
