@@ -59,7 +59,8 @@ cdef uint32_t chunked_alone(const char* data, uint32_t length) noexcept nogil:
     cdef uint32_t at = 0
     cdef uint32_t size = 0
     cdef int digit
-    # Safety: five bytes of digits keep `size` below 2^20, and one more is looked at each time.
+    # Safety: so few digits keep `size` below 2^20; the line ends are read once `length` is known
+    # to hold them.
     while at < length and at < ALONE_DIGITS:
         digit = hex_of(data[at])
         if digit < 0:

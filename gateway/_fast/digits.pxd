@@ -6,7 +6,10 @@
 # Four digits at most are two pairs of a table.
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef enum:
+    NUMBER_BYTES = 24
 
 cdef extern from *:
     """
@@ -55,6 +58,10 @@ cdef extern from *:
         "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
         "8081828384858687888990919293949596979899";
 
+    static inline void fast_two_into(char *out, uint32_t number) {
+        memcpy(out, FAST_PAIRS + 2 * number, 2);
+    }
+
     /* Of four digits at most, as most numbers are. */
     static inline size_t fast_small(char *out, uint32_t number) {
         uint32_t top = number / 100;
@@ -63,12 +70,12 @@ cdef extern from *:
             return 1;
         }
         if (number < 100) {
-            memcpy(out, FAST_PAIRS + 2 * number, 2);
+            fast_two_into(out, number);
             return 2;
         }
-        memcpy(out, FAST_PAIRS + 2 * top, 2);
+        fast_two_into(out, top);
         out[0] = top < 10 ? out[1] : out[0];
-        memcpy(out + (top < 10 ? 1 : 2), FAST_PAIRS + 2 * (number - 100 * top), 2);
+        fast_two_into(out + (top < 10 ? 1 : 2), number - 100 * top);
         return top < 10 ? 3 : 4;
     }
 
@@ -101,8 +108,10 @@ cdef extern from *:
     }
     #endif
     """
-    # How many digits were written; 24 bytes are to be had.
+    # How many digits were written; NUMBER_BYTES are to be had.
     size_t number_into "fast_number"(char* out, uint64_t number) noexcept nogil
+    # Both of a number below 100; 2 bytes.
+    void digits2_into "fast_two_into"(char* out, uint32_t number) noexcept nogil
     # All eight of a number below 100,000,000; 8 bytes.
     void digits8_into "fast_eight_into"(char* out, uint64_t number) noexcept nogil
     # Sixteen places behind a point, of a number below 10**16, but for the zeros at its end;

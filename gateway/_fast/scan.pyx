@@ -10,8 +10,8 @@ looks for. Grammar: RFC 8259, RFC 3629.
 from libc.stdint cimport UINT32_MAX
 from libc.string cimport memchr, memcmp, memset
 from gateway._fast.blocks cimport (
-    __builtin_ctz, is_alike, is_plain64, nests16, plain16, plain_number_end_in, plain_tail,
-    quotes16, whole_number_end,
+    __builtin_ctz, is_alike, is_plain64, nests16, plain16, plain_number_end, plain_number_end_in,
+    plain_tail, quotes16, whole_number_end,
 )
 from gateway._fast.texts cimport escaped_spells, hex_of, spells
 
@@ -490,7 +490,7 @@ cdef inline const uint8_t* bare_element_end(Walk* walk, const uint8_t* at) noexc
     """The same of an array's element, which mostly is one number of many."""
     cdef const uint8_t* end = NULL
     if walk.end - at >= 32 and may_be_number(at[0]):
-        end = plain_number_end_in(at, 32)
+        end = plain_number_end(at)
     return end if end != NULL else other_scalar_end(walk, at)
 
 

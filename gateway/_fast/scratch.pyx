@@ -7,18 +7,17 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 from gateway._fast.clock cimport hex_into, realtime_s
-from gateway._fast.digits cimport digits8_into, number_into
+from gateway._fast.digits cimport NUMBER_BYTES, digits8_into, number_into
 from gateway._fast.head cimport Field
 
 cdef enum:
     NANO_PER_USD = 1_000_000_000
-    SLACK_BYTES = 24                    # of number_into
 
 
 cdef class Scratch:
 
     def __cinit__(self):
-        self.data = <char*>PyMem_Malloc(SCRATCH_BYTES + SLACK_BYTES)
+        self.data = <char*>PyMem_Malloc(SCRATCH_BYTES + NUMBER_BYTES)
         if self.data == NULL:
             raise MemoryError
 
@@ -45,7 +44,7 @@ cdef class Scratch:
         self.put(b"\r\n")
 
     cdef void add_number(self, uint64_t number) noexcept nogil:
-        # Safety: behind SCRATCH_BYTES there are SLACK_BYTES more.
+        # Safety: behind SCRATCH_BYTES there are NUMBER_BYTES more.
         cdef uint32_t length = <uint32_t>number_into(self.data + self.used, number)
         if length > SCRATCH_BYTES - self.used:
             self.overflowed = True
