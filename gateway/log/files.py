@@ -99,3 +99,14 @@ def pieces(fd: int, begin: int, end: int) -> Iterator[bytes]:
             return
         yield piece
         begin += len(piece)
+
+
+def forget_pages(path: Path) -> None:
+    """Nothing of the file stays in memory that is on the disk, where the system can be told."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(fd)

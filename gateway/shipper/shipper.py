@@ -29,8 +29,9 @@ from gateway.errors import GatewayError
 from gateway.log.figures import LogFigures, write_figures
 from gateway.log.files import try_lock
 from gateway.shipper.outlet import ENDED_AFTER_S, Outlet
+from gateway.shipper.progress import Progress
 from gateway.shipper.sink import Sink
-from gateway.shipper.upkeep import Progress, Rules, Upkeep
+from gateway.shipper.upkeep import Rules, Upkeep
 from gateway.threads import in_thread
 
 DIRECTORY = "shipper"  # under the log's: the lock, checkpoints of each sink

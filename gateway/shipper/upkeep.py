@@ -5,6 +5,7 @@
     remove    what every sink has is unlinked
     room      above `log.max_size`, the oldest sealed segments are unlinked: `drop_oldest`
     look      the picture that the sinks ship from
+    let go    what no sink reads soon is on the disk alone, and not in memory
 
 Rule 1: a segment is removed as delivered only when every wanted sink's checkpoint behind it
         is durable.
@@ -16,20 +17,22 @@ Knows nothing of sinks but how far they are. Blocking.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.log.files import LogError, why
+from gateway.log.files import LogError, forget_pages, why
 from gateway.log.manifest import DELIVERED, DROPPED, AnyEntry, Manifest, Removed, Sealed
 from gateway.log.quota import make_room, used_bytes
 from gateway.log.sealer import Counts, Sealer
-from gateway.shipper.checkpoint import NO_SPACE, Checkpoint
-from gateway.shipper.shelf import Extent, Item, Shelf, Surveyor
+from gateway.shipper.checkpoint import NO_SPACE
+from gateway.shipper.progress import Progress, delivered, distant
+from gateway.shipper.shelf import Extent, Shelf, Surveyor
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +45,6 @@ class Rules(Struct, frozen=True, kw_only=True):
     sync_s: float = 0.0  # how often; 0 never here, `log.sync: always` is the writers' own work
 
 
-class Progress(Struct, frozen=True, kw_only=True):
-    """How far the sinks are: durable checkpoints of each, and segments that one is reading."""
-
-    sinks: tuple[Mapping[str, Checkpoint], ...] = ()
-    in_use: frozenset[str] = frozenset()
-
-
 class Upkeep:
     """The files of one directory; `turn` does all that is due."""
 
@@ -58,6 +54,7 @@ class Upkeep:
         self.error = ""  # of the latest turn
         self.used_bytes = 0
         self.removed = self.made_room = 0  # segments, since the start
+        self._let_go_of: set[str] = set()  # segments
         self._directory = directory
         self._manifest = Manifest(directory)
         self._sealer = Sealer(directory)
@@ -78,6 +75,7 @@ class Upkeep:
             functools.partial(self._remove, progress),
             functools.partial(self._make_room, progress),
             self._look,
+            functools.partial(self._let_go, progress),
         ]
         problems = [problem for step in steps if (problem := _problem_of(step))]
         if problems and problems[0] != self.error:
@@ -141,6 +139,14 @@ class Upkeep:
     def _look(self) -> None:
         self.shelf = self._surveyor.look()
 
+    def _let_go(self, progress: Progress) -> None:
+        """Why: a backlog fills memory with what is read last, and each new segment takes more."""
+        far = {item.name.segment: item.path for item in distant(self.shelf, progress)}
+        for segment in far.keys() - self._let_go_of:
+            with contextlib.suppress(FileNotFoundError):
+                forget_pages(far[segment])
+        self._let_go_of = set(far)
+
 
 def extent_of(entry: Sealed) -> Extent:
     """What the manifest says that the segment holds."""
@@ -149,22 +155,6 @@ def extent_of(entry: Sealed) -> Extent:
         last_seq=entry.last_seq,
         records=entry.records,
         bytes=entry.bytes,
-    )
-
-
-def delivered(shelf: Shelf, progress: Progress) -> Iterator[Item]:
-    """Sealed segments that every sink is behind, durably; none without a sink."""
-    for item in shelf.items():
-        if not item.is_sealed or not progress.sinks:
-            continue
-        if all(_is_behind(sink.get(item.name.stream), item) for sink in progress.sinks):
-            yield item
-
-
-def _is_behind(checkpoint: Checkpoint | None, item: Item) -> bool:
-    return checkpoint is not None and (
-        checkpoint.number > item.number
-        or (checkpoint.number == item.number and checkpoint.offset >= item.extent.bytes)
     )
 
 

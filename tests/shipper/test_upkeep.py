@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import mmap
 import os
 import shutil
 import subprocess
@@ -12,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from gateway.log.manifest import Manifest, Removed
+from gateway.shipper import progress
 from gateway.shipper.checkpoint import Checkpoint
-from gateway.shipper.upkeep import Progress, Rules, Upkeep, delivered
+from gateway.shipper.progress import Progress
+from gateway.shipper.upkeep import Rules, Upkeep
 from tests.shipper.segments import SegmentWriter
 
 RULES = Rules(max_bytes=1 << 30, drops_oldest=True)
@@ -43,25 +47,6 @@ def test_only_what_every_sink_has_is_removed(tmp_path: Path) -> None:
     assert isinstance(entry, Removed)
     assert (entry.segment, entry.reason) == (sealed[0].name.segment, "delivered")
     assert upkeep.shelf.delivered == {stream: sealed[0].extent.last_seq}
-
-
-def test_nothing_is_removed_before_a_sink_has_a_checkpoint(tmp_path: Path) -> None:
-    writer, upkeep = written(tmp_path), Upkeep(tmp_path, RULES)
-    shelf = upkeep.turn(Progress())
-    assert list(delivered(shelf, Progress())) == []
-    assert list(delivered(shelf, Progress(sinks=({},)))) == []
-    assert list(delivered(shelf, Progress(sinks=(behind(writer.stream, 9), {})))) == []
-
-
-def test_end_of_a_segment_is_behind_it(tmp_path: Path) -> None:
-    writer, upkeep = written(tmp_path, 5), Upkeep(tmp_path, RULES)
-    writer.close()
-    (item,) = upkeep.turn(Progress()).items()
-    at_end = Checkpoint(stream=writer.stream, number=1, offset=item.extent.bytes)
-    before = Checkpoint(stream=writer.stream, number=1, offset=item.extent.bytes - 1)
-    progress = Progress(sinks=({writer.stream: at_end},))
-    assert list(delivered(upkeep.shelf, progress)) == [item]
-    assert list(delivered(upkeep.shelf, Progress(sinks=({writer.stream: before},)))) == []
 
 
 def test_what_was_delivered_is_known_after_a_restart(tmp_path: Path) -> None:
@@ -152,3 +137,26 @@ def test_full_disk_still_seals(small_disk: Path) -> None:
     writer.close()
     (item,) = upkeep.turn(Progress()).items()
     assert (item.is_sealed, item.extent.records, upkeep.error) == (True, 40, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
+def test_backlog_does_not_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "NEAR_BYTES", 2 * 4096)
+    writer, upkeep = written(tmp_path), Upkeep(tmp_path, RULES)
+    shelf = upkeep.turn(Progress(sinks=({},)))
+    sealed = [item.path for item in shelf.items() if item.is_sealed]
+    resident = [pages_in_memory(path) for path in sealed]
+    assert resident == [1, 1, 1, *[0] * (len(sealed) - 3)]
+    assert sum(map(len, (path.read_bytes() for path in sealed))) > 0  # nothing of it is lost
+    upkeep.turn(Progress(sinks=(behind(writer.stream, 1),)))
+    assert pages_in_memory(sealed[-1]) == 1  # told once: what was read since may stay
+
+
+def pages_in_memory(path: Path) -> int:
+    """mincore(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        start = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        vector = (ctypes.c_ubyte * (len(mapped) // mmap.PAGESIZE + 1))()
+        assert libc.mincore(ctypes.c_void_p(start), ctypes.c_size_t(len(mapped)), vector) == 0
+        return sum(page & 1 for page in vector)
