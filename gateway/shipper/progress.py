@@ -32,8 +32,13 @@ def delivered(shelf: Shelf, progress: Progress) -> Iterator[Item]:
 
 
 def distant(shelf: Shelf, progress: Progress) -> Iterator[Item]:
-    """Sealed segments that some sink still has to get to, and none will soon."""
+    """Sealed segments that some sink still has to get to, and none will soon.
+
+    Why not of a stream that nobody writes: no new segment is in want of their memory.
+    """
     for stream, items in shelf.streams.items():
+        if items[-1].is_sealed:
+            continue
         near: set[str] = set()
         wanted: set[str] = set()
         for sink in progress.sinks:

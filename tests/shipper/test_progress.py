@@ -73,3 +73,8 @@ def test_distant_is_what_a_sink_wants_and_none_reads_soon(
 def test_what_a_sink_reads_is_not_distant() -> None:
     reading = frozenset({item(7).name.segment})
     assert 7 not in numbers(distant(SHELF, Progress(sinks=(at(1),), in_use=reading)))
+
+
+def test_stream_that_nobody_writes_stays_in_memory() -> None:
+    ended = Shelf(streams={STREAM: SHELF.streams[STREAM][:-1]})
+    assert numbers(distant(ended, Progress(sinks=({},)))) == []
