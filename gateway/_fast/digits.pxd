@@ -97,6 +97,20 @@ cdef extern from *:
         return length + 8;
     }
 
+    /* Five digits before the point, three behind it; zeros at both ends are left out. */
+    static inline size_t fast_thousandths(char *out, uint64_t number) {
+        uint64_t digits = fast_digits8(number), places = digits >> 40;
+        /* The last digit before the point counts, whatever it is. */
+        uint32_t zeros = (uint32_t)__builtin_ctzll(digits | (uint64_t)1 << 32) & 56u;
+        size_t length = 5 - zeros / 8;
+        fast_put8(out, (digits | FAST_ASCII) >> zeros);
+        if (places == 0)
+            return length;
+        out[length] = '.';
+        fast_put8(out + length + 1, places);
+        return length + 1 + (8 - (size_t)__builtin_clzll(places) / 8);
+    }
+
     static inline size_t fast_fraction(char *out, uint64_t places) {
         uint64_t head = fast_digits8(places / FAST_EIGHT), tail = places % FAST_EIGHT;
         fast_put8(out, head);
@@ -114,6 +128,8 @@ cdef extern from *:
     void digits2_into "fast_two_into"(char* out, uint32_t number) noexcept nogil
     # All eight of a number below 100,000,000; 8 bytes.
     void digits8_into "fast_eight_into"(char* out, uint64_t number) noexcept nogil
+    # A number below 100,000,000 as thousandths, 12345.678; 16 bytes.
+    size_t thousandths_into "fast_thousandths"(char* out, uint64_t number) noexcept nogil
     # Sixteen places behind a point, of a number below 10**16, but for the zeros at its end;
     # how many are left. 16 bytes.
     size_t fraction_into "fast_fraction"(char* out, uint64_t places) noexcept nogil

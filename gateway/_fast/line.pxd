@@ -73,6 +73,8 @@ cdef class Line:
     cdef void add_hex(self, uint64_t number) noexcept nogil             # quoted, 16 digits
     # value ≥ 0 with so many decimals, trailing zeros left out; what is no number becomes 0.
     cdef void add_decimal(self, double value, int decimals) noexcept nogil
+    # Nanoseconds, ≥ 0, as microseconds with three decimals at most, as add_decimal has them.
+    cdef void add_us(self, double ns) noexcept nogil
     cdef void add_time(self, uint64_t realtime_ns) noexcept nogil       # quoted, microseconds
     # Text as a JSON string; a byte that is no UTF-8 becomes U+FFFD.
     cdef void add_text(self, const char* text, size_t length) noexcept nogil

@@ -7,7 +7,9 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy
 from gateway._fast.clock cimport hex_into
-from gateway._fast.digits cimport digits2_into, digits8_into, fraction_into, number_into
+from gateway._fast.digits cimport (
+    digits2_into, digits8_into, fraction_into, number_into, thousandths_into,
+)
 
 cdef extern from "time.h" nogil:
     ctypedef long time_t
@@ -107,6 +109,16 @@ cdef class Line:
             self.used += 1 + fraction_into(at + 1, <uint64_t>(rest * POWERS[PLACES - decimals]))
             if FAST_DEBUG and self.used > self.room:
                 line_overrun(self.used, self.room)
+
+    cdef void add_us(self, double ns) noexcept nogil:
+        # Cost: a third less than add_decimal; every candidate of most decisions has one.
+        if not 0 <= ns < 99_999_999:
+            self.add_decimal(ns / NS_PER_US, 3)
+            return
+        # Safety: 16 bytes are less than SLACK_BYTES.
+        self.used += thousandths_into(self.data + self.used, <uint64_t><int64_t>(ns + 0.5))
+        if FAST_DEBUG and self.used > self.room:
+            line_overrun(self.used, self.room)
 
     cdef void add_time(self, uint64_t realtime_ns) noexcept nogil:
         cdef uint64_t us = realtime_ns % <uint64_t>NS_PER_S // <uint64_t>NS_PER_US
@@ -208,7 +220,7 @@ cdef class Line:
     def build(self, *parts):
         """What the parts make: bytes as they are, numbers, and (kind, value) pairs.
 
-        Kinds: text, json, base64, hex, time, and ("decimal", (value, decimals)).
+        Kinds: text, json, base64, hex, time, us, and ("decimal", (value, decimals)).
         """
         self.begin()
         for part in parts:
@@ -237,6 +249,8 @@ cdef class Line:
             self.add_hex(part[1])
         elif part[0] == "time":
             self.add_time(part[1])
+        elif part[0] == "us":
+            self.add_us(part[1])
         else:
             self.add_decimal(part[1][0], part[1][1])
         return 0

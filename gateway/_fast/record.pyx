@@ -539,7 +539,7 @@ cdef class Recorder:
             figure += decision.candidates.length
         if columns & 1 << COLUMN_LOAD:
             line.put(b',"load_us":')
-            line.add_decimal(figure[0] / 1000, 3)
+            line.add_us(figure[0])
             figure += decision.candidates.length
         if columns & 1 << COLUMN_USD:
             line.put(b',"expected_usd":')
@@ -547,7 +547,7 @@ cdef class Recorder:
             figure += decision.candidates.length
         if columns & 1 << COLUMN_PREDICTED:
             line.put(b',"predicted_us":')
-            line.add_decimal(figure[0] / 1000, 3)
+            line.add_us(figure[0])
             figure += decision.candidates.length
             if has(decision.stale, position):
                 line.put(b',"stale":true')

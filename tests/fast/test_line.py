@@ -6,6 +6,7 @@ import base64
 import json
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from hypothesis import example, given
@@ -97,6 +98,33 @@ def test_decimals_are_rounded_at_the_last_digit(value: float, decimals: int) -> 
 )
 def test_what_is_no_number_is_still_json(value: float, written: bytes) -> None:
     assert LINE.build(("decimal", (value, 3))) == written
+
+
+def plainly(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@given(st.integers(0, 10**8 - 2) | st.integers(0, 9 * 10**15), st.integers(0, 9))
+@example(0, 0)
+@example(1, 3)
+@example(1000, 0)
+@example(99_999_998, 0)
+@example(99_999_999, 0)
+@example(100_000_000, 0)
+def test_nanoseconds_are_written_as_microseconds(ns: int, zeros: int) -> None:
+    ns -= ns % 10**zeros
+    assert LINE.build(("us", float(ns))).decode() == plainly(Decimal(ns).scaleb(-3))
+
+
+@given(st.floats(0, 1e8))
+def test_parts_of_a_nanosecond_are_rounded(ns: float) -> None:
+    assert abs(float(LINE.build(("us", ns))) * 1000 - ns) <= 0.5001
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, -math.inf, 1e300])
+def test_time_that_is_none_is_written_as_a_decimal(value: float) -> None:
+    assert LINE.build(("us", value)) == LINE.build(("decimal", (value / 1000, 3)))
 
 
 @given(st.integers(0, 2**64 // 1000 - 1))  # microseconds
