@@ -111,6 +111,14 @@ cdef extern from *:
                           | ((fast_block)(second == 0x0D) & (fast_block)(fast_load(at + 2) == 0x0A))));
     }
 
+    static inline uint32_t differing16(const uint8_t *one, const uint8_t *other) {
+        return fast_bits((fast_block)(fast_load(one) != fast_load(other)));
+    }
+
+    static inline uint32_t last_bit16(uint32_t bits) {
+        return 31 - (uint32_t)__builtin_clz(bits);
+    }
+
     static inline uint32_t breaks16(const uint8_t *at) {
         fast_block block = fast_load(at);
         return fast_bits((fast_block)(block == 0x0A) | (fast_block)(block == 0x0D));
@@ -160,6 +168,10 @@ cdef extern from *:
     uint32_t equal16(const uint8_t* at, uint8_t byte) noexcept nogil
     # Bits where an LF stands before another one or CR LF. Reads 18 bytes.
     uint32_t empty16(const uint8_t* at) noexcept nogil
+    uint32_t differing16(const uint8_t* one, const uint8_t* other) noexcept nogil
+    # Of bits other than 0: the lowest, and the highest.
+    uint32_t first_bit16 "__builtin_ctz"(uint32_t bits) noexcept nogil
+    uint32_t last_bit16(uint32_t bits) noexcept nogil
     uint32_t breaks16(const uint8_t* at) noexcept nogil     # bits of CR and LF
     # Bits where a quote stands before one of `count` letters (each given 16 times), or
     # a backslash before `u`. Reads 17 bytes.

@@ -17,6 +17,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t, uint64_t
 from gateway._fast.marks cimport Marks, Usage, Word
+from gateway._fast.twin cimport Twin
 
 cdef enum EventKind:
     EVENTS_SSE = 0                      # text/event-stream
@@ -52,6 +53,10 @@ cdef class Events:
     cdef bint after_cr                  # a line feed now belongs to the line before
     cdef bint dropping                  # … and goes where the withheld event went
     cdef bint is_first                  # a byte order mark may come
+    # the latest event of one line that said nothing
+    cdef bint says_nothing              # the event that is looked at is such a one, …
+    cdef uint32_t reach                 # … each of its words told within so many bytes
+    cdef Twin twin
 
     # Ready for another answer; frees what was held. choices: the request's `n`, at least 1.
     cdef void reset(
@@ -63,6 +68,7 @@ cdef class Events:
     # its blank line had come.
     cpdef object flush(self)
 
+    cdef bint is_like_the_last(self, const char* event, size_t length) noexcept nogil
     cdef const char* event_start(self, const char* at, const char* end) noexcept nogil
     cdef const char* event_end(self, const char* at, const char* end) noexcept nogil
     cdef int close_event(self, const char* start, size_t length) except -1
@@ -73,6 +79,7 @@ cdef class Events:
     cdef int look(self, const char* event, size_t length) except -1
     cdef int look_at_lines(self, const char* event, const char* end, const Word* word) except -1
     cdef bint look_at_data(self, const char* at, const char* end, const Word* word) noexcept
+    cdef bint is_plain(self, const char* at, const char* end) noexcept nogil
     cdef bint study(self, const char* data, size_t length, const Word* word) noexcept
     cdef void apply(self, const Word* word) noexcept
 

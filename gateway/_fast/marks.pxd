@@ -72,14 +72,20 @@ cdef class Marks:
     cdef uint32_t word_count
     cdef Needle[MAX_NEEDLES] needles
     cdef uint32_t needle_count
+    cdef uint32_t longest               # bytes of a needle, or of a letter in disguise
     cdef uint8_t[MAX_LETTERS][16] letters
     cdef uint32_t letter_count
 
     # A whole answer that is no stream. Scan: SCAN_OK, or why its JSON is refused.
     cdef int usage_of(self, const char* data, size_t length, Usage* out) noexcept
 
-    cdef bint is_interesting(self, const char* data, size_t length) noexcept nogil
-    cdef bint is_needle(self, const char* at, const char* end) noexcept nogil
+    # Whether a word that begins from `at` to before `stop` may say anything. `reach` grows to
+    # the bytes from where a word begins to where it was told that it says nothing.
+    # Safety: 17 bytes can be read before `end`.
+    cdef bint is_interesting(
+        self, const char* at, const char* stop, const char* end, uint32_t* reach
+    ) noexcept nogil
+    cdef bint is_needle(self, const char* at, const char* end, uint32_t* reach) noexcept nogil
     cdef const Word* word_of(self, const char* at, size_t length) noexcept nogil
     cdef const Word* type_word(self, const char* data, const Member* top) noexcept nogil
     cdef bint find_usage(

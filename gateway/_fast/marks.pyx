@@ -18,6 +18,9 @@ from gateway._fast.scan cimport (
 )
 from gateway._fast.texts cimport text_of
 
+cdef enum:
+    ESCAPE_BYTES = 6                    # \\u0065
+
 # What models call their reasons to stop.
 cdef dict FINISHES = {
     b"stop": FINISH_STOP,               # Cost: the usual one is found first
@@ -35,19 +38,21 @@ cdef dict FINISHES = {
 }
 
 
-cdef bint means_something(const Needle* needle, const char* at, const char* end) noexcept nogil:
-    """Whether a key that ends before `at` has a value that is not null."""
+cdef const char* meaningless_end(
+    const Needle* needle, const char* at, const char* end
+) noexcept nogil:
+    """Behind what tells that a word that ends before `at` is no key, or one of null; or NULL."""
     if not needle.is_key:
-        return True
+        return NULL
     at = skip_space(at, end)
     if at == end or at[0] != c':':
-        return False
+        return at + 1
     at = skip_space(at + 1, end)
     if end - at >= 4 and memcmp(at, b"null", 4) == 0:
-        return False
-    return not (
-        needle.false_is_boring and end - at >= 5 and memcmp(at, b"false", 5) == 0
-    )
+        return at + 4
+    if needle.false_is_boring and end - at >= 5 and memcmp(at, b"false", 5) == 0:
+        return at + 5
+    return NULL
 
 
 @cython.final
@@ -140,46 +145,49 @@ cdef class Marks:
             self.needles[n].is_key = needles[n][1]
             self.needles[n].false_is_boring = needles[n][2]
         self.needle_count = len(needles)
+        self.longest = max([ESCAPE_BYTES] + [len(text) for text in texts])
         for n in range(len(letters)):
             memset(&self.letters[n][0], <int>ord(letters[n]), 16)
         self.letter_count = len(letters)
         return 0
 
-    cdef bint is_interesting(self, const char* data, size_t length) noexcept nogil:
-        """Whether the event may say anything: a word in quotes, or a letter in disguise."""
-        cdef const char* at = data
-        cdef const char* end = data + length
+    cdef bint is_interesting(
+        self, const char* at, const char* stop, const char* end, uint32_t* reach
+    ) noexcept nogil:
+        """A word in quotes, or a letter in disguise."""
         cdef uint32_t bits
-        if length < 17:
-            return True
-        while True:
+        while at < stop:
             # Safety: 17 bytes from `at` are there; the last block overlaps the one before.
             if end - at < 17:
                 at = end - 17
             bits = quoted16(<const uint8_t*>at, &self.letters[0][0], self.letter_count)
             while bits:
-                if self.is_needle(at + __builtin_ctz(bits), end):
+                if self.is_needle(at + __builtin_ctz(bits), end, reach):
                     return True
                 bits &= bits - 1
             if end - at == 17:
                 return False
             at += 16
+        return False
 
-    cdef bint is_needle(self, const char* at, const char* end) noexcept nogil:
+    cdef bint is_needle(self, const char* at, const char* end, uint32_t* reach) noexcept nogil:
         cdef const Needle* needle
+        cdef const char* told
         cdef uint32_t n
         if at[0] == c'\\':
             # Why: \u0020 to \u007f can spell any word looked for.
-            return end - at >= 6 and at[2] == c'0' and at[3] == c'0' and c'2' <= at[4] <= c'7'
+            return end - at >= ESCAPE_BYTES and at[2] == c'0' and at[3] == c'0' and c'2' <= at[4] <= c'7'
         for n in range(self.needle_count):
             needle = &self.needles[n]
             if (
                 at[1] == needle.text.at[1]
                 and <size_t>(end - at) >= needle.text.length
                 and memcmp(at, needle.text.at, needle.text.length) == 0
-                and means_something(needle, at + needle.text.length, end)
             ):
-                return True
+                told = meaningless_end(needle, at + needle.text.length, end)
+                if told == NULL:
+                    return True
+                reach[0] = max(reach[0], <uint32_t>(told - at))
         return False
 
     cdef const Word* word_of(self, const char* at, size_t length) noexcept nogil:

@@ -178,7 +178,18 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Inside the compiled package: a module imports from the storeys below its own, never beside it.
 STOREYS: tuple[set[str], ...] = (
     {"blocks", "debug", "digits", "outcome", "texts"},
-    {"budget", "checksum", "hashing", "heap", "histogram", "scan", "shifts", "timers", "unpack"},
+    {
+        "budget",
+        "checksum",
+        "hashing",
+        "heap",
+        "histogram",
+        "scan",
+        "shifts",
+        "timers",
+        "twin",
+        "unpack",
+    },
     {"bins", "board", "clock", "decimals", "head", "members", "peer", "queue", "segment"},
     {
         "breaker",
