@@ -60,6 +60,8 @@ def main() -> None:
     middle = len(plain) // 2
     chats = {
         f"plain_{len(plain)}": [plain],
+        "words": [chunk([choice(word)]) for word in ("Hello", ",", " world", " of", " mine")],
+        "unlike": [plain, chunk([choice("Hello")], system_fingerprint="fp_5d3a", id="chatcmpl-2")],
         "usage_null": [chunk([choice("Hello")], usage=None)],
         "finish": [chunk([choice("", "stop")])],
         "usage": [chunk([], usage=usage)],
