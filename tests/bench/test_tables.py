@@ -15,8 +15,20 @@ def test_a_table_is_drawn_with_names_left_and_numbers_right() -> None:
     assert drawn == "### T\n\n| proxy | us |\n| --- | ---: |\n| nginx | 15.0 |\n"
 
 
-def test_the_page_of_this_tree_is_as_it_is_drawn_from_the_result_it_names() -> None:
-    assert tables.PAGE.text() == tables.PAGE.drawn()
+@pytest.mark.parametrize("page", [tables.PAGE, tables.FRONT], ids=["bench", "front"])
+def test_the_pages_of_this_tree_are_as_they_are_drawn_from_the_result_they_name(page: Page) -> None:
+    assert page.text() == page.drawn()
+
+
+def test_both_pages_show_the_same_run() -> None:
+    assert named_file(tables.PAGE.text()) == named_file(tables.FRONT.text())
+
+
+def test_the_front_page_has_the_proxies_and_not_the_rig() -> None:
+    table = sheets.front_table(full_report())
+    assert [row[0] for row in table.rows if row[0] == "direct"] == []
+    assert {len(row) for row in table.rows} == {len(table.header)}
+    assert table.rows
 
 
 def test_a_page_names_the_result_it_was_drawn_from_last(tmp_path: Path) -> None:
