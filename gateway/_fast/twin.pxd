@@ -5,7 +5,7 @@
 #       and at its end. What was told of these parts need not be looked at again, but for `reach`
 #       bytes before the stretch: whoever keeps an event says that each thing told of it
 #       was told from so many bytes behind one another.
-# Cost: half a nanosecond for each byte of a block of sixteen.
+# Cost: some eight instructions for sixteen bytes that are the same.
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t
