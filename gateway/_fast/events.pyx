@@ -269,7 +269,11 @@ cdef class Events:
         else:
             self.says_nothing = False
             withheld = self.look(start, length)
-            if self.says_nothing and self.reach <= LONGEST_REACH and not self.after_cr:
+            # Why not the first: a byte order mark before it belongs to no other event.
+            if (
+                self.says_nothing and self.reach <= LONGEST_REACH
+                and not (self.after_cr or self.is_first)
+            ):
                 keep_twin(&self.twin, start, length, self.reach)
         self.event_bytes = 0
         self.long_word = NULL
@@ -384,6 +388,9 @@ cdef class Events:
     cdef bint is_plain(self, const char* at, const char* end) noexcept nogil:
         """Whether it is an object, by its braces, without a word that may say anything."""
         if self.marks.validate or end - at < 17 or at[0] != c'{' or (end - 1)[0] != c'}':
+            return False
+        # Why: an event that is like the end of a stream in all but a word may be that end.
+        if self.marks.done_text.length and self.marks.done_text.at[0] == c'{':
             return False
         self.reach = self.marks.longest
         return not self.marks.is_interesting(at, end, end, &self.reach)

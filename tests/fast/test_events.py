@@ -378,6 +378,19 @@ def test_word_that_almost_was_one_before_is_read() -> None:
         assert seen(almost + piece)["input_tokens"] == 7
 
 
+def test_end_that_is_an_object_is_not_taken_for_the_event_before() -> None:
+    word = '{"id": "chatcmpl-1", "text": "word", "object": "chunk"}'
+    marks = CHAT | {"done": word.replace("word", "done")}
+    pieces = [sse(word), sse(word), sse(marks["done"])]
+    assert_read_as_by_definition(pieces, marks)
+    assert seen(b"".join(pieces), marks)["done"]
+
+
+def test_byte_order_mark_counts_at_the_beginning_alone() -> None:
+    marked = b"\xef\xbb\xbf" + sse(chat("word", service_tier="default"))
+    assert_read_as_by_definition([marked, marked.replace(b"word", b"other")], CHAT)
+
+
 def test_events_of_two_lines_that_are_like_the_one_before_are_read() -> None:
     plain = sse(chat("word", service_tier="default"))
     pieces = [plain, plain.replace(b"word", b'","x":\ndata: "'), b"event: error\n" + plain]
