@@ -1,6 +1,7 @@
 """Draws the tables of bench/README.md and of the front page: `python -m bench.tables [FILE]`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import budgets, results
@@ -38,25 +39,19 @@ def page_part(report: Report) -> str:
 def front_part(report: Report) -> str:
     """What the front page shows: one table, and where it comes from."""
     origin = (
-        f"Measured on {report.date[:10]}, on {report.machine.cores} cores of a virtual machine;"
-        " medians. `gateway-unrecorded` keeps no prediction log.\n"
+        f"Measured on {report.date[:10]}, on {report.machine.cores} cores of"
+        f" {report.machine.cpu}; medians. `gateway-unrecorded` keeps no prediction log.\n"
     )
     return "\n".join([markdown(front_table(report)), origin])
 
 
-PAGE = Page(
-    Path(__file__).with_name("README.md"),
-    results.FOLDER,
-    lambda file: page_part(results.load(file)),
-    "bench.tables",
-)
+def page_of(path: Path, part: Callable[[Report], str]) -> Page:
+    """A page that shows one of the published results."""
+    return Page(path, results.FOLDER, lambda file: part(results.load(file)), "bench.tables")
 
-FRONT = Page(
-    ROOT / "README.md",
-    results.FOLDER,
-    lambda file: front_part(results.load(file)),
-    "bench.tables",
-)
+
+PAGE = page_of(Path(__file__).with_name("README.md"), page_part)
+FRONT = page_of(ROOT / "README.md", front_part)
 
 if __name__ == "__main__":
     sys.exit(max(page.main() for page in (PAGE, FRONT)))

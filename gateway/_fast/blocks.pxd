@@ -169,9 +169,7 @@ cdef extern from *:
     # Bits where an LF stands before another one or CR LF. Reads 18 bytes.
     uint32_t empty16(const uint8_t* at) noexcept nogil
     uint32_t differing16(const uint8_t* one, const uint8_t* other) noexcept nogil
-    # Of bits other than 0: the lowest, and the highest.
-    uint32_t first_bit16 "__builtin_ctz"(uint32_t bits) noexcept nogil
-    uint32_t last_bit16(uint32_t bits) noexcept nogil
+    uint32_t last_bit16(uint32_t bits) noexcept nogil       # the highest, of a number other than 0
     uint32_t breaks16(const uint8_t* at) noexcept nogil     # bits of CR and LF
     # Bits where a quote stands before one of `count` letters (each given 16 times), or
     # a backslash before `u`. Reads 17 bytes.

@@ -63,6 +63,12 @@ cdef class Line:
         memcpy(self.data + self.used, data, length)
         self.used += length
 
+    cdef inline void advance(self, size_t length) noexcept nogil:
+        # Behind bytes that stand at the end already.
+        self.used += length
+        if FAST_DEBUG and self.used > self.room:
+            line_overrun(self.used, self.room)
+
     cdef inline void put(self, const char* literal) noexcept nogil:
         self.add(literal, line_length(literal))
 

@@ -78,9 +78,7 @@ cdef class Line:
 
     cdef void add_number(self, uint64_t number) noexcept nogil:
         # Safety: behind `room` there are SLACK_BYTES more.
-        self.used += number_into(self.data + self.used, number)
-        if FAST_DEBUG and self.used > self.room:
-            line_overrun(self.used, self.room)
+        self.advance(number_into(self.data + self.used, number))
 
     cdef void add_hex(self, uint64_t number) noexcept nogil:
         cdef char[18] text
@@ -106,9 +104,7 @@ cdef class Line:
             # Safety: a point and PLACES are less than SLACK_BYTES.
             at = self.data + self.used
             at[0] = c"."
-            self.used += 1 + fraction_into(at + 1, <uint64_t>(rest * POWERS[PLACES - decimals]))
-            if FAST_DEBUG and self.used > self.room:
-                line_overrun(self.used, self.room)
+            self.advance(1 + fraction_into(at + 1, <uint64_t>(rest * POWERS[PLACES - decimals])))
 
     cdef void add_us(self, double ns) noexcept nogil:
         # Cost: a third less than add_decimal; every candidate of most decisions has one.
@@ -116,9 +112,7 @@ cdef class Line:
             self.add_decimal(ns / NS_PER_US, 3)
             return
         # Safety: 16 bytes are less than SLACK_BYTES.
-        self.used += thousandths_into(self.data + self.used, <uint64_t><int64_t>(ns + 0.5))
-        if FAST_DEBUG and self.used > self.room:
-            line_overrun(self.used, self.room)
+        self.advance(thousandths_into(self.data + self.used, <uint64_t><int64_t>(ns + 0.5)))
 
     cdef void add_time(self, uint64_t realtime_ns) noexcept nogil:
         cdef uint64_t us = realtime_ns % <uint64_t>NS_PER_S // <uint64_t>NS_PER_US

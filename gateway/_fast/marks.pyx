@@ -19,7 +19,7 @@ from gateway._fast.scan cimport (
 from gateway._fast.texts cimport text_of
 
 cdef enum:
-    ESCAPE_BYTES = 6                    # \\u0065
+    ESCAPE_BYTES = 6                    # \u0065
 
 # What models call their reasons to stop.
 cdef dict FINISHES = {
@@ -176,7 +176,10 @@ cdef class Marks:
         cdef uint32_t n
         if at[0] == c'\\':
             # Why: \u0020 to \u007f can spell any word looked for.
-            return end - at >= ESCAPE_BYTES and at[2] == c'0' and at[3] == c'0' and c'2' <= at[4] <= c'7'
+            return (
+                end - at >= ESCAPE_BYTES
+                and at[2] == c'0' and at[3] == c'0' and c'2' <= at[4] <= c'7'
+            )
         for n in range(self.needle_count):
             needle = &self.needles[n]
             if (

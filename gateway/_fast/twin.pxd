@@ -10,7 +10,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy
-from gateway._fast.blocks cimport differing16, first_bit16, last_bit16
+from gateway._fast.blocks cimport __builtin_ctz, differing16, last_bit16
 
 cdef enum:
     TWIN_BYTES = 512                    # of the longest event that is kept
@@ -54,7 +54,7 @@ cdef inline bint find_stretch(
     while same + 2 * TWIN_EDGE <= shorter:
         bits = differing16(one + same, other + same)
         if bits:
-            same += first_bit16(bits)
+            same += __builtin_ctz(bits)
             break
         same += 16
     if same < TWIN_EDGE:

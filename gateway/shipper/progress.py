@@ -39,7 +39,7 @@ def distant(shelf: Shelf, progress: Progress) -> Iterator[Item]:
     for stream, items in shelf.streams.items():
         if items[-1].is_sealed:
             continue
-        near: set[str] = set()
+        near: set[str] = set(progress.in_use)
         wanted: set[str] = set()
         for sink in progress.sinks:
             ahead = [item for item in items if not _is_behind(sink.get(stream), item)]
@@ -47,7 +47,7 @@ def distant(shelf: Shelf, progress: Progress) -> Iterator[Item]:
             near.update(_near(ahead))
         for item in items:
             segment = item.name.segment
-            if item.is_sealed and segment in wanted and segment not in near | progress.in_use:
+            if item.is_sealed and segment in wanted and segment not in near:
                 yield item
 
 
